@@ -1,0 +1,71 @@
+package objstore
+
+import (
+	"context"
+	"time"
+)
+
+// ConflictID is the UTC time and 8 hex digits, "20260102T030405Z-1a2b3c4d": it
+// sorts by time and is safe as a file name.
+type ConflictID string
+
+// ConflictReason says why bytes were kept.
+type ConflictReason uint8
+
+// The reasons.
+const (
+	ReasonLost    ConflictReason = iota + 1 // another commit came first
+	ReasonFailed                            // the commit failed otherwise
+	ReasonUnknown                           // whether the commit was applied is unknown
+	ReasonCrash                             // found in a stage whose process is gone
+)
+
+// ConflictSide names one of the contents of a conflict.
+type ConflictSide uint8
+
+// The sides.
+const (
+	SideMine   ConflictSide = iota + 1 // the loser's bytes
+	SideBase                           // what the loser started from
+	SideTheirs                         // what won
+)
+
+// ContentRef points to a content a conflict holds on to.
+type ContentRef struct {
+	Exists  bool // false: there was no object
+	Held    bool // the bytes can be opened
+	Version Version
+	ETag    ETag
+	Size    int64
+}
+
+// Conflict is a kept copy and what is known about it.
+type Conflict struct {
+	ID        ConflictID
+	Reason    ConflictReason
+	Path      string // where the loser wrote, from the root
+	Object    ID
+	UID       uint32
+	GID       uint32
+	Mode      uint32
+	PID       uint32
+	Host      string
+	Time      time.Time
+	Operation string // "close", "fsync", "release", "truncate", ...
+	Base      ContentRef
+	Theirs    ContentRef
+	Bytes     int64
+	Detail    string // the failure in words
+}
+
+// Conflicts is the area where losers' bytes are kept. Conflicts hold on to
+// the contents they refer to: those survive overwrites and restarts.
+type Conflicts interface {
+	// ListConflicts returns all, oldest first.
+	ListConflicts(ctx context.Context) ([]Conflict, error)
+	Conflict(ctx context.Context, id ConflictID) (Conflict, error)
+	// OpenConflict opens one side; ErrNotFound if its bytes are not held.
+	OpenConflict(ctx context.Context, id ConflictID, side ConflictSide) (Reader, error)
+	// DropConflict forgets one and lets its bytes go, durably.
+	DropConflict(ctx context.Context, id ConflictID) error
+}
