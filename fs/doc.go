@@ -1,0 +1,2 @@
+// Package fs gives POSIX meaning to a conditional object store.
+package fs

@@ -1,0 +1,79 @@
+package fs
+
+import (
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// Caller is who asks.
+type Caller struct {
+	UID, GID uint32
+	// Thread is the calling thread's id as the kernel gives it; 0 if it is
+	// not known (a caller in another pid namespace). With 0 every question "is
+	// this the same process?" is answered no.
+	Thread uint32
+}
+
+// HandleID names an open writing handle for as long as it lives. 0 is none.
+type HandleID uint64
+
+// View says which bytes of an object are meant. It is comparable, so that a
+// kernel bridge can key its nodes by it.
+//
+//   - Writer == 0: the committed content Version of Object. Directories and
+//     special files have an empty Version: they have only one view.
+//   - Writer != 0: the uncommitted working copy of that handle.
+type View struct {
+	Object  objstore.ID
+	Version objstore.Version
+	Writer  HandleID
+}
+
+// Committed reports whether v is a committed version or an object without versions.
+func (v View) Committed() bool { return v.Writer == 0 }
+
+// Attr is what stat(2) tells about a view.
+type Attr struct {
+	Object    objstore.ID
+	Type      objstore.FileType
+	Size      int64
+	Allocated int64
+	Mode      uint32 // 07777
+	UID, GID  uint32
+	Nlink     uint32
+	Rdev      uint32
+	Atime     time.Time
+	Mtime     time.Time
+	Ctime     time.Time
+}
+
+// Entry is a name that was found or made: what it stands for and its attributes.
+type Entry struct {
+	View View
+	Attr Attr
+}
+
+// DirEntry is a name in a listing.
+type DirEntry struct {
+	Name string
+	Entry
+}
+
+// Change is what setattr may ask; nil fields stay.
+type Change struct {
+	Mode, UID, GID *uint32
+	Size           *int64
+	Atime, Mtime   *time.Time
+}
+
+// OpenMode is how a file is opened: the access and the flags of open(2) that
+// have a meaning here.
+type OpenMode struct {
+	Read, Write bool
+	Append      bool // O_APPEND
+	Truncate    bool // O_TRUNC
+	Exclusive   bool // O_EXCL, with Create only
+	Exec        bool // opened by execve(2)
+	Sync        bool // O_SYNC or O_DSYNC: every write is a durable commit
+}
