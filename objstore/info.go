@@ -16,6 +16,11 @@ const (
 	TypeBlockDevice
 )
 
+// SymlinkMeta is the user metadata key that holds a symlink's target where a [Store] shows the
+// link as a zero-byte object. The object's own metadata has no such key: a put that brings it
+// makes a file, never a link.
+const SymlinkMeta = "etagfs-symlink"
+
 // Attr are the POSIX attributes of an object.
 type Attr struct {
 	Mode  uint32 // permission bits with setuid, setgid and sticky: 07777, no type bits
