@@ -2,6 +2,12 @@ module github.com/etagfs/etagfs
 
 go 1.26.8
 
+ignore (
+	./bin
+	./data
+	./mnt
+)
+
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dgraph-io/badger/v4 v4.9.6 // indirect

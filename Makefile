@@ -1,0 +1,56 @@
+# Every line that builds or tests etagfs, here and in CI, is a target of this file.
+
+STORE   ?= ./data
+MNT     ?= ./mnt
+OPTIONS ?=
+ROUNDS  ?= 100
+
+GO          ?= go
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+BUILD       := CGO_ENABLED=0 $(GO) build -trimpath
+REPORT      := $(GO) run ./integration/testreport
+
+# Packages whose tests need no kernel; ./integration mounts and runs one package at a time.
+CORE := ./cmd/... ./objstore/... ./fs/... ./cache/... ./mount/...
+
+.PHONY: help build mount unmount test race lint crash powerloss bench clean
+
+help: ## show this text
+	@echo 'etagfs: a filesystem in which every close is a conditional write'
+	@echo
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
+	@echo
+	@echo '  STORE=$(STORE) MNT=$(MNT) OPTIONS= (mount -o) ROUNDS=$(ROUNDS) can be given on the command line'
+
+build: ## build ./bin/etagfs
+	@$(BUILD) -o bin/etagfs ./cmd/etagfs
+
+mount: build ## mount the embedded store STORE at MNT, in the background
+	@mkdir -p '$(MNT)'
+	@./bin/etagfs mount '$(STORE)' '$(MNT)' $(if $(OPTIONS),-o '$(OPTIONS)')
+	@echo 'Mounted $(STORE) at $(MNT). Work in it like in any directory:'
+	@echo '  echo hello > $(MNT)/greeting && ls -l $(MNT)'
+	@echo '  ./bin/etagfs conflicts list $(MNT)    # writes that lost against another'
+	@echo 'Unmount with: make unmount$(if $(filter-out ./mnt,$(MNT)), MNT=$(MNT))'
+
+unmount: build ## unmount MNT once its commits are done
+	@./bin/etagfs unmount '$(MNT)'
+
+test: build ## run every test, real mounts included; ETAGFS_REQUIRE=fuse,root makes such skips failures
+	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) \
+		'-timeout=10m $(CORE)' \
+		'-timeout=20m -count=1 -p=1 ./integration/...'
+
+race: ## run the tests that need no kernel under the race detector
+	@$(REPORT) '-race -short -timeout=8m $(CORE)'
+
+lint: ## gofmt, go vet, staticcheck, layering and style
+	@unformatted=$$(gofmt -l cmd objstore cache fs mount integration 2>/dev/null); \
+		if [ -n "$$unformatted" ]; then echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; fi
+	@$(GO) vet ./...
+	@$(GO) run $(STATICCHECK) ./...
+	@$(GO) test -count=1 ./integration
+
+clean: ## remove ./bin
+	@rm -rf bin
