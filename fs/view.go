@@ -23,7 +23,9 @@ type HandleID uint64
 //
 //   - Writer == 0: the committed content Version of Object. Directories and
 //     special files have an empty Version: they have only one view.
-//   - Writer != 0: the uncommitted working copy of that handle.
+//   - Writer == 0, a file, Version empty: nothing is committed yet. Only a
+//     pending create has this view, see [FS.LookupCommitted].
+//   - Writer != 0: the working copy of that handle. Version is empty.
 type View struct {
 	Object  objstore.ID
 	Version objstore.Version
@@ -65,10 +67,11 @@ type Change struct {
 	Mode, UID, GID *uint32
 	Size           *int64
 	Atime, Mtime   *time.Time
+	ClearSetID     bool // with Size: clear set-user-id and set-group-id as a write does
 }
 
 // OpenMode is how a file is opened: the access and the flags of open(2) that
-// have a meaning here.
+// have a meaning here, and two the kernel bridge decides.
 type OpenMode struct {
 	Read, Write bool
 	Append      bool // O_APPEND
@@ -76,4 +79,15 @@ type OpenMode struct {
 	Exclusive   bool // O_EXCL, with Create only
 	Exec        bool // opened by execve(2)
 	Sync        bool // O_SYNC or O_DSYNC: every write is a durable commit
+	// Pinned accepts a view that is not current, or is a writer's, as long as some open handle
+	// has it: a re-open through /proc/self/fd. A writer starts from the version
+	// the view is, or for a writer's view from the version that writer started from.
+	Pinned     bool
+	ClearSetID bool // with Truncate: clear set-user-id and set-group-id as a write does
+}
+
+// WriteMode qualifies a write.
+type WriteMode struct {
+	Append     bool // at the end, whatever the offset
+	ClearSetID bool // the writer is not privileged to keep set-user-id and set-group-id
 }

@@ -1,0 +1,112 @@
+package fs
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// Config is what an [FS] is made of. Namespace is required; what else is nil or
+// zero has a default.
+type Config struct {
+	Namespace objstore.Namespace
+	Options   Options
+	Processes Processes // nil: nothing is known of any process
+	Kernel    Kernel    // nil: nobody caches
+	Clock     func() time.Time
+	// Tick delivers a time every d until stop is called. nil: time.NewTicker.
+	Tick   func(d time.Duration) (ticks <-chan time.Time, stop func())
+	Logger *slog.Logger
+	Host   string // for info.json of conflicts
+}
+
+// Options are the choices of who mounts. They are comparable, and the zero value
+// is the default of each.
+type Options struct {
+	Append           AppendMode
+	Follow           FollowMode
+	Durability       DurabilityMode
+	Control          string // name of the control directory; empty: ".etagfs"
+	ReadOnly         bool
+	UID, GID         Override      // shown as owner of everything
+	Umask            Override      // bits taken off every shown mode
+	Autocommit       time.Duration // of changed O_APPEND handles; 0: 5 s, negative: never
+	CommitTimeout    time.Duration // after which a commit is answered with an error; 0: 2 minutes
+	ConflictsPerFile int           // kept copies per file; 0: 10
+	ConflictsBytes   int64         // kept copies in all; 0: 1 GiB
+}
+
+// AppendMode says what becomes of a purely appending handle that loses.
+type AppendMode uint8
+
+// The append modes.
+const (
+	AppendRebase AppendMode = iota // its bytes are appended to what won
+	AppendStrict                   // it loses like any other
+)
+
+// FollowMode says whether read-only handles see a file grow.
+type FollowMode uint8
+
+// The follow modes.
+const (
+	FollowAppend FollowMode = iota // commits that only appended are seen
+	FollowNone                     // nothing committed after the open is seen
+)
+
+// DurabilityMode says which calls wait for power-loss durability.
+type DurabilityMode uint8
+
+// The durability modes.
+const (
+	DurableFsync DurabilityMode = iota // fsync and O_SYNC writes
+	DurableClose                       // close too
+)
+
+// Override replaces a value if Set.
+type Override struct {
+	Set   bool
+	Value uint32
+}
+
+// Processes answers questions about processes. With thread 0 every answer is "no".
+type Processes interface {
+	// ThreadGroup is the process the thread belongs to.
+	ThreadGroup(thread uint32) (process uint32, known bool)
+	// Alive reports whether the process exists.
+	Alive(process uint32) bool
+	// HoldsOther reports whether the process of thread certainly holds, beside the
+	// descriptor being closed, another descriptor of an open file on object.
+	HoldsOther(thread uint32, object objstore.ID) bool
+	// Name is the program's name, for messages; empty if unknown.
+	Name(process uint32) string
+}
+
+// Kernel is told what cached copies elsewhere have become stale. It is called
+// with no lock of this package held, one call at a time, in the order of the
+// commits; a call returns once the cached copies are gone. Changes of names
+// this FS made itself on a caller's behalf are not told: that caller's kernel knows.
+//
+// Calls may come from within Flush, Sync, SetAttr with a size, Release and from
+// background work, never from within operations on names: those leave theirs to
+// the background.
+type Kernel interface {
+	// Committed tells that new replaced old as the content of an object: entries that
+	// show old are stale. With appended, new is old followed by more, handles on
+	// old already read new, and old's cached pages stay good up to its size. old has
+	// no version if the object is new.
+	Committed(old, new View, appended bool, size int64)
+	// Rebased tells that the bytes of a writer's view from offset on, and its size, changed
+	// under it: other appends came before its own.
+	Rebased(writer View, offset int64)
+	// AttrChanged tells that attributes, extended attributes or the link count changed; for a
+	// directory also its times.
+	AttrChanged(object objstore.ID)
+	// EntryGone tells that dir no longer has name, which stood for object. The attributes
+	// of dir are stale too.
+	EntryGone(dir objstore.ID, name string, object objstore.ID)
+	// EntryCame tells that name in dir now stands for something else than before, or for something
+	// at all. The attributes of dir are stale too.
+	EntryCame(dir objstore.ID, name string)
+}
