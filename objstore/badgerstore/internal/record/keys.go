@@ -1,0 +1,125 @@
+package record
+
+import (
+	"encoding/binary"
+)
+
+// The first byte of a key says what it is.
+const (
+	tagBucket    = 'B' // name -> Bucket
+	tagConflict  = 'C' // bucket root, conflict id -> Conflict
+	tagEntry     = 'E' // directory, stored name -> Object or Ref
+	tagGarbage   = 'G' // number -> Garbage
+	tagName      = 'N' // object, directory, stored name -> one of several names
+	tagObjectKey = 'O' // object -> Object or Place
+	tagPayload   = 'P' // number -> an inline payload
+	tagPage      = 'Q' // number -> a page of extents
+	tagRefs      = 'R' // kind, number -> Refs, if not exactly one
+	tagSequence  = 'S' // -> Sequence, one version per batch
+	tagOutcome   = 'W' // bucket root, write id -> Outcome
+	tagExpiry    = 'X' // time, bucket root, write id -> nothing: when an outcome may go
+)
+
+// Place is where an entry is.
+type Place struct {
+	Parent uint64
+	Stored string
+}
+
+func idKey(tag byte, id uint64, rest int) []byte {
+	key := make([]byte, 9, 9+rest)
+	key[0] = tag
+	binary.BigEndian.PutUint64(key[1:], id)
+	return key
+}
+
+// EntryKey is the key of the entry at p.
+func EntryKey(p Place) []byte { return append(idKey(tagEntry, p.Parent, len(p.Stored)), p.Stored...) }
+
+// EntryPrefix begins the keys of all entries of a directory.
+func EntryPrefix(dir uint64) []byte { return idKey(tagEntry, dir, 0) }
+
+// EntryStored is the stored name in an entry's key.
+func EntryStored(key []byte) string { return string(key[9:]) }
+
+// ObjectKey is the key of what is kept under an object's id.
+func ObjectKey(id uint64) []byte { return idKey(tagObjectKey, id, 0) }
+
+// NameKey is the key that says that object id has a name at p.
+func NameKey(id uint64, p Place) []byte {
+	key := binary.BigEndian.AppendUint64(idKey(tagName, id, 8+len(p.Stored)), p.Parent)
+	return append(key, p.Stored...)
+}
+
+// NamePrefix begins the keys of all names of an object.
+func NamePrefix(id uint64) []byte { return idKey(tagName, id, 0) }
+
+// NamePlace is the place in a name's key.
+func NamePlace(key []byte) Place {
+	return Place{Parent: binary.BigEndian.Uint64(key[9:]), Stored: string(key[17:])}
+}
+
+// BucketKey is the key of a bucket.
+func BucketKey(name string) []byte { return append([]byte{tagBucket}, name...) }
+
+// BucketPrefix begins the keys of all buckets.
+func BucketPrefix() []byte { return []byte{tagBucket} }
+
+// BucketName is the name in a bucket's key.
+func BucketName(key []byte) string { return string(key[1:]) }
+
+// PayloadKey is the key of an inline payload.
+func PayloadKey(number uint64) []byte { return idKey(tagPayload, number, 0) }
+
+// PageKey is the key of a page of extents.
+func PageKey(number uint64) []byte { return idKey(tagPage, number, 0) }
+
+// RefsKey is the key of the count of references to a page or payload.
+func RefsKey(kind uint8, number uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte{tagRefs, kind}, number)
+}
+
+// RefsPrefix begins the keys of all counts of one kind.
+func RefsPrefix(kind uint8) []byte { return []byte{tagRefs, kind} }
+
+// SequenceKey is the key of which every batch writes a version.
+func SequenceKey() []byte { return []byte{tagSequence} }
+
+// GarbageKey is the key of a content to be deleted; numbers ascend.
+func GarbageKey(number uint64) []byte { return idKey(tagGarbage, number, 0) }
+
+// GarbagePrefix begins the keys of all contents to be deleted.
+func GarbagePrefix() []byte { return []byte{tagGarbage} }
+
+// GarbageNumber is the number in a garbage key.
+func GarbageNumber(key []byte) uint64 { return binary.BigEndian.Uint64(key[1:]) }
+
+// ConflictKey is the key of a conflict of the bucket with the given root.
+func ConflictKey(root uint64, id string) []byte {
+	return append(idKey(tagConflict, root, len(id)), id...)
+}
+
+// ConflictPrefix begins the keys of all conflicts of a bucket.
+func ConflictPrefix(root uint64) []byte { return idKey(tagConflict, root, 0) }
+
+// ConflictID is the id in a conflict's key.
+func ConflictID(key []byte) string { return string(key[9:]) }
+
+// OutcomeKey is the key of the outcome of a write that had an id.
+func OutcomeKey(root uint64, writeID string) []byte {
+	return append(idKey(tagOutcome, root, len(writeID)), writeID...)
+}
+
+// ExpiryKey sorts outcomes by the second since 1970 in which they came about.
+func ExpiryKey(second int64, root uint64, writeID string) []byte {
+	key := binary.BigEndian.AppendUint64(idKey(tagExpiry, uint64(second), 8+len(writeID)), root)
+	return append(key, writeID...)
+}
+
+// ExpiryPrefix begins the keys of all expiries.
+func ExpiryPrefix() []byte { return []byte{tagExpiry} }
+
+// ParseExpiryKey takes an expiry key apart.
+func ParseExpiryKey(key []byte) (second int64, root uint64, writeID string) {
+	return int64(binary.BigEndian.Uint64(key[1:])), binary.BigEndian.Uint64(key[9:]), string(key[17:])
+}

@@ -1,0 +1,24 @@
+// Package space keeps the disk from filling up. The key-value store maps its
+// files into memory and dies by SIGBUS when a page finds no block, so every
+// write asks here first and is refused long before.
+//
+// # Words
+//
+//   - The reserve is free space that writers may not use: room for logs,
+//     flushes and compactions of what was accepted.
+//   - The ballast is a file of allocated blocks. It goes when the disk runs
+//     full all the same (others write to it too) and comes back when there is
+//     room: without it a full store could not even be opened to delete from.
+//   - In flight are bytes admitted and not yet written.
+//
+// # Guarantees
+//
+// Reserve admits n bytes only if, once they and all in flight are written,
+// reserve and ballast are whole. The space of a released ballast is never
+// given to writers. ReserveEssential, for deletes and bookkeeping, may use
+// the reserve and half of the ballast.
+//
+// # Lock order
+//
+// Guard.mu is a leaf; statfs and the ballast's own calls are made under it.
+package space

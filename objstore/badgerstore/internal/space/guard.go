@@ -1,0 +1,190 @@
+package space
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+)
+
+// BallastName is the name of the ballast file in the store's directory.
+const BallastName = "ballast"
+
+// Profile says how much to keep free.
+type Profile struct {
+	ReserveBytes int64
+	BallastBytes int64
+}
+
+// Mount is the profile of a personal mount.
+func Mount() Profile { return Profile{ReserveBytes: 128 << 20, BallastBytes: 32 << 20} }
+
+// Server is the profile of a server.
+func Server() Profile { return Profile{ReserveBytes: 1 << 30, BallastBytes: 256 << 20} }
+
+// scaled fits a profile to a small file system: together they never take more than three eighths.
+func (p Profile) scaled(totalBytes int64) Profile {
+	return Profile{
+		ReserveBytes: min(p.ReserveBytes, totalBytes/4),
+		BallastBytes: min(p.BallastBytes, totalBytes/8),
+	}
+}
+
+// Guard admits writes to one directory's file system.
+type Guard struct {
+	// Constant.
+	fs      disk.FS
+	dir     string
+	profile Profile // scaled
+	total   int64
+
+	mu       sync.Mutex
+	inFlight int64 // GUARDED_BY(mu). INVARIANT: >= 0
+	ballast  int64 // GUARDED_BY(mu): bytes the ballast holds now. INVARIANT: 0 or profile.BallastBytes
+}
+
+// Open starts to guard dir. If the disk is full the ballast goes first, so
+// that whatever is opened next has room.
+func Open(fsys disk.FS, dir string, p Profile) (*Guard, error) {
+	space, err := fsys.Space(dir)
+	if err != nil {
+		return nil, disk.Error("open store", err)
+	}
+	g := &Guard{fs: fsys, dir: dir, profile: p.scaled(space.BytesTotal), total: space.BytesTotal}
+	info, err := fsys.Stat(g.ballastName())
+	switch {
+	case err == nil && info.BytesAllocated >= g.profile.BallastBytes:
+		g.ballast = g.profile.BallastBytes
+	case err == nil: // of another profile, or a crash left it half made
+		err = g.release()
+	case errors.Is(err, fs.ErrNotExist):
+		err = nil
+	}
+	if err == nil {
+		err = g.Tend()
+	}
+	return g, err
+}
+
+func (g *Guard) ballastName() string { return filepath.Join(g.dir, BallastName) }
+
+// Reserve admits n bytes to be written, or is ErrNoSpace. Release must follow
+// once they are written or given up.
+func (g *Guard) Reserve(n int64) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	free, err := g.freeLocked()
+	if err != nil {
+		return err
+	}
+	if room := free - g.missing() - g.profile.ReserveBytes; n > room {
+		return errors.Join(noSpace(n, room), g.tendLocked(free))
+	}
+	g.inFlight += n
+	return nil
+}
+
+// ReserveEssential is Reserve for what frees space or must not fail for the
+// lack of it: deletes, attribute changes, bookkeeping. It may use the reserve
+// and half of the ballast, which it gives up if need be.
+func (g *Guard) ReserveEssential(n int64) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	free, err := g.freeLocked()
+	if err != nil {
+		return err
+	}
+	if err := g.tendLocked(free - n); err != nil {
+		return err
+	}
+	if free, err = g.freeLocked(); err != nil {
+		return err
+	}
+	if room := free - g.profile.BallastBytes/2; n > room {
+		return noSpace(n, room)
+	}
+	g.inFlight += n
+	return nil
+}
+
+func noSpace(n, room int64) error {
+	return &objstore.Error{Op: "reserve space", Kind: objstore.ErrNoSpace,
+		Detail: fmt.Sprintf("no space: %d bytes asked, %d left", n, max(room, 0))}
+}
+
+// Release ends a reservation of n bytes.
+func (g *Guard) Release(n int64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.inFlight -= n
+}
+
+// Usage is the size of the file system and what writers may still use of it.
+func (g *Guard) Usage() (total, free int64, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	free, err = g.freeLocked()
+	return g.total, max(free-g.missing()-g.profile.ReserveBytes, 0), err
+}
+
+// Tend gives the ballast up if the disk runs full and remakes it if there is
+// room again. Call it every second or so.
+func (g *Guard) Tend() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	free, err := g.freeLocked()
+	if err != nil {
+		return err
+	}
+	return g.tendLocked(free)
+}
+
+// tendLocked acts on free as returned by freeLocked. The gap between the two
+// thresholds keeps the ballast from coming and going.
+func (g *Guard) tendLocked(free int64) error {
+	switch {
+	case g.ballast > 0 && free < g.profile.ReserveBytes/2:
+		return g.release()
+	case g.ballast == 0 && free-g.missing() >= 2*g.profile.ReserveBytes:
+		return g.make()
+	}
+	return nil
+}
+
+// freeLocked is the free space beyond bytes in flight. It may be negative.
+func (g *Guard) freeLocked() (int64, error) {
+	space, err := g.fs.Space(g.dir)
+	if err != nil {
+		return 0, disk.Error("statfs", err)
+	}
+	return space.BytesFree - g.inFlight, nil
+}
+
+// missing is what the ballast will take when it is made again.
+func (g *Guard) missing() int64 { return g.profile.BallastBytes - g.ballast }
+
+func (g *Guard) release() error {
+	g.ballast = 0
+	err := g.fs.Remove(g.ballastName())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return disk.Error("release ballast", err)
+}
+
+// make is best effort: a file system that cannot allocate blocks ahead has no ballast.
+func (g *Guard) make() error {
+	f, err := g.fs.OpenRW(g.ballastName())
+	if err != nil {
+		return disk.Error("make ballast", err)
+	}
+	if err := errors.Join(f.Allocate(0, g.profile.BallastBytes), f.Close()); err != nil {
+		return g.release()
+	}
+	g.ballast = g.profile.BallastBytes
+	return nil
+}
