@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	mountTime   = 30 * time.Second
+	unmountTime = 60 * time.Second
+	pollTime    = 10 * time.Millisecond
+)
+
+// daemon is a child process that serves a mount.
+type daemon struct {
+	name       string
+	mountPoint string
+	cmd        *exec.Cmd
+	said       *tail
+	exited     chan struct{} // closed once the process is gone
+}
+
+// startDaemon runs a program that stays in the foreground and returns once mountPoint is mounted.
+func startDaemon(ctx context.Context, name, mountPoint, program string, args ...string) (*daemon, error) {
+	if err := os.MkdirAll(mountPoint, 0o755); err != nil {
+		return nil, err
+	}
+	d := &daemon{name: name, mountPoint: mountPoint, said: &tail{}, exited: make(chan struct{})}
+	d.cmd = exec.Command(program, args...)
+	d.cmd.Stdout, d.cmd.Stderr = d.said, d.said
+	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is ours to answer
+	if err := d.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", name, err)
+	}
+	go func() {
+		d.cmd.Wait() // how it ended shows in what it said
+		close(d.exited)
+	}()
+	if err := d.waitMounted(ctx); err != nil {
+		return nil, errors.Join(err, d.stop())
+	}
+	return d, nil
+}
+
+func (d *daemon) waitMounted(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, mountTime)
+	defer cancel()
+	poll := time.NewTicker(pollTime)
+	defer poll.Stop()
+	for {
+		if fuseDevice(d.mountPoint) != 0 {
+			return nil
+		}
+		select {
+		case <-d.exited:
+			return fmt.Errorf("%s ended before it had mounted: %s", d.name, d.said)
+		case <-ctx.Done():
+			return fmt.Errorf("%s did not mount %s: %w", d.name, d.mountPoint, ctx.Err())
+		case <-poll.C:
+		}
+	}
+}
+
+// fuseDevice is the number of the FUSE connection mounted at dir, or 0.
+func fuseDevice(dir string) uint32 {
+	const fuseMagic = 0x65735546
+	var fs unix.Statfs_t
+	var st unix.Stat_t
+	if unix.Statfs(dir, &fs) != nil || fs.Type != fuseMagic || unix.Stat(dir, &st) != nil {
+		return 0
+	}
+	return unix.Minor(st.Dev)
+}
+
+// stop unmounts by asking the daemon, and by force if it does not listen.
+func (d *daemon) stop() error {
+	d.cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
+	select {
+	case <-d.exited:
+	case <-time.After(unmountTime):
+		d.abort()
+		<-d.exited
+		return errors.Join(fmt.Errorf("%s had to be killed: %s", d.name, d.said), d.detach())
+	}
+	return d.detach()
+}
+
+// abort ends the daemon at once; whoever waits for its answer gets an error.
+func (d *daemon) abort() { d.cmd.Process.Kill() }
+
+// detach removes what a daemon that died left mounted.
+func (d *daemon) detach() error {
+	err := unix.Unmount(d.mountPoint, unix.MNT_DETACH)
+	if err == nil || err == unix.EINVAL || err == unix.ENOENT { // EINVAL: nothing is mounted there
+		return nil
+	}
+	if fuseDevice(d.mountPoint) == 0 && err == unix.EPERM { // only root may ask
+		return nil
+	}
+	return fmt.Errorf("unmount %s: %w", d.mountPoint, err)
+}
+
+// proc reads a file of the daemon's directory in /proc.
+func (d *daemon) proc(name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join("/proc", strconv.Itoa(d.cmd.Process.Pid), name))
+}
+
+// anonymousBytes is the memory only the daemon can give back.
+func (d *daemon) anonymousBytes() (float64, error) {
+	text, err := d.proc("smaps_rollup")
+	if err != nil {
+		return 0, err
+	}
+	for line := range bytes.Lines(text) {
+		var kib float64
+		if n, _ := fmt.Sscanf(string(line), "Anonymous: %f kB", &kib); n == 1 {
+			return kib * 1024, nil
+		}
+	}
+	return 0, errors.New("smaps_rollup has no line Anonymous")
+}
+
+// ticks is the processor time the daemon has used.
+func (d *daemon) ticks() (uint64, error) {
+	text, err := d.proc("stat")
+	if err != nil {
+		return 0, err
+	}
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:]) // the name may hold spaces
+	const utime, stime = 11, 12                                     // counted from the state
+	if len(fields) <= stime {
+		return 0, errors.New("stat is too short")
+	}
+	user, userErr := strconv.ParseUint(string(fields[utime]), 10, 64)
+	system, systemErr := strconv.ParseUint(string(fields[stime]), 10, 64)
+	return user + system, errors.Join(userErr, systemErr)
+}

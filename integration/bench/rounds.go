@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+)
+
+// plan is what to run.
+type plan struct {
+	rows   *regexp.Regexp
+	rounds int
+	sizes  sizes
+}
+
+func (p plan) memorySelected() bool {
+	return p.rows.MatchString(rowMemoryFresh) || p.rows.MatchString(rowMemoryUsed)
+}
+
+// table is scenarios and the subjects they run on.
+type table struct {
+	scenarios  []scenario
+	subjects   []*subject
+	references []string // subjects that the others are compared with
+}
+
+func (b *bench) tables() []table {
+	return []table{
+		{
+			scenarios:  []scenario{smallFiles(), directories(), trees(), bigFile(), closeLatency()},
+			subjects:   b.filesystems,
+			references: []string{nativeName, loopbackName},
+		},
+		{
+			scenarios:  []scenario{puts(true), puts(false)},
+			subjects:   b.engines,
+			references: []string{badgerName},
+		},
+	}
+}
+
+// selected reports whether any row of t is asked for.
+func (t table) selected(rows *regexp.Regexp) bool {
+	return slices.ContainsFunc(t.scenarios, func(s scenario) bool { return s.selected(rows) })
+}
+
+// run measures one scenario on all subjects, round by round. Only the end of ctx
+// stops it; what fails is noted in the results.
+func (b *bench) run(ctx context.Context, p plan, s scenario, subjects []*subject, r *results) error {
+	for round := range p.rounds + 1 {
+		for i := range subjects {
+			subject := subjects[(i+round)%len(subjects)]
+			b.runOnce(ctx, p, s, subject, round, r)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// runOnce runs the steps of s up to the last one that was asked for.
+func (b *bench) runOnce(ctx context.Context, p plan, s scenario, subject *subject, round int, r *results) {
+	at := &site{
+		subject: subject, shared: b.dir, sizes: p.sizes, rand: newRand(round), settle: b.settle,
+	}
+	if round == 0 {
+		at.trace = b.trace
+	}
+	leave, err := at.enter(ctx, s)
+	if err != nil {
+		r.fail(cell{s.name, subject.name}, round, err)
+		return
+	}
+	for _, step := range s.steps[:s.lastSelected(p.rows)+1] {
+		if !step.setup && !p.rows.MatchString(step.row.name) {
+			continue
+		}
+		c := cell{step.row.name, subject.name}
+		m, err := step.run(ctx, at)
+		if err != nil {
+			r.fail(c, round, err)
+			break
+		}
+		r.add(c, round, m)
+	}
+	if err := leave(); err != nil {
+		r.fail(cell{"clean up " + s.name, subject.name}, round, err)
+	}
+}
+
+// enter makes the directory of the site and prepares it. leave removes it.
+func (s *site) enter(ctx context.Context, sc scenario) (leave func() error, err error) {
+	parent := s.subject.dir
+	if parent == "" {
+		parent = s.shared
+	}
+	if s.dir, err = os.MkdirTemp(parent, "run-"); err != nil {
+		return nil, fmt.Errorf("make a directory: %w", err)
+	}
+	leave = func() error {
+		var closeErr error
+		if s.engine != nil {
+			closeErr = s.engine.close()
+		}
+		return errors.Join(closeErr, os.RemoveAll(s.dir))
+	}
+	if sc.begin != nil {
+		if err := sc.begin(ctx, s); err != nil {
+			return nil, errors.Join(err, leave())
+		}
+	}
+	return leave, nil
+}
+
+const (
+	rowMemoryFresh = "anonymous memory, idle, fresh"
+	rowMemoryUsed  = "anonymous memory, idle, after all this"
+)
+
+func memoryRows() []row {
+	return []row{{rowMemoryFresh, unitBytes}, {rowMemoryUsed, unitBytes}}
+}
+
+// measureMemory notes what the daemons hold now, in the first round.
+func (b *bench) measureMemory(ctx context.Context, name string, r *results) error {
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
+	for _, s := range b.filesystems {
+		if s.daemon == nil {
+			continue
+		}
+		c := cell{name, s.name}
+		anonymous, err := s.daemon.anonymousBytes()
+		if err != nil {
+			r.fail(c, 1, err)
+			continue
+		}
+		r.add(c, 1, measurement{value: anonymous})
+	}
+	return nil
+}
