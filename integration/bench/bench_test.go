@@ -10,13 +10,12 @@ import (
 	"regexp"
 	"slices"
 	"testing"
-	"time"
 )
 
 func tinySizes() sizes {
 	return sizes{
 		files: 16, entries: 20, few: 4, archive: 120, bigBytes: 2 << 20,
-		accesses: 10, edits: 6, editsTimed: 2, closes: 20, putTime: 10 * time.Millisecond,
+		accesses: 10, edits: 6, editsTimed: 2, closes: 20, putsDivisor: 400,
 	}
 }
 

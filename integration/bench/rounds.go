@@ -101,13 +101,7 @@ func (s *site) enter(ctx context.Context, sc scenario) (leave func() error, err 
 	if s.dir, err = os.MkdirTemp(parent, "run-"); err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)
 	}
-	leave = func() error {
-		var closeErr error
-		if s.engine != nil {
-			closeErr = s.engine.close()
-		}
-		return errors.Join(closeErr, os.RemoveAll(s.dir))
-	}
+	leave = func() error { return os.RemoveAll(s.dir) }
 	if sc.begin != nil {
 		if err := sc.begin(ctx, s); err != nil {
 			return nil, errors.Join(err, leave())

@@ -52,29 +52,29 @@ func (s scenario) rows() (rows []row) {
 
 // sizes say how much each step does.
 type sizes struct {
-	files      int // small files in a scenario
-	entries    int // entries of the large directory
-	few        int // entries of the small directory
-	archive    int // files in the archive
-	bigBytes   int64
-	accesses   int // at random offsets of the big file
-	edits      int // of the big file, each with its fsync
-	editsTimed int // of the first and of the last edits
-	closes     int // whose 99th percentile is taken
-	putTime    time.Duration
+	files       int // small files in a scenario
+	entries     int // entries of the large directory
+	few         int // entries of the small directory
+	archive     int // files in the archive
+	bigBytes    int64
+	accesses    int // at random offsets of the big file
+	edits       int // of the big file, each with its fsync
+	editsTimed  int // of the first and of the last edits
+	closes      int // whose 99th percentile is taken
+	putsDivisor int // of the puts of a load
 }
 
 func fullSizes() sizes {
 	return sizes{
 		files: 2000, entries: 10_000, few: 100, archive: 2000, bigBytes: 1 << 30,
-		accesses: 10_000, edits: 10_000, editsTimed: 100, closes: 3000, putTime: 1500 * time.Millisecond,
+		accesses: 10_000, edits: 10_000, editsTimed: 100, closes: 3000, putsDivisor: 1,
 	}
 }
 
 func quickSizes() sizes {
 	return sizes{
 		files: 100, entries: 500, few: 20, archive: 100, bigBytes: 64 << 20,
-		accesses: 500, edits: 100, editsTimed: 20, closes: 200, putTime: 100 * time.Millisecond,
+		accesses: 500, edits: 100, editsTimed: 20, closes: 200, putsDivisor: 40,
 	}
 }
 
@@ -86,7 +86,6 @@ type site struct {
 	sizes   sizes
 	rand    *rand.Rand // the same for all subjects of a round
 	trace   *requestTrace
-	engine  engine // of engine scenarios
 	settle  func(context.Context) error
 }
 
