@@ -1,0 +1,118 @@
+package crash
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// expectation is a kept copy that must or may be there.
+type expectation struct {
+	id     string // empty: any
+	path   string
+	digest digest // empty: any
+	must   bool
+	why    op
+}
+
+func (e expectation) fits(k keptCopy) bool {
+	return e.path == k.Path && (e.id == "" || e.id == k.ID) && (e.digest == "" || e.digest == k.Digest)
+}
+
+// checkKept compares the kept copies a survey found with those the calls of
+// the cut made and left behind.
+func (h *history) checkKept(c cut, s survey, l loss) error {
+	expected := h.keptBefore()
+	for lane := range h.lanes {
+		expected = append(expected, h.keptBy(lane, c.survived[lane], l)...)
+	}
+	var problems []string
+	rest := slices.Clone(s.Kept)
+	for _, must := range []bool{true, false} {
+		for _, e := range expected {
+			if e.must != must {
+				continue
+			}
+			i := slices.IndexFunc(rest, e.fits)
+			switch {
+			case i >= 0:
+				rest = slices.Delete(rest, i, i+1)
+			case must:
+				problems = append(problems, fmt.Sprintf("not kept: the bytes of %s for %s", e.why, e.path))
+			}
+		}
+	}
+	for _, k := range rest {
+		problems = append(problems, fmt.Sprintf("kept without a reason: %s for %s (%s)", k.ID, k.Path, k.Reason))
+	}
+	if len(problems) > 0 {
+		return errors.New(strings.Join(problems, "\n"))
+	}
+	return nil
+}
+
+// keptBefore are the copies that were there when the worker started.
+func (h *history) keptBefore() (expected []expectation) {
+	for _, k := range h.kept {
+		expected = append(expected, expectation{id: k.ID, path: k.Path, digest: k.Digest, must: !h.dropped[k.ID]})
+	}
+	return expected
+}
+
+// keptBy are the copies that a lane, cut after n calls, made or left behind.
+func (h *history) keptBy(lane, n int, l loss) (expected []expectation) {
+	calls := h.lanes[lane]
+	state := h.base[lane].clone()
+	for i, c := range calls {
+		if c.ended == 0 {
+			expected = append(expected, h.keptInFlight(c, state, n > i, l)...)
+			break
+		}
+		if c.failed {
+			continue
+		}
+		if h := state.apply(c.op); h != nil {
+			expected = append(expected, expectation{path: c.op.Path, digest: h.Digest, must: true, why: c.op})
+		} else if l == lossPower && i >= n {
+			expected = append(expected, expectation{path: c.op.Path, why: c.op}) // its stage may come back
+		}
+	}
+	for path, h := range state.held {
+		e := expectation{path: path, digest: h.content.Digest, must: true, why: h.by}
+		if l == lossPower {
+			e.digest, e.must = "", false
+		}
+		expected = append(expected, e)
+	}
+	return expected
+}
+
+// keptInFlight are the copies a call in flight may have left. It is removed
+// from the held ones of state, if it was to release one.
+func (h *history) keptInFlight(c call, state laneState, in bool, l loss) []expectation {
+	may := expectation{path: c.op.Path, why: c.op}
+	if l == lossPower {
+		return []expectation{may}
+	}
+	switch c.op.Kind {
+	case opRelease:
+		mine := state.held[c.op.Path]
+		delete(state.held, c.op.Path)
+		if in && !mine.lost {
+			return nil
+		}
+		return []expectation{{path: c.op.Path, digest: mine.content.Digest, must: true, why: c.op}}
+	case opWrite, opEdit, opTruncate:
+		if in || c.op.ByKey {
+			return nil
+		}
+		if c.staged {
+			may.digest, may.must = state.result(c.op).Digest, true
+		}
+		return []expectation{may}
+	case opHold, opIncrement:
+		return []expectation{may}
+	}
+	return nil
+}

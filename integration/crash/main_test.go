@@ -1,0 +1,80 @@
+package crash
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+var (
+	roundsFlag = flag.Int("rounds", 0, "crashes per test; 0: few enough for every run")
+	seedFlag   = flag.Uint64("seed", 0, "first seed; 0: a new one")
+)
+
+// namespaceVariable marks a process that has a mount namespace of its own.
+const namespaceVariable = "ETAGFS_CRASH_NAMESPACE"
+
+// TestMain turns this binary into a worker if it is told to. Otherwise, run by
+// root, it goes on in a mount namespace of its own: whatever is left mounted goes with it.
+func TestMain(m *testing.M) {
+	if text := os.Getenv(ordersVariable); text != "" {
+		work(text)
+		return
+	}
+	if os.Getuid() == 0 && os.Getenv(namespaceVariable) == "" {
+		os.Exit(inNamespace())
+	}
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+func work(text string) {
+	var o orders
+	if err := json.Unmarshal([]byte(text), &o); err != nil {
+		panic(err)
+	}
+	runWorker(context.Background(), o, openTarget, os.NewFile(eventsFD, "events"))
+}
+
+func openTarget(o orders) (target, error) {
+	switch o.Target {
+	case "files":
+		return openFiles(o.Dir, plain), nil
+	case "lying files":
+		return openFiles(o.Dir, lying), nil
+	case "careful files":
+		return openFiles(o.Dir, careful), nil
+	}
+	return nil, fmt.Errorf("no target %q", o.Target)
+}
+
+func inNamespace() int {
+	runtime.LockOSThread() // Pdeathsig is sent when the thread ends
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		fmt.Fprintln(os.Stderr, "mount namespace:", err)
+		return 1
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		fmt.Fprintln(os.Stderr, "private mounts:", err)
+		return 1
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Env = append(os.Environ(), namespaceVariable+"=1")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return cmd.ProcessState.ExitCode()
+}
