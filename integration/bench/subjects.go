@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -46,21 +47,31 @@ func newBench(parent string) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{dir: dir}
-	b.onClose(func() error { return os.RemoveAll(dir) })
+	b.onClose(b.removeDir)
 	return b, nil
 }
 
 func (b *bench) onClose(f func() error) { b.closers = append(b.closers, f) }
 
-// close undoes everything, the last first. A work directory is never removed
-// while something may still be mounted in it.
+// close undoes everything, the last first.
 func (b *bench) close() error {
+	var failed []error
 	for i := len(b.closers) - 1; i >= 0; i-- {
-		if err := b.closers[i](); err != nil {
-			return fmt.Errorf("%w (left in place: %s)", err, b.dir)
-		}
+		failed = append(failed, b.closers[i]())
 	}
-	return nil
+	return errors.Join(failed...)
+}
+
+// removeDir removes the work directory, but nothing that is mounted in it.
+func (b *bench) removeDir() error {
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	if bytes.Contains(mounts, []byte(" "+b.dir+"/")) {
+		return fmt.Errorf("%s is left in place: something is still mounted in it", b.dir)
+	}
+	return os.RemoveAll(b.dir)
 }
 
 // abort ends the daemons, so that nothing waits for them.
