@@ -124,7 +124,7 @@ func (b *bench) setUp(ctx context.Context, s settings, p plan, stderr io.Writer)
 	if !tables[0].selected(p.rows) && !p.memorySelected() {
 		return nil
 	}
-	trace, err := openRequestTrace(b.dir)
+	trace, err := openRequestTrace()
 	if err != nil {
 		fmt.Fprintln(stderr, "bench: requests are not counted:", err)
 	} else {

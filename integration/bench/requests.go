@@ -16,30 +16,29 @@ import (
 // buffer that is its own. A nil trace counts nothing.
 type requestTrace struct {
 	instance string // directory
-	tracefs  string // what close has to unmount; empty: nothing
+	mounted  bool   // close has to unmount tracefs
 	counting bool
 }
+
+// tracefs is mounted where every system has it, never in the work directory: it belongs to the
+// machine, and a work directory left behind by a kill gets deleted.
+const tracefs = "/sys/kernel/tracing"
 
 const requestEvent = "events/fuse/fuse_request_send"
 
 // errNoTrace says why requests cannot be counted.
 var errNoTrace = errors.New("this kernel does not trace FUSE requests")
 
-// openRequestTrace uses the tracefs of the machine or mounts one in scratch.
-func openRequestTrace(scratch string) (*requestTrace, error) {
+// openRequestTrace mounts tracefs if it is not there.
+func openRequestTrace() (*requestTrace, error) {
 	t := &requestTrace{}
-	root := "/sys/kernel/tracing"
-	if _, err := os.Stat(filepath.Join(root, "instances")); err != nil {
-		root = filepath.Join(scratch, "tracefs")
-		if err := os.Mkdir(root, 0o700); err != nil {
-			return nil, err
-		}
-		if err := unix.Mount("tracefs", root, "tracefs", 0, ""); err != nil {
+	if _, err := os.Stat(filepath.Join(tracefs, "instances")); err != nil {
+		if err := unix.Mount("tracefs", tracefs, "tracefs", 0, ""); err != nil {
 			return nil, fmt.Errorf("mount tracefs: %w", err)
 		}
-		t.tracefs = root
+		t.mounted = true
 	}
-	instance := filepath.Join(root, "instances", "etagfs-bench-"+strconv.Itoa(os.Getpid()))
+	instance := filepath.Join(tracefs, "instances", "etagfs-bench-"+strconv.Itoa(os.Getpid()))
 	if err := os.Mkdir(instance, 0o700); err != nil {
 		return nil, errors.Join(err, t.close())
 	}
@@ -135,9 +134,9 @@ func (t *requestTrace) close() error {
 			failed = append(failed, fmt.Errorf("remove %s: %w", t.instance, err))
 		}
 	}
-	if t.tracefs != "" {
-		if err := unix.Unmount(t.tracefs, 0); err != nil {
-			failed = append(failed, fmt.Errorf("unmount %s: %w", t.tracefs, err))
+	if t.mounted {
+		if err := unix.Unmount(tracefs, 0); err != nil && err != unix.EBUSY { // EBUSY: somebody else uses it by now
+			failed = append(failed, fmt.Errorf("unmount %s: %w", tracefs, err))
 		}
 	}
 	return errors.Join(failed...)
