@@ -74,8 +74,6 @@ type Override struct {
 type Processes interface {
 	// ThreadGroup is the process the thread belongs to.
 	ThreadGroup(thread uint32) (process uint32, known bool)
-	// Alive reports whether the process exists.
-	Alive(process uint32) bool
 	// HoldsOther reports whether the process of thread certainly holds, beside the
 	// descriptor being closed, another descriptor of an open file on object.
 	HoldsOther(thread uint32, object objstore.ID) bool
@@ -110,3 +108,70 @@ type Kernel interface {
 	// at all. The attributes of dir are stale too.
 	EntryCame(dir objstore.ID, name string)
 }
+
+// Where an option is zero.
+const (
+	defaultControl          = ".etagfs"
+	defaultAutocommit       = 5 * time.Second
+	defaultCommitTimeout    = 2 * time.Minute
+	defaultConflictsPerFile = 10
+	defaultConflictsBytes   = 1 << 30
+)
+
+func (c Config) withDefaults() Config {
+	c.Options = c.Options.withDefaults()
+	if c.Processes == nil {
+		c.Processes = strangers{}
+	}
+	if c.Kernel == nil {
+		c.Kernel = noKernel{}
+	}
+	if c.Clock == nil {
+		c.Clock = time.Now
+	}
+	if c.Tick == nil {
+		c.Tick = func(d time.Duration) (<-chan time.Time, func()) {
+			t := time.NewTicker(d)
+			return t.C, t.Stop
+		}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	return c
+}
+
+func (o Options) withDefaults() Options {
+	if o.Control == "" {
+		o.Control = defaultControl
+	}
+	if o.Autocommit == 0 {
+		o.Autocommit = defaultAutocommit
+	}
+	if o.CommitTimeout == 0 {
+		o.CommitTimeout = defaultCommitTimeout
+	}
+	if o.ConflictsPerFile == 0 {
+		o.ConflictsPerFile = defaultConflictsPerFile
+	}
+	if o.ConflictsBytes == 0 {
+		o.ConflictsBytes = defaultConflictsBytes
+	}
+	return o
+}
+
+// strangers is what is known of processes if nobody answers.
+type strangers struct{}
+
+func (strangers) ThreadGroup(uint32) (uint32, bool)   { return 0, false }
+func (strangers) HoldsOther(uint32, objstore.ID) bool { return false }
+func (strangers) Name(uint32) string                  { return "" }
+
+// noKernel caches nothing.
+type noKernel struct{}
+
+func (noKernel) Committed(View, View, bool, int64)          {}
+func (noKernel) Rebased(View, int64)                        {}
+func (noKernel) AttrChanged(objstore.ID)                    {}
+func (noKernel) EntryGone(objstore.ID, string, objstore.ID) {}
+func (noKernel) EntryCame(objstore.ID, string)              {}

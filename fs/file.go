@@ -1,0 +1,241 @@
+package fs
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// file is what an FS keeps of an object while handles are open on it.
+type file struct {
+	id objstore.ID // constant
+
+	// appending is held while a handle that only appended commits: appenders of one
+	// mount go one after the other instead of losing against each other.
+	appending sync.Mutex
+
+	// Guarded by FS.mu.
+	handles []*Handle
+	create  *creation      // set while the file is pending
+	orphan  *objstore.Info // what is known of it once it has no name left
+	// published is the writer that made the empty file with O_EXCL, and the version that got,
+	// until something is committed.
+	published        *transaction
+	publishedVersion objstore.Version
+}
+
+// creation is a pending create: a file that the mount shows and the store does not have.
+type creation struct {
+	at     entryKey
+	attr   objstore.NewAttr
+	change objstore.AttrChange
+	time   time.Time
+}
+
+// pin is an open reader, shared by all who show its version.
+type pin struct {
+	reader objstore.Reader // constant
+	users  atomic.Int32
+}
+
+func newPin(r objstore.Reader) *pin {
+	p := &pin{reader: r}
+	p.users.Store(1)
+	return p
+}
+
+// acquire makes another user; false if the last has gone.
+func (p *pin) acquire() bool {
+	for {
+		n := p.users.Load()
+		if n == 0 {
+			return false
+		}
+		if p.users.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// release may be called on nil. A reader has nothing to lose at its end, so its error says nothing.
+func (p *pin) release() {
+	if p != nil && p.users.Add(-1) == 0 {
+		p.reader.Close()
+	}
+}
+
+func (p *pin) version() objstore.Version { return p.reader.Info().Version }
+
+// register enters h, so that it hears of changes from now on. A file that is
+// being created passes its creation.
+func (fs *FS) register(h *Handle, id objstore.ID, create *creation) error {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if fs.closed {
+		return &objstore.Error{Op: "open", Kind: objstore.ErrClosed}
+	}
+	f := fs.files[id]
+	if f == nil {
+		f = &file{id: id}
+		fs.files[id] = f
+	}
+	if create != nil {
+		f.create = create
+		fs.creations[create.at] = f
+	}
+	h.file = f
+	f.handles = append(f.handles, h)
+	if h.tx != nil {
+		fs.lastHandle++
+		h.tx.id, h.tx.file, h.tx.users = fs.lastHandle, f, 1
+		fs.writers[h.tx.id] = h.tx
+	}
+	return nil
+}
+
+// unregister undoes register. A pending create ends with its last handle.
+func (fs *FS) unregister(h *Handle) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f := h.file
+	f.handles = slices.DeleteFunc(f.handles, func(other *Handle) bool { return other == h })
+	if f.published != nil && f.published == h.tx {
+		f.published = nil
+	}
+	if len(f.handles) == 0 {
+		fs.endCreation(f)
+		delete(fs.files, f.id)
+	}
+}
+
+// endCreation makes f no longer pending; requires mu.
+func (fs *FS) endCreation(f *file) {
+	if f.create != nil {
+		delete(fs.creations, f.create.at)
+		f.create = nil
+	}
+}
+
+// pendingAt is the file whose pending create has the name.
+func (fs *FS) pendingAt(at entryKey) *file {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.creations[at]
+}
+
+// creationOf is a copy of f's pending create.
+func (fs *FS) creationOf(f *file) (creation, bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.create == nil {
+		return creation{}, false
+	}
+	return *f.create, true
+}
+
+// openFile is the file of an object, if anybody has it open.
+func (fs *FS) openFile(id objstore.ID) *file {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.files[id]
+}
+
+// writersOf are the transactions of f whose handles are open, newest first.
+func (fs *FS) writersOf(f *file) []*transaction {
+	if f == nil {
+		return nil
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	var all []*transaction
+	for _, h := range slices.Backward(f.handles) {
+		if h.tx != nil {
+			all = append(all, h.tx)
+		}
+	}
+	return all
+}
+
+// writer is the transaction of a handle, as long as anybody shows it.
+func (fs *FS) writer(id HandleID) *transaction {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.writers[id]
+}
+
+// use makes another user of t; false if the last has gone.
+func (fs *FS) use(t *transaction) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if t.users == 0 {
+		return false
+	}
+	t.users++
+	return true
+}
+
+// unuse ends a use of t; the last one lets its bytes go.
+func (fs *FS) unuse(t *transaction) {
+	fs.mu.Lock()
+	t.users--
+	last := t.users == 0
+	if last {
+		delete(fs.writers, t.id)
+	}
+	fs.mu.Unlock()
+	if last {
+		t.drop()
+	}
+}
+
+// orphanInfo is what is known of a file without a name: known, unless attributes
+// have been changed since it lost its name.
+func (fs *FS) orphanInfo(f *file, known objstore.Info) objstore.Info {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.orphan == nil {
+		known.Nlink = 0
+		f.orphan = &known
+	}
+	return *f.orphan
+}
+
+// detach lets every handle on f go its own way after f lost its last name
+// through this mount: nothing of theirs will be committed.
+func (fs *FS) detach(f *file, last objstore.Info) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	last.Nlink = 0
+	f.orphan = &last
+	fs.endCreation(f)
+	for _, h := range f.handles {
+		if h.tx != nil {
+			h.tx.detach()
+		}
+	}
+}
+
+// path names f for people.
+func (fs *FS) path(ctx context.Context, f *file) string {
+	create, pending := fs.creationOf(f)
+	if pending {
+		return fs.pathAt(ctx, create.at)
+	}
+	path, err := fs.ns.Path(ctx, f.id)
+	if err != nil {
+		return ""
+	}
+	return path
+}
+
+func (fs *FS) pathAt(ctx context.Context, at entryKey) string {
+	dir, err := fs.ns.Path(ctx, at.dir)
+	if err != nil || dir == "" {
+		return at.name
+	}
+	return dir + "/" + at.name
+}

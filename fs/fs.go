@@ -1,0 +1,184 @@
+package fs
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// FS is a mounted namespace. All methods may be called concurrently.
+type FS struct {
+	// Constant.
+	ns        objstore.Namespace
+	caps      objstore.Capabilities
+	options   Options // defaults filled in
+	processes Processes
+	clock     func() time.Time
+	log       *slog.Logger
+	host      string
+	instance  string // makes write ids unique across mounts
+	background
+	stopWatch func()
+
+	// With locks of their own.
+	notices  *notices
+	names    nameLocks
+	kept     *keptArea
+	removing sync.RWMutex // held shared around store calls that may take an object's last name
+
+	// Guarded by mu.
+	mu         sync.Mutex
+	files      map[objstore.ID]*file
+	creations  map[entryKey]*file
+	writers    map[HandleID]*transaction // until their last reference
+	lastHandle HandleID
+	commits    uint64 // numbers write ids
+	closed     bool
+}
+
+// background is the goroutines of an FS.
+type background struct {
+	quit    chan struct{}
+	workers sync.WaitGroup
+}
+
+// entryKey is a name in a directory.
+type entryKey struct {
+	dir  objstore.ID
+	name string
+}
+
+// New starts an FS. It is refused with ErrExists if the root has an entry
+// with the control directory's name.
+func New(ctx context.Context, config Config) (*FS, error) {
+	config = config.withDefaults()
+	root := config.Namespace.Root()
+	switch _, err := config.Namespace.Lookup(ctx, root, config.Options.Control); {
+	case err == nil:
+		return nil, &Error{Op: "mount", Path: config.Options.Control, Kind: ErrExists}
+	case !errors.Is(err, objstore.ErrNotFound):
+		return nil, err
+	}
+	var instance [6]byte
+	rand.Read(instance[:]) // never fails
+	fs := &FS{
+		ns:         config.Namespace,
+		caps:       config.Namespace.Capabilities(),
+		options:    config.Options,
+		processes:  config.Processes,
+		clock:      config.Clock,
+		log:        config.Logger,
+		host:       config.Host,
+		instance:   hex.EncodeToString(instance[:]),
+		background: background{quit: make(chan struct{})},
+		files:      make(map[objstore.ID]*file),
+		creations:  make(map[entryKey]*file),
+		writers:    make(map[HandleID]*transaction),
+	}
+	fs.notices = newNotices(config.Kernel, fs.grow)
+	fs.kept = newKeptArea()
+	fs.stopWatch = fs.ns.Watch(fs.notices.push)
+	fs.start(func() { fs.notices.run(fs.quit) })
+	fs.start(fs.pruneLoop)
+	if fs.caps.PartialCommit && fs.options.Autocommit > 0 && !fs.options.ReadOnly {
+		ticks, stop := config.Tick(fs.options.Autocommit)
+		fs.start(func() {
+			defer stop()
+			fs.autocommitLoop(ticks)
+		})
+	}
+	return fs, nil
+}
+
+func (fs *FS) start(work func()) {
+	fs.workers.Add(1)
+	go func() {
+		defer fs.workers.Done()
+		work()
+	}()
+}
+
+// Close commits or keeps what open handles have changed, stops background work and
+// waits for it. Handles must not be used afterwards. It returns the first
+// failure to commit or keep.
+func (fs *FS) Close(ctx context.Context) error {
+	fs.mu.Lock()
+	if fs.closed {
+		fs.mu.Unlock()
+		return nil
+	}
+	fs.closed = true
+	var open []*Handle
+	for _, f := range fs.files {
+		open = append(open, f.handles...)
+	}
+	fs.mu.Unlock()
+
+	var first error
+	for _, h := range open {
+		if h.tx != nil && h.tx.unsaved() {
+			first = orFirst(first, h.tx.finish(ctx, h.tx.opener, "unmount", objstore.Durable))
+		}
+	}
+	for _, h := range open {
+		h.end()
+	}
+	close(fs.quit)
+	fs.workers.Wait()
+	fs.stopWatch()
+	return first
+}
+
+func orFirst(first, next error) error {
+	if first != nil {
+		return first
+	}
+	return next
+}
+
+// Root is the root directory.
+func (fs *FS) Root() objstore.ID { return fs.ns.Root() }
+
+// Statfs tells how much space there is.
+func (fs *FS) Statfs(ctx context.Context) (objstore.Usage, error) { return fs.ns.Usage(ctx) }
+
+// Sync makes everything committed so far durable. Uncommitted handles stay uncommitted.
+func (fs *FS) Sync(ctx context.Context) error { return fs.ns.Sync(ctx) }
+
+// writeID names a commit across retries.
+func (fs *FS) writeID() string {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	fs.commits++
+	return fs.instance + "-" + formatUint(fs.commits)
+}
+
+// writable is the error for a mutation, if there must be none.
+func (fs *FS) writable(op string) error {
+	if fs.options.ReadOnly {
+		return &objstore.Error{Op: op, Kind: objstore.ErrReadOnly}
+	}
+	return nil
+}
+
+// checkName refuses what cannot be an entry.
+func checkName(op, name string) error {
+	if len(name) > objstore.NameBytesMax {
+		return &Error{Op: op, Path: name, Kind: ErrNameTooLong}
+	}
+	return nil
+}
+
+// exists turns a lost condition into ErrExists: for operations that demand absence.
+func exists(op, name string, err error) error {
+	if errors.Is(err, objstore.ErrPrecondition) {
+		return &Error{Op: op, Path: name, Kind: ErrExists, Err: err}
+	}
+	return err
+}

@@ -1,0 +1,254 @@
+package fs
+
+import (
+	"context"
+	"sync"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// Handle is an open file. One that may write, or that creates its file, is a
+// transaction; others only read.
+type Handle struct {
+	// Constant once registered. One of tx, reading and control is set.
+	fs      *FS
+	file    *file
+	mode    OpenMode
+	tx      *transaction
+	reading *reading
+	control *controlFile
+
+	ending sync.Once
+}
+
+// ID names a writing handle; 0 for others.
+func (h *Handle) ID() HandleID {
+	if h.tx == nil {
+		return 0
+	}
+	return h.tx.id
+}
+
+// Mode is how it was opened.
+func (h *Handle) Mode() OpenMode { return h.mode }
+
+// View is the view it shows now. A reader that followed a writer shows a committed view after the
+// writer's commit; a reader of a growing file shows the newest version it sees.
+func (h *Handle) View() View {
+	switch {
+	case h.control != nil:
+		return View{Object: h.control.id}
+	case h.tx != nil:
+		return h.tx.view()
+	default:
+		return h.reading.view()
+	}
+}
+
+// ReadAt fills p from off. It is short only at the end of the file, without an error.
+func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	switch {
+	case h.control != nil:
+		return h.control.read(ctx, p, off)
+	case h.tx != nil:
+		return h.tx.read(ctx, p, off)
+	default:
+		return h.reading.read(ctx, p, off)
+	}
+}
+
+// mayWrite is the error for a change through a handle that was not opened for it.
+func (h *Handle) mayWrite(op string) error {
+	if h.tx == nil || !h.mode.Write {
+		return &Error{Op: op, Kind: ErrBadHandle}
+	}
+	return nil
+}
+
+// WriteAt writes p at off, or at the end. p is not kept. With OpenMode.Sync it is
+// committed durably before the return.
+func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64, mode WriteMode) (int, error) {
+	if err := h.mayWrite("write"); err != nil {
+		return 0, err
+	}
+	n, err := h.tx.write(ctx, p, off, mode)
+	if err == nil && h.mode.Sync {
+		err = h.tx.finish(ctx, h.tx.opener, "write", objstore.Durable)
+	}
+	if err != nil {
+		n = 0
+	}
+	return n, err
+}
+
+// Truncate sets the size.
+func (h *Handle) Truncate(ctx context.Context, size int64) error {
+	if err := h.mayWrite("truncate"); err != nil {
+		return err
+	}
+	return h.tx.truncate(ctx, size, false)
+}
+
+// Allocate is fallocate(2).
+func (h *Handle) Allocate(ctx context.Context, off, length int64, mode objstore.AllocateMode) error {
+	if err := h.mayWrite("allocate"); err != nil {
+		return err
+	}
+	return h.tx.allocate(ctx, off, length, mode)
+}
+
+// Flush is close(2) of a descriptor: it commits what changed. ErrBusy if another commit came
+// first; then the bytes are kept. It ignores the cancellation of ctx and returns after the
+// kernel's cached copies are gone.
+//
+// After no more than a create or truncate it waits for the next flush or Release if
+// the caller certainly holds another descriptor: a shell's "> f" closes one before it starts the command.
+func (h *Handle) Flush(ctx context.Context, c Caller) error {
+	if h.tx == nil || h.tx.defers(c) {
+		return nil
+	}
+	return h.tx.finish(ctx, c, "close", h.fs.closeDurability())
+}
+
+func (fs *FS) closeDurability() objstore.Durability {
+	if fs.options.Durability == DurableClose {
+		return objstore.Durable
+	}
+	return objstore.Visible
+}
+
+// defers decides whether a flush may wait, and remembers it.
+func (t *transaction) defers(c Caller) bool {
+	state, _, work := t.snapshot()
+	if state != txOpen || !work.changed() || work.bytes || !t.fs.processes.HoldsOther(c.Thread, t.file.id) {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.deferred = true
+	return true
+}
+
+// Sync is fsync(2): like Flush, durable, and never deferred.
+func (h *Handle) Sync(ctx context.Context, c Caller) error {
+	if h.control != nil {
+		return nil
+	}
+	if h.tx == nil || !h.tx.changedOrStopped() {
+		ctx, cancel := h.fs.commitContext(ctx)
+		defer cancel()
+		return h.fs.ns.Sync(ctx)
+	}
+	return h.tx.finish(ctx, c, "fsync", objstore.Durable)
+}
+
+// changedOrStopped reports whether a commit has anything to do or to refuse.
+func (t *transaction) changedOrStopped() bool {
+	state, _, work := t.snapshot()
+	return state == txLost || state == txUnknown || state == txOpen && work.changed()
+}
+
+// unsaved reports whether there are bytes that are neither committed nor kept.
+func (t *transaction) unsaved() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch t.state {
+	case txOpen:
+		return t.changed()
+	case txLost, txUnknown:
+		return t.kept.id == "" || t.kept.changes != t.changes
+	default:
+		return false
+	}
+}
+
+// Release ends the handle after its last descriptor and mapping are gone. What Flush could
+// not see is committed or kept; failures are logged. view is the committed
+// view the handle's bytes equal, so that a node can live on as that; ok is false if there is none.
+func (h *Handle) Release(ctx context.Context) (view View, ok bool) {
+	if h.tx != nil && h.tx.unsaved() {
+		// The failure has been logged and the bytes are kept: nobody is left to be told.
+		_ = h.tx.finish(ctx, h.tx.opener, "release", h.fs.closeDurability())
+	}
+	view, ok = h.equals()
+	h.end()
+	return view, ok
+}
+
+// equals is the committed view whose bytes the handle shows.
+func (h *Handle) equals() (View, bool) {
+	if h.tx == nil {
+		v := h.View()
+		return v, v.Committed() && v.Version != ""
+	}
+	state, base, work := h.tx.snapshot()
+	if state != txOpen || work.changed() || base.Version == "" {
+		return View{}, false
+	}
+	return View{Object: h.file.id, Version: base.Version}, true
+}
+
+// end gives up what the handle holds.
+func (h *Handle) end() { h.ending.Do(h.giveUp) }
+
+func (h *Handle) giveUp() {
+	if h.control != nil {
+		h.control.close()
+		return
+	}
+	h.fs.unregister(h)
+	if h.tx != nil {
+		h.fs.unuse(h.tx)
+		return
+	}
+	if writer := h.reading.close(); writer != nil {
+		h.fs.unuse(writer)
+	}
+}
+
+// NextData is SEEK_DATA; objstore.ErrRange if there is none.
+func (h *Handle) NextData(ctx context.Context, off int64) (int64, error) {
+	return h.seek(ctx, off, objstore.Stage.NextData, func(int64) int64 { return off })
+}
+
+// NextHole is SEEK_HOLE; objstore.ErrRange beyond the end.
+func (h *Handle) NextHole(ctx context.Context, off int64) (int64, error) {
+	return h.seek(ctx, off, objstore.Stage.NextHole, func(size int64) int64 { return size })
+}
+
+// seek asks the stage if there is one. Pinned content is one piece of data.
+func (h *Handle) seek(ctx context.Context, off int64, ask func(objstore.Stage, context.Context, int64) (int64, error), whole func(size int64) int64) (int64, error) {
+	size, err := h.size()
+	if err != nil {
+		return 0, err
+	}
+	if off < 0 || off >= size {
+		return 0, &objstore.Error{Op: "seek", Kind: objstore.ErrRange}
+	}
+	if h.tx != nil {
+		h.tx.content.RLock()
+		defer h.tx.content.RUnlock()
+		if h.tx.stage != nil {
+			return ask(h.tx.stage, ctx, off)
+		}
+	}
+	return whole(size), nil
+}
+
+// size is the size of what the handle shows.
+func (h *Handle) size() (int64, error) {
+	if h.control != nil {
+		return h.control.size, nil
+	}
+	if h.tx != nil {
+		return h.tx.size(), nil
+	}
+	switch follows, pin := h.reading.source(); {
+	case follows != nil:
+		return follows.size(), nil
+	case pin != nil:
+		return pin.reader.Info().Size, nil
+	default:
+		return 0, &Error{Op: "size", Kind: ErrStale}
+	}
+}

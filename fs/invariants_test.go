@@ -1,0 +1,75 @@
+package fs
+
+import (
+	"slices"
+	"testing"
+)
+
+// checkInvariants checks what must hold whenever no operation is under way.
+func checkInvariants(t testing.TB, fs *FS) {
+	t.Helper()
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	handles, writers := 0, 0
+	for id, f := range fs.files {
+		if f.id != id {
+			t.Errorf("file %d is kept as %d", f.id, id)
+		}
+		if len(f.handles) == 0 {
+			t.Errorf("file %d is kept without a handle", id)
+		}
+		if f.create != nil && fs.creations[f.create.at] != f {
+			t.Errorf("the pending create of %d is not at its name", id)
+		}
+		if f.published != nil && !slices.ContainsFunc(f.handles, func(h *Handle) bool { return h.tx == f.published }) {
+			t.Errorf("file %d was published by a handle that is gone", id)
+		}
+		for _, h := range f.handles {
+			handles++
+			if h.file != f {
+				t.Errorf("a handle of %d belongs to another file", id)
+			}
+			if (h.tx == nil) == (h.reading == nil) {
+				t.Errorf("a handle of %d is not one of writer and reader", id)
+			}
+			if h.tx != nil {
+				writers++
+				checkTransaction(t, fs, h.tx)
+			}
+		}
+	}
+	for at, f := range fs.creations {
+		if f.create == nil || f.create.at != at || fs.files[f.id] != f {
+			t.Errorf("%v is pending for a file that is not", at)
+		}
+	}
+	if len(fs.names.held) != 0 {
+		t.Errorf("%d names are locked", len(fs.names.held))
+	}
+	fs.notices.mu.Lock()
+	defer fs.notices.mu.Unlock()
+	if len(fs.notices.own) != 0 {
+		t.Errorf("%d changes are still expected", len(fs.notices.own))
+	}
+}
+
+func checkTransaction(t testing.TB, fs *FS, tx *transaction) {
+	t.Helper()
+	tx.mu.Lock()
+	defer tx.mu.Unlock()
+	if fs.writers[tx.id] != tx || tx.users < 1 {
+		t.Errorf("writer %d with %d users is not in the table", tx.id, tx.users)
+	}
+	if tx.committed > tx.changes || tx.rewritten > tx.rewrites || tx.rewrites > tx.changes {
+		t.Errorf("writer %d counts wrongly: %+v", tx.id, tx.work)
+	}
+	if tx.base.Version == "" && tx.committed != 0 {
+		t.Errorf("writer %d committed and has no base", tx.id)
+	}
+	if tx.state == txLost && tx.kept.reason == 0 {
+		t.Errorf("writer %d lost without a reason", tx.id)
+	}
+	if tx.stage != nil && tx.pin != nil {
+		t.Errorf("writer %d holds a pin beside its stage", tx.id)
+	}
+}

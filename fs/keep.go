@@ -1,0 +1,162 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// lose ends a transaction whose condition did not hold: its bytes are kept
+// before the answer is ErrBusy, and it never commits again.
+func (t *transaction) lose(ctx context.Context, o order, cause error) error {
+	why := keptCopy{reason: objstore.ReasonLost, theirs: t.theirs(ctx), failed: cause}
+	t.describe(ctx, &why)
+	t.fs.mu.Lock()
+	t.fs.endCreation(t.file)
+	t.fs.mu.Unlock()
+	return t.stop(ctx, o, txLost, why)
+}
+
+// failed answers a commit that failed for another reason than its condition. If
+// it was not applied the next flush tries again; if that is unknown, none ever does.
+func (t *transaction) failed(ctx context.Context, o order, cause error) error {
+	why := keptCopy{reason: objstore.ReasonFailed, failed: cause}
+	t.describe(ctx, &why)
+	if applied(cause) == objstore.NotApplied {
+		return t.stop(ctx, o, txOpen, why)
+	}
+	if !errors.Is(cause, objstore.ErrUnknown) {
+		why.failed = &objstore.Error{Op: o.op, Kind: objstore.ErrUnknown, Err: cause}
+	}
+	why.reason, why.theirs = objstore.ReasonUnknown, t.theirs(ctx)
+	return t.stop(ctx, o, txUnknown, why)
+}
+
+// describe notes where the bytes belong, while that can still be told.
+func (t *transaction) describe(ctx context.Context, k *keptCopy) {
+	_, base, _ := t.snapshot()
+	k.attr = t.attrNow(base)
+	if k.path = t.fs.path(ctx, t.file); k.path == "" {
+		t.mu.Lock()
+		k.path = t.stagedAt
+		t.mu.Unlock()
+	}
+}
+
+// stop records how t stands and keeps its bytes.
+func (t *transaction) stop(ctx context.Context, o order, state txState, why keptCopy) error {
+	t.mu.Lock()
+	t.state = state
+	why.id = t.kept.id
+	t.kept = why
+	t.mu.Unlock()
+	return t.keep(ctx, o)
+}
+
+// keepAgain answers a later flush of a transaction that cannot commit any more:
+// what has changed since is kept in place of the former copy.
+func (t *transaction) keepAgain(ctx context.Context, o order) error {
+	t.mu.Lock()
+	kept, current := t.kept, t.kept.id != "" && t.kept.changes == t.changes
+	t.mu.Unlock()
+	if current {
+		return t.verdict(o, kept)
+	}
+	return t.keep(ctx, o)
+}
+
+// keep makes the bytes durable as a conflict, logs it, and returns what the caller is told.
+func (t *transaction) keep(ctx context.Context, o order) error {
+	t.mu.Lock()
+	why, base, changes := t.kept, t.base, t.changes
+	t.mu.Unlock()
+	conflict := t.conflict(o, why, base)
+	var kept objstore.Conflict
+	err := t.withStage(ctx, false, func(stage objstore.Stage) (err error) {
+		kept, err = stage.Keep(ctx, conflict)
+		return err
+	})
+	if err != nil {
+		t.report(ctx, o, conflict, why, err)
+		return unkept(o, err)
+	}
+	why.id, why.changes = kept.ID, changes
+	t.mu.Lock()
+	t.kept = why
+	t.mu.Unlock()
+	t.report(ctx, o, kept, why, nil)
+	t.fs.kept.added()
+	return t.verdict(o, why)
+}
+
+// verdict is what a caller is told whose bytes are kept.
+func (t *transaction) verdict(o order, kept keptCopy) error {
+	if kept.reason == objstore.ReasonLost {
+		return &Error{Op: o.op, Kind: ErrBusy, Kept: kept.id, Err: kept.failed}
+	}
+	return kept.failed
+}
+
+// unkept is the error for bytes that could be neither committed nor kept: never
+// ErrBusy, which promises a kept copy, and never "not found".
+func unkept(o order, err error) error {
+	if k := objstore.KindOf(err); k == objstore.ErrNoSpace || k == objstore.ErrTooLarge {
+		return &objstore.Error{Op: o.op, Kind: objstore.ErrNoSpace, Detail: "the bytes could not be kept", Err: err}
+	}
+	return &objstore.Error{Op: o.op, Kind: objstore.ErrUnavailable, Detail: "the bytes could not be kept", Err: err}
+}
+
+func (t *transaction) conflict(o order, why keptCopy, base objstore.Info) objstore.Conflict {
+	process, _ := t.fs.processes.ThreadGroup(o.caller.Thread)
+	c := objstore.Conflict{
+		ID: why.id, Reason: why.reason, Path: why.path, Object: t.file.id,
+		UID: t.opener.UID, GID: why.attr.GID, Mode: why.attr.Mode, PID: process, Host: t.fs.host,
+		Time: t.fs.clock(), Operation: o.op, Base: refTo(base), Theirs: why.theirs, Bytes: t.size(),
+	}
+	if why.failed != nil {
+		c.Detail = why.failed.Error()
+	}
+	return c
+}
+
+// refTo points to a version; the zero Info is no object.
+func refTo(info objstore.Info) objstore.ContentRef {
+	return objstore.ContentRef{Exists: info.Version != "", Version: info.Version, ETag: info.ETag, Size: info.Size}
+}
+
+// theirs is what the file is now.
+func (t *transaction) theirs(ctx context.Context) objstore.ContentRef {
+	info, err := t.fs.ns.Stat(ctx, t.file.id)
+	if create, pending := t.fs.creationOf(t.file); pending && err != nil {
+		info, err = t.fs.ns.Lookup(ctx, create.at.dir, create.at.name)
+	}
+	if err != nil {
+		return objstore.ContentRef{}
+	}
+	return refTo(info)
+}
+
+// report writes the one log line of a failed commit.
+func (t *transaction) report(ctx context.Context, o order, c objstore.Conflict, why keptCopy, keepErr error) {
+	kept := string(c.ID)
+	if keepErr != nil {
+		kept = "nowhere: " + keepErr.Error()
+	}
+	t.fs.log.LogAttrs(ctx, slog.LevelError, "commit failed",
+		slog.String("operation", o.op), slog.String("path", c.Path), slog.Uint64("object", uint64(c.Object)),
+		slog.String("base", string(c.Base.ETag)), slog.String("winner", string(c.Theirs.ETag)),
+		slog.String("kept", kept), slog.Uint64("uid", uint64(o.caller.UID)), slog.Uint64("pid", uint64(c.PID)),
+		slog.String("program", t.fs.processes.Name(c.PID)), slog.Any("error", why.failed))
+}
+
+// forget drops the copy of a commit that failed before and has succeeded now.
+func (t *transaction) forget(ctx context.Context, k keptCopy) {
+	if k.id == "" {
+		return
+	}
+	if err := t.fs.ns.DropConflict(ctx, k.id); err != nil && !errors.Is(err, objstore.ErrNotFound) {
+		t.fs.log.Warn("a kept copy that is committed now could not be dropped", "conflict", k.id, "error", err)
+	}
+}

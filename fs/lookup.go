@@ -1,0 +1,186 @@
+package fs
+
+import (
+	"context"
+	"errors"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// Lookup finds what the caller should see at name: its own process's uncommitted view of the file, a
+// pending create, the view of a writer whose file has never been more than its own empty O_EXCL
+// publication, else what is committed.
+func (fs *FS) Lookup(ctx context.Context, c Caller, dir objstore.ID, name string) (Entry, error) {
+	return fs.lookup(ctx, c, dir, name, true)
+}
+
+// LookupCommitted is Lookup without writers' views. For a pending create its view has neither
+// Version nor Writer: opening it for writing starts another transaction that creates the file.
+func (fs *FS) LookupCommitted(ctx context.Context, c Caller, dir objstore.ID, name string) (Entry, error) {
+	return fs.lookup(ctx, c, dir, name, false)
+}
+
+func (fs *FS) lookup(ctx context.Context, c Caller, dir objstore.ID, name string, writers bool) (Entry, error) {
+	if err := checkName("lookup", name); err != nil {
+		return Entry{}, err
+	}
+	if fs.inControl(dir, name) {
+		return fs.lookupControl(ctx, c, dir, name)
+	}
+	at := entryKey{dir, name}
+	fs.commitDeferred(ctx, fs.pendingAt(at))
+	info, err := fs.ns.Lookup(ctx, dir, name)
+	if err == nil {
+		f := fs.openFile(info.ID)
+		if fs.hasDeferred(f) {
+			fs.commitDeferred(ctx, f)
+			if info, err = fs.ns.Lookup(ctx, dir, name); err != nil {
+				return Entry{}, err
+			}
+		}
+		return fs.entry(ctx, c, at, info, writers)
+	}
+	if f := fs.pendingAt(at); f != nil && errors.Is(err, objstore.ErrNotFound) {
+		return fs.pendingEntry(ctx, c, f, writers)
+	}
+	return Entry{}, err
+}
+
+// entry is what the caller should see where the store has info.
+func (fs *FS) entry(ctx context.Context, c Caller, at entryKey, info objstore.Info, writers bool) (Entry, error) {
+	if writers && info.Type == objstore.TypeFile {
+		t := fs.preferred(c, fs.openFile(info.ID), info.Version)
+		if f := fs.pendingAt(at); t == nil && f != nil {
+			// Somebody else has made the file meanwhile; only the creator's process still sees its own.
+			t = fs.ownWriter(c, f)
+		}
+		if t != nil {
+			attr, err := t.attr(ctx)
+			return Entry{View: t.view(), Attr: attr}, err
+		}
+	}
+	return Entry{View: viewOf(info), Attr: fs.attr(info)}, nil
+}
+
+// pendingEntry is what the caller should see of a pending create.
+func (fs *FS) pendingEntry(ctx context.Context, c Caller, f *file, writers bool) (Entry, error) {
+	t := fs.preferred(c, f, "")
+	if t == nil {
+		return Entry{}, &objstore.Error{Op: "lookup", Kind: objstore.ErrNotFound}
+	}
+	attr, err := t.attr(ctx)
+	if err != nil {
+		return Entry{}, err
+	}
+	if writers {
+		return Entry{View: t.view(), Attr: attr}, nil
+	}
+	attr.Size, attr.Allocated = 0, 0
+	return Entry{View: View{Object: f.id}, Attr: attr}, nil
+}
+
+// viewOf is the committed view of an object.
+func viewOf(info objstore.Info) View {
+	if info.Type != objstore.TypeFile {
+		return View{Object: info.ID}
+	}
+	return View{Object: info.ID, Version: info.Version}
+}
+
+// preferred is the writer whose view the caller should see in place of the
+// committed version, nil if there is none.
+func (fs *FS) preferred(c Caller, f *file, version objstore.Version) *transaction {
+	if t := fs.ownWriter(c, f); t != nil {
+		return t
+	}
+	for _, t := range fs.writersOf(f) {
+		if fs.unpublished(t, version) {
+			return t
+		}
+	}
+	return nil
+}
+
+// ownWriter is the newest uncommitted transaction of the caller's process on f.
+func (fs *FS) ownWriter(c Caller, f *file) *transaction {
+	for _, t := range fs.writersOf(f) {
+		if t.uncommitted() && fs.sameProcess(c, t.opener) {
+			return t
+		}
+	}
+	return nil
+}
+
+// unpublished reports whether version, which the store has or the empty one for nothing, is no more than
+// t's own empty O_EXCL publication: then anybody may read t's view.
+func (fs *FS) unpublished(t *transaction, version objstore.Version) bool {
+	state, base, _ := t.snapshot()
+	if state != txOpen || base.Version != version {
+		return false
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if version == "" {
+		return t.file.create != nil
+	}
+	return t.file.published == t && t.file.publishedVersion == version
+}
+
+// shares reports whether a reader of this caller may use t's view.
+func (fs *FS) shares(c Caller, t *transaction) bool {
+	state, base, _ := t.snapshot()
+	return state == txOpen && (fs.unpublished(t, base.Version) || fs.sameProcess(c, t.opener))
+}
+
+// CanShare reports whether a read-only open by this caller may use the writer's view v.
+func (fs *FS) CanShare(c Caller, v View) bool {
+	t := fs.writer(v.Writer)
+	return t != nil && fs.shares(c, t)
+}
+
+// Current is the committed version of a file, and whether there is one.
+func (fs *FS) Current(ctx context.Context, object objstore.ID) (objstore.Version, bool) {
+	info, err := fs.ns.Stat(ctx, object)
+	return info.Version, err == nil && info.Type == objstore.TypeFile
+}
+
+// sameProcess asks only if it matters: two threads that are one need no question.
+func (fs *FS) sameProcess(a, b Caller) bool {
+	if a.Thread == 0 || b.Thread == 0 {
+		return false
+	}
+	if a.Thread == b.Thread {
+		return true
+	}
+	processA, knownA := fs.processes.ThreadGroup(a.Thread)
+	processB, knownB := fs.processes.ThreadGroup(b.Thread)
+	return knownA && knownB && processA == processB
+}
+
+// hasDeferred reports whether a flush on f was answered before its commit.
+func (fs *FS) hasDeferred(f *file) bool {
+	for _, t := range fs.writersOf(f) {
+		if t.isDeferred() {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *transaction) isDeferred() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.deferred && t.state == txOpen && t.changed()
+}
+
+// commitDeferred commits what a deferred flush has left, before anybody looks. A failure
+// is the writer's, who will hear of it, not that of who looks.
+func (fs *FS) commitDeferred(ctx context.Context, f *file) {
+	for _, t := range fs.writersOf(f) {
+		if t.isDeferred() {
+			unlock := t.lock()
+			_, _ = t.commit(ctx, order{op: "close", caller: t.opener, durability: fs.closeDurability()})
+			unlock()
+		}
+	}
+}

@@ -1,0 +1,188 @@
+package fs
+
+import (
+	"context"
+	"sync"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// notices carries changes from the store's watch to the kernel, in order. The
+// watch must not block, so it only queues; the queue is emptied in the
+// background, or by an operation that must not be answered before.
+type notices struct {
+	// Constant.
+	kernel Kernel
+	grow   func(context.Context, objstore.Change) []objstore.Version
+	wake   chan struct{}
+
+	// draining is held while changes are handled. Held over calls of kernel and grow.
+	draining sync.Mutex
+
+	// Guarded by mu.
+	mu    sync.Mutex
+	queue []notice
+	own   map[nameChange]int // changes this FS is making, by their number
+}
+
+// notice is a change of the store, or, with a writer, the move of its bytes.
+type notice struct {
+	objstore.Change
+	rebased View
+	offset  int64
+}
+
+// nameChange is what is known of a change of a name before it is made.
+type nameChange struct {
+	kind objstore.ChangeKind
+	at   entryKey
+}
+
+func newNotices(kernel Kernel, grow func(context.Context, objstore.Change) []objstore.Version) *notices {
+	return &notices{
+		kernel: kernel, grow: grow,
+		wake: make(chan struct{}, 1),
+		own:  make(map[nameChange]int),
+	}
+}
+
+// push is the store's watcher: it runs under the store's locks.
+func (n *notices) push(c objstore.Change) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	key := nameChange{c.Kind, entryKey{c.Parent, c.Name}}
+	if c.Kind != objstore.ChangeContent && n.own[key] > 0 {
+		n.own[key]--
+		return
+	}
+	n.add(notice{Change: c})
+}
+
+// add requires mu.
+func (n *notices) add(item notice) {
+	n.queue = append(n.queue, item)
+	select {
+	case n.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (n *notices) put(item notice) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.add(item)
+}
+
+// expect announces changes of names that the caller's own kernel will know
+// from the reply. done ends that; if the operation failed, what was held back
+// was somebody else's change and is told after all.
+func (n *notices) expect(changes ...nameChange) (done func(err error)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, c := range changes {
+		n.own[c]++
+	}
+	return func(err error) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for _, c := range changes {
+			n.settle(c, err)
+		}
+	}
+}
+
+// settle ends one expectation; requires mu. Of several on the same change any may
+// end first: they are equal.
+func (n *notices) settle(c nameChange, err error) {
+	switch {
+	case n.own[c] > 1:
+		n.own[c]--
+	case n.own[c] == 1:
+		delete(n.own, c)
+	default:
+		delete(n.own, c)
+		if err != nil {
+			n.add(notice{Change: objstore.Change{Kind: objstore.ChangeCreated, Parent: c.at.dir, Name: c.at.name}})
+		}
+	}
+}
+
+// run empties the queue in the background until quit is closed.
+func (n *notices) run(quit <-chan struct{}) {
+	for {
+		select {
+		case <-quit:
+			return
+		case <-n.wake:
+			n.drain(context.Background())
+		}
+	}
+}
+
+// drain returns once every change queued before the call has been handled. No lock
+// of this package may be held: the kernel may be waiting for one of our replies.
+func (n *notices) drain(ctx context.Context) {
+	if n.empty() && n.draining.TryLock() {
+		n.draining.Unlock()
+		return
+	}
+	n.draining.Lock()
+	defer n.draining.Unlock()
+	for _, item := range n.take() {
+		n.handle(ctx, item)
+	}
+}
+
+func (n *notices) empty() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.queue) == 0
+}
+
+func (n *notices) take() []notice {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	queue := n.queue
+	n.queue = nil
+	return queue
+}
+
+func (n *notices) handle(ctx context.Context, c notice) {
+	switch c.Kind {
+	case objstore.ChangeContent:
+		n.content(ctx, c.Change)
+	case objstore.ChangeAttr:
+		n.kernel.AttrChanged(c.Object)
+	case objstore.ChangeCreated:
+		n.kernel.EntryCame(c.Parent, c.Name)
+	case objstore.ChangeRemoved:
+		n.kernel.EntryGone(c.Parent, c.Name, c.Object)
+		n.kernel.AttrChanged(c.Object)
+	case objstore.ChangeMoved:
+		n.kernel.EntryGone(c.Parent, c.Name, c.Object)
+		n.kernel.EntryCame(c.NewParent, c.NewName)
+		if c.Replaced != 0 {
+			n.kernel.AttrChanged(c.Replaced)
+		}
+	default:
+		n.kernel.Rebased(c.rebased, c.offset)
+	}
+}
+
+// content tells of a commit. Readers of an older version that could not be grown
+// at its own turn, because the next commit had already come, grow now.
+func (n *notices) content(ctx context.Context, c objstore.Change) {
+	old, current := View{Object: c.Object, Version: c.Old}, View{Object: c.Object, Version: c.New}
+	appended := c.Appended
+	var grown []objstore.Version
+	if appended {
+		grown = n.grow(ctx, c)
+		appended = grown != nil
+	}
+	n.kernel.Committed(old, current, appended, c.Size)
+	for _, v := range grown {
+		if v != c.Old {
+			n.kernel.Committed(View{Object: c.Object, Version: v}, current, true, c.Size)
+		}
+	}
+}

@@ -1,0 +1,264 @@
+package fs
+
+import (
+	"context"
+	"errors"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+func stale(op string) error { return &Error{Op: op, Kind: ErrStale} }
+
+// newWriter is a transaction that has yet to be registered.
+func (fs *FS) newWriter(c Caller, mode OpenMode) *Handle {
+	return &Handle{fs: fs, mode: mode, tx: &transaction{fs: fs, mode: mode, opener: c}}
+}
+
+// Create makes a file and opens it. If the name is taken it is ErrExists with mode.Exclusive and else
+// ErrStale, so that the caller looks up and opens, with all the checks that belong to that.
+// With mode.Exclusive the empty file is published at once, else it is pending until the first commit.
+func (fs *FS) Create(ctx context.Context, c Caller, dir objstore.ID, name string, mode OpenMode, perm uint32) (*Handle, Entry, error) {
+	at, err := fs.newName("create", dir, name)
+	if err != nil {
+		return nil, Entry{}, err
+	}
+	attr, err := fs.newAttr(ctx, c, dir, perm, false)
+	if err != nil {
+		return nil, Entry{}, err
+	}
+	id, err := fs.ns.NewID(ctx)
+	if err != nil {
+		return nil, Entry{}, err
+	}
+	unlock := fs.names.lock(at)
+	defer unlock()
+	if err := fs.vacant(ctx, at, mode.Exclusive); err != nil {
+		return nil, Entry{}, err
+	}
+	h := fs.newWriter(c, mode)
+	now := fs.clock()
+	h.tx.work = work{changes: 1, changedAt: now}
+	if err := fs.register(h, id, &creation{at: at, attr: attr, time: now}); err != nil {
+		return nil, Entry{}, err
+	}
+	if mode.Exclusive {
+		if err := h.tx.publish(ctx); err != nil {
+			h.end()
+			return nil, Entry{}, exists("create", name, err)
+		}
+	}
+	return fs.opened(ctx, h)
+}
+
+// publish commits the empty file. The name is locked, and nobody knows the transaction yet.
+func (t *transaction) publish(ctx context.Context) error {
+	ctx, cancel := t.fs.commitContext(ctx)
+	defer cancel()
+	t.committing.Lock()
+	defer t.committing.Unlock()
+	_, err := t.attempt(ctx, order{op: "create", caller: t.opener, durability: objstore.Visible, create: true})
+	return err
+}
+
+// vacant is nil if nothing has the name, as far as that is not left to the commit.
+func (fs *FS) vacant(ctx context.Context, at entryKey, exclusive bool) error {
+	taken := fs.pendingAt(at) != nil
+	if !taken && !exclusive {
+		switch _, err := fs.ns.Lookup(ctx, at.dir, at.name); {
+		case err == nil:
+			taken = true
+		case !errors.Is(err, objstore.ErrNotFound):
+			return err
+		}
+	}
+	switch {
+	case taken && exclusive:
+		return &Error{Op: "create", Path: at.name, Kind: ErrExists}
+	case taken:
+		return stale("create")
+	default:
+		return nil
+	}
+}
+
+// opened is the answer to a successful open.
+func (fs *FS) opened(ctx context.Context, h *Handle) (*Handle, Entry, error) {
+	attr, err := h.Attr(ctx)
+	if err != nil {
+		h.end()
+		return nil, Entry{}, err
+	}
+	return h, Entry{View: h.View(), Attr: attr}, nil
+}
+
+// Open opens a file on view v; ErrStale if v is not what this open may use now. The entry's
+// view is the one the handle shows: its own working copy for a writer, v or the
+// writer's it follows for a reader.
+//
+// After ErrStale a reader looks up with [FS.Lookup] and a writer with
+// [FS.LookupCommitted]: a reader may have to share a writer's view, a writer never may.
+func (fs *FS) Open(ctx context.Context, c Caller, v View, mode OpenMode) (*Handle, Entry, error) {
+	if isControl(v.Object) {
+		return fs.openControl(ctx, c, v, mode)
+	}
+	writes := mode.Write || mode.Truncate
+	if writes {
+		if err := fs.writable("open"); err != nil {
+			return nil, Entry{}, err
+		}
+	}
+	fs.commitDeferred(ctx, fs.openFile(v.Object))
+	open := fs.openReader
+	if writes {
+		open = fs.openWriter
+	}
+	h, err := open(ctx, c, v, mode)
+	if err != nil {
+		return nil, Entry{}, err
+	}
+	return fs.opened(ctx, h)
+}
+
+func (fs *FS) openReader(ctx context.Context, c Caller, v View, mode OpenMode) (*Handle, error) {
+	switch {
+	case v.Writer != 0:
+		t := fs.writer(v.Writer)
+		if t == nil || !mode.Pinned && !fs.shares(c, t) {
+			return nil, stale("open")
+		}
+		return fs.openFollower(t, mode)
+	case v.Version == "":
+		t := fs.preferred(c, fs.openFile(v.Object), "")
+		if t == nil {
+			return nil, stale("open")
+		}
+		return fs.openFollower(t, mode)
+	case !mode.Pinned && fs.preferred(c, fs.openFile(v.Object), v.Version) != nil:
+		return nil, stale("open")
+	}
+	h := &Handle{fs: fs, mode: mode, reading: &reading{object: v.Object, latest: v.Version}}
+	if err := fs.register(h, v.Object, nil); err != nil {
+		return nil, err
+	}
+	p, err := fs.pinVersion(ctx, v, mode.Pinned)
+	if err != nil {
+		h.end()
+		return nil, err
+	}
+	h.reading.show(p)
+	return h, nil
+}
+
+// openFollower opens a reader of a writer's view. If the writer commits meanwhile the
+// view is no longer to be followed.
+func (fs *FS) openFollower(t *transaction, mode OpenMode) (*Handle, error) {
+	_, before, _ := t.snapshot()
+	if !fs.use(t) {
+		return nil, stale("open")
+	}
+	h := &Handle{fs: fs, mode: mode, reading: &reading{object: t.file.id, follows: t}}
+	if err := fs.register(h, t.file.id, nil); err != nil {
+		fs.unuse(t)
+		return nil, err
+	}
+	if _, after, _ := t.snapshot(); after.Version != before.Version {
+		h.end()
+		return nil, stale("open")
+	}
+	return h, nil
+}
+
+// pinVersion pins v's version if it is current, or, with held, if an open handle has it.
+func (fs *FS) pinVersion(ctx context.Context, v View, held bool) (*pin, error) {
+	opened, err := fs.ns.Open(ctx, v.Object, v.Version)
+	switch {
+	case err == nil:
+		return newPin(opened), nil
+	case errors.Is(err, objstore.ErrInvalid), errors.Is(err, objstore.ErrIsDir):
+		return nil, fs.notAFile(ctx, v, err)
+	case !objstore.IsLostCondition(err):
+		return nil, err
+	}
+	if held {
+		if p := fs.heldPin(v); p != nil {
+			return p, nil
+		}
+	}
+	return nil, stale("open")
+}
+
+// notAFile says why an object cannot be opened.
+func (fs *FS) notAFile(ctx context.Context, v View, err error) error {
+	info, statErr := fs.ns.Stat(ctx, v.Object)
+	if statErr == nil && info.Type == objstore.TypeSymlink {
+		return &Error{Op: "open", Kind: ErrLoop}
+	}
+	return err
+}
+
+// heldPin is the pin of an open handle that shows or began with v's version.
+func (fs *FS) heldPin(v View) *pin {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f := fs.files[v.Object]
+	if f == nil {
+		return nil
+	}
+	for _, h := range f.handles {
+		if p := h.pinned(); p != nil && p.version() == v.Version && p.acquire() {
+			return p
+		}
+	}
+	return nil
+}
+
+// pinned is the pin a handle holds, if any.
+func (h *Handle) pinned() *pin {
+	if h.reading != nil {
+		_, p := h.reading.source()
+		return p
+	}
+	if !h.tx.content.TryRLock() {
+		return nil // being changed: its pin is about to go
+	}
+	defer h.tx.content.RUnlock()
+	return h.tx.pin
+}
+
+func (fs *FS) openWriter(ctx context.Context, c Caller, v View, mode OpenMode) (*Handle, error) {
+	if v.Writer != 0 {
+		if !mode.Pinned {
+			return nil, stale("open")
+		}
+		t := fs.writer(v.Writer)
+		if t == nil {
+			return nil, stale("open")
+		}
+		_, base, _ := t.snapshot()
+		v = View{Object: v.Object, Version: base.Version}
+	}
+	h := fs.newWriter(c, mode)
+	if v.Version != "" {
+		p, err := fs.pinVersion(ctx, v, mode.Pinned)
+		if err != nil {
+			return nil, err
+		}
+		h.tx.pin, h.tx.base = p, p.reader.Info()
+	}
+	if mode.Truncate || v.Version == "" {
+		h.tx.work = work{changes: 1, emptied: mode.Truncate, changedAt: fs.clock(), clearIDs: mode.ClearSetID}
+	}
+	if mode.Truncate {
+		h.tx.rewrites = 1
+	}
+	h.tx.appendOff = h.tx.base.Size
+	if err := fs.register(h, v.Object, nil); err != nil {
+		h.tx.pin.release()
+		return nil, err
+	}
+	if _, pending := fs.creationOf(h.file); v.Version == "" && !pending {
+		h.end()
+		return nil, stale("open")
+	}
+	return h, nil
+}

@@ -1,0 +1,204 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// Dir is an open directory.
+//
+// A walk lists ".", "..", then the creates that were pending when it began, then
+// what the store has, without the names already listed: so a file that is
+// committed meanwhile is listed once.
+type Dir struct {
+	// Constant.
+	fs     *FS
+	id     objstore.ID
+	caller Caller
+
+	// Guarded by mu, which is held over store calls.
+	mu      sync.Mutex
+	pending []string // names, as of the start of the walk, in order
+	// names[i] is what the cookie i+firstCookie comes after; cookies is its inverse.
+	names   []string
+	cookies map[string]uint64
+}
+
+// The cookies after "." and "..", and that of the first name.
+const (
+	cookieDot    = 1
+	cookieDotDot = 2
+	firstCookie  = 3
+)
+
+// readDirBatch is how many entries are asked of the store at a time.
+const readDirBatch = 256
+
+// OpenDir opens a directory for listing. What the listing shows is what this caller should see.
+func (fs *FS) OpenDir(ctx context.Context, c Caller, dir objstore.ID) (*Dir, error) {
+	if !isControl(dir) {
+		info, err := fs.ns.Stat(ctx, dir)
+		if err != nil {
+			return nil, err
+		}
+		if info.Type != objstore.TypeDir {
+			return nil, &objstore.Error{Op: "open directory", Kind: objstore.ErrNotDir}
+		}
+	}
+	return &Dir{fs: fs, id: dir, caller: c, cookies: make(map[string]uint64)}, nil
+}
+
+// Sync is fsync(2) of a directory.
+func (d *Dir) Sync(ctx context.Context) error {
+	ctx, cancel := d.fs.commitContext(ctx)
+	defer cancel()
+	return d.fs.ns.Sync(ctx)
+}
+
+// Read calls yield for each entry after cookie, 0 being the start, "." and ".." first, until it
+// returns false or there are no more. next is the cookie that continues after
+// the entry; cookies stay valid as long as the Dir. Cookie 0 starts anew.
+func (d *Dir) Read(ctx context.Context, cookie uint64, yield func(entry DirEntry, next uint64) bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if cookie == 0 {
+		d.pending = d.fs.pendingNames(d.id)
+	}
+	if cookie < firstCookie {
+		if more, err := d.dots(ctx, cookie, yield); err != nil || !more {
+			return err
+		}
+	}
+	if isControl(d.id) {
+		return d.readControl(ctx, cookie, yield)
+	}
+	after, more, err := d.readPending(ctx, cookie, yield)
+	if err != nil || !more {
+		return err
+	}
+	return d.readStore(ctx, after, yield)
+}
+
+// dots yields "." and "..".
+func (d *Dir) dots(ctx context.Context, cookie uint64, yield func(DirEntry, uint64) bool) (more bool, err error) {
+	if cookie < cookieDot {
+		attr, err := d.fs.Stat(ctx, d.caller, View{Object: d.id})
+		if errors.Is(err, objstore.ErrNotFound) || errors.Is(err, ErrStale) {
+			return false, nil // removed: it lists nothing, not even itself
+		}
+		if err != nil || !yield(DirEntry{".", Entry{View{Object: d.id}, attr}}, cookieDot) {
+			return false, err
+		}
+	}
+	if cookie < cookieDotDot {
+		parent, err := d.fs.parent(ctx, d.id)
+		if err != nil {
+			return false, notFoundIsEnd(err)
+		}
+		attr, err := d.fs.Stat(ctx, d.caller, View{Object: parent})
+		if err != nil || !yield(DirEntry{"..", Entry{View{Object: parent}, attr}}, cookieDotDot) {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// notFoundIsEnd makes the listing of a directory that is gone end instead of fail.
+func notFoundIsEnd(err error) error {
+	if errors.Is(err, objstore.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// readPending yields the pending creates after cookie, and says after which name to
+// go on in the store.
+func (d *Dir) readPending(ctx context.Context, cookie uint64, yield func(DirEntry, uint64) bool) (after string, more bool, err error) {
+	next := 0
+	if cookie >= firstCookie {
+		if cookie-firstCookie >= uint64(len(d.names)) {
+			return "", false, &objstore.Error{Op: "readdir", Kind: objstore.ErrInvalid}
+		}
+		after = d.names[cookie-firstCookie]
+		i, pending := slices.BinarySearch(d.pending, after)
+		if !pending {
+			return after, true, nil
+		}
+		next = i + 1
+	}
+	for _, name := range d.pending[next:] {
+		entry, err := d.fs.Lookup(ctx, d.caller, d.id, name)
+		if errors.Is(err, objstore.ErrNotFound) {
+			continue // unlinked or moved meanwhile
+		}
+		if err != nil || !yield(DirEntry{name, entry}, d.cookie(name)) {
+			return "", false, err
+		}
+	}
+	return "", true, nil
+}
+
+// readStore yields what the store has after a name.
+func (d *Dir) readStore(ctx context.Context, after string, yield func(DirEntry, uint64) bool) error {
+	for {
+		entries, more, err := d.fs.ns.ReadDir(ctx, d.id, after, readDirBatch)
+		if err != nil {
+			return notFoundIsEnd(err)
+		}
+		for _, e := range entries {
+			after = e.Name
+			if _, listed := slices.BinarySearch(d.pending, e.Name); listed {
+				continue
+			}
+			entry, err := d.fs.entry(ctx, d.caller, entryKey{d.id, e.Name}, e.Info, true)
+			if err != nil {
+				return err
+			}
+			if !yield(DirEntry{e.Name, entry}, d.cookie(e.Name)) {
+				return nil
+			}
+		}
+		if !more || len(entries) == 0 {
+			return nil
+		}
+	}
+}
+
+// cookie is the one that continues after name: the same however often it is listed.
+func (d *Dir) cookie(name string) uint64 {
+	if c, ok := d.cookies[name]; ok {
+		return c
+	}
+	c := uint64(len(d.names) + firstCookie)
+	name = strings.Clone(name)
+	d.names = append(d.names, name)
+	d.cookies[name] = c
+	return c
+}
+
+// pendingNames are the pending creates in a directory, in order.
+func (fs *FS) pendingNames(dir objstore.ID) []string {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	var names []string
+	for at := range fs.creations {
+		if at.dir == dir {
+			names = append(names, at.name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// parent is the directory above a directory.
+func (fs *FS) parent(ctx context.Context, dir objstore.ID) (objstore.ID, error) {
+	if isControl(dir) {
+		return fs.controlParent(dir), nil
+	}
+	return fs.ns.Parent(ctx, dir)
+}

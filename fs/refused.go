@@ -1,0 +1,156 @@
+package fs
+
+import (
+	"context"
+	"errors"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// rebaseAttempts bounds how often an append is tried on a new end. The mount's own
+// appenders take turns, so only others can come between.
+const rebaseAttempts = 1000
+
+// isLost reports whether a commit's condition did not hold. A directory at the name, or a
+// parent that is none any more, is such a case too.
+func isLost(err error) bool {
+	return objstore.IsLostCondition(err) || errors.Is(err, objstore.ErrIsDir) || errors.Is(err, objstore.ErrNotDir)
+}
+
+// refused decides what a failed commit means.
+func (t *transaction) refused(ctx context.Context, o order, err error) (outcome, error) {
+	if o.move != nil || o.link != nil {
+		if t.baseHolds(ctx) && applied(err) == objstore.NotApplied {
+			return outcome{}, err // it was the rename or link that could not be done
+		}
+	}
+	if !isLost(err) {
+		return outcome{}, t.failed(ctx, o, err)
+	}
+	if t.isDetached() {
+		return outcome{}, nil
+	}
+	if result, rebased, rebaseErr := t.rebase(ctx, o); rebased {
+		return outcome{result: result, done: true}, nil
+	} else if rebaseErr != nil && !isLost(rebaseErr) {
+		return outcome{}, t.failed(ctx, o, rebaseErr)
+	}
+	return outcome{}, t.lose(ctx, o, err)
+}
+
+// applied says what is known of a failed mutation.
+func applied(err error) objstore.Outcome {
+	if k := objstore.KindOf(err); k != 0 {
+		return k.Applied()
+	}
+	return objstore.OutcomeUnknown
+}
+
+// baseHolds reports whether the condition of t holds now. Versions never come
+// back, so if it holds now it held at a commit before.
+func (t *transaction) baseHolds(ctx context.Context) bool {
+	_, base, _ := t.snapshot()
+	if base.Version != "" {
+		info, err := t.fs.ns.Stat(ctx, t.file.id)
+		return err == nil && info.Version == base.Version
+	}
+	create, pending := t.fs.creationOf(t.file)
+	if !pending {
+		return false
+	}
+	_, err := t.fs.ns.Lookup(ctx, create.at.dir, create.at.name)
+	return errors.Is(err, objstore.ErrNotFound)
+}
+
+// isDetached reports whether the file's last name went through this mount. The
+// removal may still be between the store's answer and ours: wait for it.
+func (t *transaction) isDetached() bool {
+	t.fs.removing.Lock()
+	//lint:ignore SA2001 this is a barrier: nothing is to be done inside
+	t.fs.removing.Unlock()
+	state, _, _ := t.snapshot()
+	return state == txDetached
+}
+
+// rebase appends what t has appended since its base to what the file is now,
+// conditional on that. It applies to purely appending transactions alone. With rebased
+// false nothing was applied, for the reason given.
+func (t *transaction) rebase(ctx context.Context, o order) (result objstore.CommitResult, rebased bool, err error) {
+	if _, _, w := t.snapshot(); t.fs.options.Append != AppendRebase || !w.appendsOnly() {
+		return result, false, objstore.ErrPrecondition
+	}
+	t.content.Lock()
+	defer t.content.Unlock()
+	for range rebaseAttempts {
+		_, _, w := t.snapshot()
+		if !w.appendsOnly() || t.stage == nil {
+			return result, false, objstore.ErrPrecondition
+		}
+		result, err = t.rebaseOnce(ctx, o, w)
+		if err == nil {
+			return result, true, nil
+		}
+		if !errors.Is(err, objstore.ErrPrecondition) {
+			return result, false, err
+		}
+	}
+	return result, false, err
+}
+
+// rebaseOnce requires content.
+func (t *transaction) rebaseOnce(ctx context.Context, o order, w work) (result objstore.CommitResult, err error) {
+	current, err := t.fs.ns.Open(ctx, t.file.id, "")
+	if err != nil {
+		return result, err
+	}
+	defer current.Close()
+	info := current.Info()
+	stage, err := t.fs.ns.NewStage(ctx, objstore.StageSpec{Base: current, Owner: t.owner(ctx, info)})
+	if err != nil {
+		return result, stageFailure(err)
+	}
+	adopted := false
+	defer func() {
+		if !adopted {
+			stage.Close()
+		}
+	}()
+	if err := copyStage(ctx, stage, info.Size, t.stage, w.appendOff); err != nil {
+		return result, stageFailure(err)
+	}
+	request := objstore.CommitRequest{Target: objstore.Target{ID: t.file.id}, Cond: objstore.IfVersion(info.Version)}
+	if err := t.complete(ctx, &request, o, w); err != nil {
+		return result, err
+	}
+	result, err = t.fs.ask(ctx, stage, request)
+	if err != nil {
+		return result, err
+	}
+	adopted = true
+	former := t.stage
+	t.stage = stage
+	former.Close()
+	t.fs.notices.put(notice{rebased: t.view(), offset: min(info.Size, w.appendOff)})
+	t.settle(ctx, o, result.Info, w)
+	return result, nil
+}
+
+// copyBytes is how much is copied at a time.
+const copyBytes = 1 << 20
+
+// copyStage copies what from has from fromOff on to off in to.
+func copyStage(ctx context.Context, to objstore.Stage, off int64, from objstore.Stage, fromOff int64) error {
+	size := from.Size()
+	p := make([]byte, min(copyBytes, size-fromOff))
+	for fromOff < size {
+		part := p[:min(int64(len(p)), size-fromOff)]
+		if n, err := from.ReadAt(ctx, part, fromOff); n < len(part) {
+			return err
+		}
+		if _, err := to.WriteAt(ctx, part, off); err != nil {
+			return err
+		}
+		off, fromOff = off+int64(len(part)), fromOff+int64(len(part))
+	}
+	return nil
+}

@@ -1,0 +1,266 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// transaction is what a writing handle has done since its base: the version
+// it was opened on, or its last successful commit.
+type transaction struct {
+	// Constant once registered.
+	fs     *FS
+	file   *file
+	id     HandleID
+	mode   OpenMode
+	opener Caller
+
+	users int // the handle and the readers that follow it; guarded by FS.mu
+
+	// committing is held while a commit, a keep or the end of the transaction is under way.
+	committing sync.Mutex
+
+	// content is held shared to use stage and pin, and alone to replace them, to
+	// append and to rebase.
+	content sync.RWMutex
+	stage   objstore.Stage // nil until the first change
+	pin     *pin           // the base's bytes until there is a stage; nil if it has none
+
+	// Guarded by mu.
+	mu    sync.Mutex
+	state txState
+	base  objstore.Info // no version: the file did not exist
+	work
+	deferred bool   // a flush was answered before its commit
+	stagedAt string // the path when the stage was made
+	kept     keptCopy
+}
+
+// txState is how a transaction stands.
+type txState uint8
+
+const (
+	txOpen     txState = iota
+	txLost             // another commit came first: it never commits again
+	txUnknown          // whether its last commit was applied is unknown: neither
+	txDetached         // the file lost its last name through this mount
+)
+
+// work counts and qualifies the changes since the base.
+type work struct {
+	changes   uint64 // ever made; creating the file is one
+	committed uint64 // of those, in the base
+	rewrites  uint64 // changes other than appends
+	rewritten uint64 // of those, in the base
+	bytes     bool   // more than creating and truncating has been done since the base
+	emptied   bool   // opened with O_TRUNC and no stage yet
+	appendOff int64  // where the bytes appended since the base begin
+	changedAt time.Time
+	atime     *time.Time // set by utimensat since the last change
+	mtime     *time.Time
+	clearIDs  bool // set-user-id and set-group-id go with the next commit
+}
+
+// keptCopy is where a transaction that could not commit has left its bytes.
+type keptCopy struct {
+	id      objstore.ConflictID
+	changes uint64 // that are in it
+	reason  objstore.ConflictReason
+	path    string
+	attr    objstore.NewAttr
+	theirs  objstore.ContentRef
+	failed  error // what the commit said
+}
+
+func (w *work) changed() bool { return w.changes != w.committed }
+
+// appendsOnly reports whether all that changed since the base was appended.
+func (w *work) appendsOnly() bool { return w.bytes && w.rewrites == w.rewritten }
+
+// note records a change; rewrite says that it was not an append.
+func (t *transaction) note(rewrite, bytes bool, mode WriteMode) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changes++
+	if rewrite {
+		t.rewrites++
+	}
+	t.bytes = t.bytes || bytes
+	t.clearIDs = t.clearIDs || mode.ClearSetID
+	t.changedAt = t.fs.clock()
+	t.atime, t.mtime = nil, nil
+}
+
+// snapshot is a copy of what mu guards.
+func (t *transaction) snapshot() (txState, objstore.Info, work) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state, t.base, t.work
+}
+
+func (t *transaction) detach() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state == txOpen {
+		t.state = txDetached
+	}
+}
+
+// uncommitted reports whether the transaction may still commit something.
+func (t *transaction) uncommitted() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state == txOpen && t.changed()
+}
+
+func (t *transaction) view() View { return View{Object: t.file.id, Writer: t.id} }
+
+// withStage calls f with the stage, made at need. alone keeps all others away.
+func (t *transaction) withStage(ctx context.Context, alone bool, f func(objstore.Stage) error) error {
+	if !alone {
+		t.content.RLock()
+		if t.stage != nil {
+			defer t.content.RUnlock()
+			return f(t.stage)
+		}
+		t.content.RUnlock()
+	}
+	t.content.Lock()
+	defer t.content.Unlock()
+	if err := t.makeStage(ctx); err != nil {
+		return err
+	}
+	return f(t.stage)
+}
+
+// makeStage requires content.
+func (t *transaction) makeStage(ctx context.Context) error {
+	if t.stage != nil {
+		return nil
+	}
+	_, base, work := t.snapshot()
+	spec := objstore.StageSpec{Empty: work.emptied, Owner: t.owner(ctx, base)}
+	if t.pin != nil {
+		spec.Base = t.pin.reader
+	}
+	stage, err := t.fs.ns.NewStage(ctx, spec)
+	if err != nil {
+		return err
+	}
+	t.stage = stage
+	t.mu.Lock()
+	t.stagedAt = spec.Owner.Path
+	t.mu.Unlock()
+	t.pin.release() // the stage has its own
+	t.pin = nil
+	return nil
+}
+
+// owner says whose bytes these are, should they be found after a crash.
+func (t *transaction) owner(ctx context.Context, base objstore.Info) objstore.Owner {
+	attr := t.attrNow(base)
+	return objstore.Owner{
+		Path: t.fs.path(ctx, t.file), Object: t.file.id,
+		UID: attr.UID, GID: attr.GID, Mode: attr.Mode,
+		PID: t.opener.Thread, Base: base.Version,
+	}
+}
+
+// attrNow are the owner and mode the file has or will be made with.
+func (t *transaction) attrNow(base objstore.Info) objstore.NewAttr {
+	if create, pending := t.fs.creationOf(t.file); pending {
+		return create.attr
+	}
+	return objstore.NewAttr{Mode: base.Attr.Mode, UID: base.Attr.UID, GID: base.Attr.GID}
+}
+
+func (t *transaction) read(ctx context.Context, p []byte, off int64) (int, error) {
+	t.content.RLock()
+	defer t.content.RUnlock()
+	var n int
+	var err error
+	switch {
+	case t.stage != nil:
+		n, err = t.stage.ReadAt(ctx, p, off)
+	case t.pin != nil && !t.isEmptied():
+		n, err = t.pin.reader.ReadAt(ctx, p, off)
+	}
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
+}
+
+func (t *transaction) isEmptied() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.emptied
+}
+
+func (t *transaction) write(ctx context.Context, p []byte, off int64, mode WriteMode) (n int, err error) {
+	err = t.withStage(ctx, mode.Append, func(stage objstore.Stage) error {
+		if mode.Append {
+			off = stage.Size()
+		}
+		n, err = stage.WriteAt(ctx, p, off)
+		if n > 0 {
+			t.note(!mode.Append, true, mode)
+		}
+		return err
+	})
+	return n, err
+}
+
+func (t *transaction) truncate(ctx context.Context, size int64, clearIDs bool) error {
+	return t.withStage(ctx, false, func(stage objstore.Stage) error {
+		if err := stage.Truncate(ctx, size); err != nil {
+			return err
+		}
+		t.note(true, false, WriteMode{ClearSetID: clearIDs})
+		return nil
+	})
+}
+
+func (t *transaction) allocate(ctx context.Context, off, length int64, mode objstore.AllocateMode) error {
+	return t.withStage(ctx, false, func(stage objstore.Stage) error {
+		if err := stage.Allocate(ctx, off, length, mode); err != nil {
+			return err
+		}
+		t.note(true, true, WriteMode{})
+		return nil
+	})
+}
+
+// size is the size of what the transaction shows.
+func (t *transaction) size() int64 {
+	t.content.RLock()
+	defer t.content.RUnlock()
+	if t.stage != nil {
+		return t.stage.Size()
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.emptied {
+		return 0
+	}
+	return t.base.Size
+}
+
+// drop lets the bytes go. Nobody uses the transaction any more.
+func (t *transaction) drop() {
+	t.content.Lock()
+	defer t.content.Unlock()
+	if t.stage != nil {
+		if err := t.stage.Close(); err != nil {
+			t.fs.log.Error("closing a stage failed", "object", t.file.id, "error", err)
+		}
+		t.stage = nil
+	}
+	t.pin.release()
+	t.pin = nil
+}
