@@ -1,0 +1,186 @@
+package blob
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/zeebo/xxh3"
+
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+	"github.com/etagfs/etagfs/objstore/blockhash"
+)
+
+// BareBytes is the content size from which a blob is bare: large enough to be
+// worth serving by the kernel alone, and a second file costs little beside it.
+const BareBytes = 1 << 20
+
+// Summer keeps the checksums of a file while it is written. Bytes written in
+// order are summed as they pass; others are read again when it is finished. It is not safe for concurrent use.
+type Summer struct {
+	// sums has an entry for each unit with bytes in it.
+	sums map[int64]sum
+	// The unit being written in order: tailBytes of it have passed.
+	tail      int64
+	tailBytes int
+	tailHash  xxh3.Hasher
+}
+
+type sum struct {
+	value uint64
+	known bool
+}
+
+// NewSummer returns a Summer for an empty file.
+func NewSummer() *Summer { return &Summer{sums: make(map[int64]sum), tail: -1} }
+
+// Wrote notes that p was written at off.
+func (s *Summer) Wrote(p []byte, off int64) {
+	for len(p) > 0 {
+		unit, at := off/SumBytes, int(off%SumBytes)
+		part := p[:min(len(p), SumBytes-at)]
+		s.wrote(unit, at, part)
+		p, off = p[len(part):], off+int64(len(part))
+	}
+}
+
+func (s *Summer) wrote(unit int64, at int, p []byte) {
+	if len(p) == SumBytes {
+		s.leave(unit)
+		s.sums[unit] = sum{xxh3.Hash(p), true}
+		return
+	}
+	if _, used := s.sums[unit]; at == 0 && !used {
+		s.tail, s.tailBytes = unit, 0
+		s.tailHash.Reset()
+	}
+	if unit == s.tail && at == s.tailBytes {
+		s.tailHash.Write(p) // never fails
+		s.tailBytes += len(p)
+		s.sums[unit] = sum{}
+		if s.tailBytes == SumBytes {
+			s.sums[unit] = sum{s.tailHash.Sum64(), true}
+			s.tail = -1
+		}
+		return
+	}
+	s.leave(unit)
+	s.sums[unit] = sum{}
+}
+
+// leave ends writing in order if it was in that unit.
+func (s *Summer) leave(unit int64) {
+	if s.tail == unit {
+		s.tail = -1
+	}
+}
+
+// Cut notes that the file now ends at size, or that what was behind is zeros.
+func (s *Summer) Cut(size int64) {
+	for unit := range s.sums {
+		switch start := unit * SumBytes; {
+		case start >= size:
+			s.leave(unit)
+			delete(s.sums, unit)
+		case start+SumBytes > size:
+			s.leave(unit)
+			s.sums[unit] = sum{}
+		}
+	}
+}
+
+// Zeroed notes that [from, to) reads as zeros.
+func (s *Summer) Zeroed(from, to int64) {
+	for unit := range s.sums {
+		start, end := unit*SumBytes, (unit+1)*SumBytes
+		if end <= from || start >= to {
+			continue
+		}
+		s.leave(unit)
+		s.sums[unit] = sum{}
+	}
+}
+
+// finish returns the units with bytes of the first dataBytes of f and their
+// checksums; those not known are read.
+func (s *Summer) finish(f disk.File, dataBytes int64) (runs []run, sums []byte, err error) {
+	units := make([]int64, 0, len(s.sums))
+	for unit := range s.sums {
+		units = append(units, unit)
+	}
+	slices.Sort(units)
+	sums = make([]byte, 0, len(units)*sumEntry)
+	buf := make([]byte, SumBytes)
+	for _, unit := range units {
+		length := min(SumBytes, dataBytes-unit*SumBytes)
+		value := s.sums[unit]
+		switch {
+		case value.known:
+		case unit == s.tail && int64(s.tailBytes) == length:
+			value.value = s.tailHash.Sum64()
+		default:
+			if _, err := f.ReadAt(buf[:length], unit*SumBytes); err != nil {
+				return nil, nil, disk.Error("checksum staged bytes", err)
+			}
+			value.value = xxh3.Hash(buf[:length])
+		}
+		sums = binary.BigEndian.AppendUint64(sums, value.value)
+		runs = appendUnit(runs, unit)
+	}
+	return runs, sums, nil
+}
+
+func appendUnit(runs []run, unit int64) []run {
+	if n := len(runs); n > 0 && runs[n-1].first+runs[n-1].n == unit {
+		runs[n-1].n++
+		return runs
+	}
+	return append(runs, run{unit, 1})
+}
+
+// Seal writes the checksum block of a payload file that is complete: f, whose content is the
+// first dataBytes and which has no more. digests are those of whole 4 MiB blocks of the file, by number.
+// The file may be adopted then, and must not be written again.
+func Seal(fs disk.FS, f disk.File, id uint64, meta Meta, dataBytes int64, s *Summer,
+	digests map[int64]blockhash.Digest) (Sealed, error) {
+	b := block{id: id, meta: meta, dataBytes: dataBytes}
+	var err error
+	if b.sumRuns, b.sums, err = s.finish(f, dataBytes); err != nil {
+		return Sealed{}, err
+	}
+	blocks := make([]int64, 0, len(digests))
+	for k := range digests {
+		blocks = append(blocks, k)
+	}
+	slices.Sort(blocks)
+	for _, k := range blocks {
+		d := digests[k]
+		b.digRuns = appendUnit(b.digRuns, k)
+		b.digests = append(b.digests, d[:]...)
+	}
+	raw, check := b.encode()
+	sealed := Sealed{
+		Ref: Ref{ID: id, Bare: dataBytes >= BareBytes}, Path: f.Name(), DataBytes: dataBytes, Check: check,
+	}
+	if !sealed.Ref.Bare {
+		_, err = f.WriteAt(raw, dataBytes)
+		return sealed, disk.Error("seal", err)
+	}
+	sealed.SumPath = f.Name() + sumSuffix
+	return sealed, writeSums(fs, sealed.SumPath, raw)
+}
+
+func writeSums(fs disk.FS, name string, raw []byte) error {
+	// What is there is of a seal that failed: nothing refers to it.
+	f, err := fs.OpenRW(name)
+	if err != nil {
+		return disk.Error("seal", err)
+	}
+	_, err = f.WriteAt(raw, 0)
+	if err == nil {
+		err = f.Truncate(int64(len(raw)))
+	}
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return disk.Error("seal", err)
+}

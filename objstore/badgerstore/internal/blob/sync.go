@@ -1,0 +1,110 @@
+package blob
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"sync"
+
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+)
+
+// syncParallel is how many files are synced at once: disks merge them.
+const syncParallel = 8
+
+// Sync makes every blob adopted before the call durable. An error is final: it is not known
+// what reached the disk, so every later call returns it too.
+func (s *Store) Sync() error {
+	s.syncMu.Lock()
+	defer s.syncMu.Unlock()
+	if s.syncFail == nil {
+		s.syncFail = disk.Error("sync blobs", s.syncAll())
+	}
+	return s.syncFail
+}
+
+// syncAll syncs the files, then the directories from the deepest up: a name
+// that survives then has its bytes.
+func (s *Store) syncAll() error {
+	refs, dirs := s.takeUnsynced()
+	if err := s.syncFiles(refs); err != nil {
+		return err
+	}
+	for _, dir := range dirs {
+		if err := s.fs.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// takeUnsynced moves what is unsynced to syncing.
+func (s *Store) takeUnsynced() (refs []Ref, dirs []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ref := range s.unsynced {
+		refs = append(refs, ref)
+	}
+	for dir := range s.dirty {
+		dirs = append(dirs, dir)
+	}
+	slices.SortFunc(dirs, func(a, b string) int { return len(b) - len(a) })
+	s.syncing, s.unsynced = s.unsynced, make(map[Ref]bool)
+	s.dirty = make(map[string]bool)
+	return refs, dirs
+}
+
+func (s *Store) syncFiles(refs []Ref) error {
+	if len(refs) == 1 {
+		return s.syncFile(refs[0])
+	}
+	var (
+		wait sync.WaitGroup
+		mu   sync.Mutex
+		all  error
+	)
+	work := make(chan Ref)
+	for range min(syncParallel, len(refs)) {
+		wait.Go(func() {
+			for ref := range work {
+				if err := s.syncFile(ref); err != nil {
+					mu.Lock()
+					all = errors.Join(all, err)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	for _, ref := range refs {
+		work <- ref
+	}
+	close(work)
+	wait.Wait()
+	return all
+}
+
+func (s *Store) syncFile(ref Ref) error {
+	path := s.Path(ref)
+	err := s.syncPath(path)
+	if err == nil && ref.Bare {
+		err = s.syncPath(path + sumSuffix)
+	}
+	if errors.Is(err, fs.ErrNotExist) && !s.stillSyncing(ref) {
+		return nil // removed meanwhile
+	}
+	return err
+}
+
+func (s *Store) stillSyncing(ref Ref) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.syncing[ref]
+}
+
+func (s *Store) syncPath(path string) error {
+	f, err := s.fs.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
