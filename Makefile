@@ -45,6 +45,17 @@ test: build ## run every test, real mounts included; ETAGFS_REQUIRE=fuse,root ma
 race: ## run all but ./integration under the race detector
 	@$(REPORT) '-race -short -timeout=8m $(CORE)'
 
+crash: build ## kill stores and daemons ROUNDS times per test
+	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) \
+		'-timeout=0 -count=1 -run=Kill ./integration/crash -rounds=$(ROUNDS)'
+
+powerloss: build ## cut the power of stores ROUNDS times per test, as root
+	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) \
+		'-timeout=0 -count=1 -run=Power ./integration/crash -rounds=$(ROUNDS)'
+
+bench: build ## measure beside the native filesystem and go-fuse's loopback; PEER_DIRS=name=/path,... adds more
+	@$(GO) run ./integration/bench -etagfs bin/etagfs
+
 lint: ## gofmt, go vet, staticcheck, layering and style
 	@unformatted=$$(gofmt -l $(wildcard cmd objstore cache fs mount integration)); \
 		if [ -n "$$unformatted" ]; then echo "not gofmt'ed:"; echo "$$unformatted"; exit 1; fi

@@ -42,7 +42,7 @@ func layers() []layer {
 		{objstore, nil, nil},
 		{blockhash, []string{xxh3}, nil},
 		{objstore + "/memstore", []string{objstore, blockhash}, forTests},
-		{objstore + "/badgerstore", []string{objstore, blockhash, badger, sys}, forTests},
+		{objstore + "/badgerstore", []string{objstore, blockhash, badger, sys, xxh3}, forTests}, // xxh3: checksums of records
 		{objstore + "/faultstore", []string{objstore, blockhash}, forTests},
 		{objstore + "/objstoretest", []string{objstore, blockhash}, forTests},
 		{module + "/cache", []string{objstore, blockhash}, forTests},

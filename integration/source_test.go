@@ -19,8 +19,13 @@ type sourceFile struct {
 	syntax *ast.File
 }
 
-func (f sourceFile) test() bool  { return strings.HasSuffix(f.path, "_test.go") }
 func (f sourceFile) dir() string { return path.Dir(f.path) }
+func (f sourceFile) test() bool  { return strings.HasSuffix(f.path, "_test.go") }
+
+// forTests reports whether only tests run f.
+func (f sourceFile) forTests() bool {
+	return f.test() || within(f.path, "objstore/objstoretest") || within(f.path, "integration")
+}
 
 // sources is everything the style tests look at.
 type sources struct {

@@ -13,7 +13,7 @@ import (
 //   - errors made by errors.New, and checksum tables made by crc32.MakeTable,
 //   - tables: array, slice and map literals that no code assigns to.
 //
-// Test files are free to have flags and the like, but no init.
+// What only tests run is free to have flags and the like, but no init.
 func packageState(s sources) (found []string) {
 	assigned := assignedNames(s)
 	for _, f := range s.files {
@@ -24,7 +24,7 @@ func packageState(s sources) (found []string) {
 					found = append(found, fmt.Sprintf("%s:%d: init", f.path, s.line(d.Pos())))
 				}
 			case *ast.GenDecl:
-				if d.Tok != token.VAR || f.test() || embeds(d) {
+				if d.Tok != token.VAR || f.forTests() || embeds(d) {
 					continue
 				}
 				for _, name := range stateIn(d, f.dir(), assigned) {
