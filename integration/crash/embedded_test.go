@@ -24,7 +24,7 @@ func TestWorkOnTheOracleIsFoundAsItWasDone(t *testing.T) {
 		if err := inProcess(r, work); err != nil {
 			t.Fatal(err)
 		}
-		if n := r.history.calls(); n != 8*300 {
+		if n := r.history.calls; n != 8*300 {
 			t.Fatalf("%d calls were answered", n)
 		}
 		work.abandon(t)

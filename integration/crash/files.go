@@ -2,6 +2,7 @@ package crash
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,6 +20,7 @@ const (
 	plain   care = iota // fsync where durability is asked for, as on any filesystem
 	lying               // no fsync at all
 	careful             // every change is a new file, synced, renamed, its directory synced
+	keeping             // as plain, and what is staged and not committed is kept: a mount of ours
 )
 
 // files is a directory as target, used through system calls: a mount, or a
@@ -58,11 +60,39 @@ func (f *files) survey(context.Context) (survey, error) {
 		}
 		return nil
 	})
+	if err == nil && f.care == keeping {
+		err = f.surveyKept(&s)
+	}
 	return s, err
 }
 
+// conflictsDir is where a mount shows what was kept.
+const conflictsDir = ".etagfs/conflicts"
+
+// surveyKept adds what a mount shows of kept copies.
+func (f *files) surveyKept(s *survey) error {
+	entries, err := os.ReadDir(f.at(conflictsDir))
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		dir := filepath.Join(f.at(conflictsDir), entry.Name())
+		text, err := os.ReadFile(filepath.Join(dir, "info.json"))
+		var info struct{ Path, Reason string }
+		if err == nil {
+			err = json.Unmarshal(text, &info)
+		}
+		mine, mineErr := os.ReadFile(filepath.Join(dir, "mine"))
+		if err := errors.Join(err, mineErr); err != nil {
+			s.problem("conflict %s: %v", entry.Name(), err)
+		}
+		s.Kept = append(s.Kept, keptCopy{entry.Name(), strings.TrimPrefix(info.Path, "/"), info.Reason, digestOf(mine)})
+	}
+	return nil
+}
+
 func (f *files) drop(_ context.Context, id string) error {
-	return os.Remove(f.at(".etagfs/conflicts/" + id))
+	return os.Remove(filepath.Join(f.at(conflictsDir), id))
 }
 
 func (f *files) counter(context.Context, int) (int64, error) { return 0, errors.ErrUnsupported }
@@ -121,7 +151,9 @@ func (f *files) change(o op, flags int, staged func(), with func(*os.File, op) e
 		return answered(err)
 	}
 	if err = with(file, o); err == nil {
-		staged()
+		if f.care == keeping {
+			staged()
+		}
 		err = f.durably(o, file.Sync)
 	}
 	err = errors.Join(err, file.Close())
@@ -143,10 +175,10 @@ func copyIfThere(from, to string) error {
 }
 
 func (f *files) durably(o op, sync func() error) error {
-	if f.care == lying || f.care == plain && !o.Durable {
-		return nil
+	if f.care == careful || o.Durable && f.care != lying {
+		return sync()
 	}
-	return sync()
+	return nil
 }
 
 func (f *files) hold(o op) (outcome, error) {

@@ -23,6 +23,7 @@ type history struct {
 	dropped  map[string]bool
 	lanes    [][]call
 	position int
+	calls    int // answered
 }
 
 // counterAt is who gave the shared counter its value; the zero value is a counter that does not exist.
@@ -63,6 +64,7 @@ func (h *history) end(lane int, failed bool) {
 	h.position++
 	last := h.last(lane)
 	last.ended, last.failed = h.position, failed
+	h.calls++
 }
 
 // drop records that the kept copy id is about to be dropped.
@@ -85,14 +87,6 @@ func (h *history) answered(lane, position int) int {
 	n := 0
 	for n < len(h.lanes[lane]) && h.lanes[lane][n].ended != 0 && h.lanes[lane][n].ended < position {
 		n++
-	}
-	return n
-}
-
-// calls is how many were answered.
-func (h *history) calls() (n int) {
-	for lane := range h.lanes {
-		n += h.answered(lane, h.position+1)
 	}
 	return n
 }

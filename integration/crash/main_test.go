@@ -52,6 +52,8 @@ func openTarget(o orders) (target, error) {
 		return openFiles(o.Dir, lying), nil
 	case "careful files":
 		return openFiles(o.Dir, careful), nil
+	case "mount":
+		return openFiles(o.Dir, keeping), nil
 	}
 	return nil, fmt.Errorf("no target %q", o.Target)
 }

@@ -22,21 +22,6 @@ func needImages(t *testing.T, kind string) {
 	}
 }
 
-// randomSeed is the seed of a test. The line printed on failure reruns it.
-func randomSeed(t *testing.T) uint64 {
-	t.Helper()
-	seed := *seedFlag
-	if seed == 0 {
-		seed = rand.Uint64() >> 1
-	}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("rerun: go test ./integration/crash -count=1 -run '^%s$' -seed=%d", t.Name(), seed)
-		}
-	})
-	return seed
-}
-
 // powerRun is a run whose store lies on an image and whose crashes are power cuts.
 type powerRun struct {
 	*run

@@ -1,14 +1,11 @@
 package crash
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"syscall"
 	"time"
 
@@ -21,20 +18,25 @@ const (
 	eventsFD       = 3
 )
 
-// roundDeadline is when a worker that neither tells anything new nor ends is given up.
-const roundDeadline = 2 * time.Minute
+// A worker that takes longer is made to print its stacks, then killed.
+const (
+	roundDeadline = 2 * time.Minute
+	stackDeadline = 10 * time.Second
+)
 
 // process is a worker process as its parent sees it.
 type process struct {
-	cmd    *exec.Cmd
-	events *json.Decoder
-	pipe   *os.File
-	stderr bytes.Buffer
-	cancel context.CancelFunc
+	events   *json.Decoder
+	pipe     *os.File
+	stderr   *os.File
+	pid      int
+	wait     func() (syscall.WaitStatus, error)
+	watchdog *time.Timer
 }
 
-// startProcess runs executable as a worker. It must be ended by end.
-func startProcess(executable string, o orders) (*process, error) {
+// startProcess runs executable as a worker, traced if trace is not nil. It must be ended by end.
+func startProcess(executable string, o orders, trace *tracer) (*process, error) {
+	o.Traced = trace != nil
 	text, err := json.Marshal(o)
 	if err != nil {
 		return nil, err
@@ -44,18 +46,51 @@ func startProcess(executable string, o orders) (*process, error) {
 		return nil, err
 	}
 	defer w.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), roundDeadline)
-	p := &process{cmd: exec.CommandContext(ctx, executable), events: json.NewDecoder(r), pipe: r, cancel: cancel}
-	p.cmd.Env = append(os.Environ(), ordersVariable+"="+string(text), "GOTRACEBACK=all")
-	p.cmd.ExtraFiles = []*os.File{w}
-	p.cmd.Stderr = &p.stderr
-	p.cmd.Cancel = func() error { return p.cmd.Process.Signal(syscall.SIGQUIT) } // prints the stacks
-	p.cmd.WaitDelay = 10 * time.Second
-	if err := p.cmd.Start(); err != nil {
-		cancel()
+	stderr, err := unnamedFile()
+	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	p := &process{events: json.NewDecoder(r), pipe: r, stderr: stderr}
+	attr := &os.ProcAttr{
+		Env:   append(os.Environ(), ordersVariable+"="+string(text), "GOTRACEBACK=all"),
+		Files: []*os.File{nil, nil, stderr, w},
+	}
+	if trace != nil {
+		p.pid, p.wait, err = trace.start(executable, attr)
+	} else {
+		p.pid, p.wait, err = startUntraced(executable, attr)
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.Close(), stderr.Close())
+	}
+	p.watchdog = time.AfterFunc(roundDeadline, func() {
+		unix.Kill(p.pid, unix.SIGQUIT)
+		p.watchdog.Reset(stackDeadline)
+	})
 	return p, nil
+}
+
+func startUntraced(executable string, attr *os.ProcAttr) (pid int, wait func() (syscall.WaitStatus, error), err error) {
+	started, err := os.StartProcess(executable, []string{executable}, attr)
+	if err != nil {
+		return 0, nil, err
+	}
+	return started.Pid, func() (syscall.WaitStatus, error) {
+		state, err := started.Wait()
+		if err != nil {
+			return 0, err
+		}
+		return state.Sys().(syscall.WaitStatus), nil
+	}, nil
+}
+
+// unnamedFile is an empty file that goes when it is closed.
+func unnamedFile() (*os.File, error) {
+	f, err := os.CreateTemp("", "crash-")
+	if err != nil {
+		return nil, err
+	}
+	return f, os.Remove(f.Name())
 }
 
 // next is the next event; io.EOF after the last one.
@@ -69,16 +104,19 @@ func (p *process) next() (event, error) {
 }
 
 // kill ends the worker as kill -9 does. That it has ended before is no error.
-func (p *process) kill() { p.cmd.Process.Kill() }
+func (p *process) kill() { unix.Kill(p.pid, unix.SIGKILL) }
 
 // stop stops the worker; when it returns no thread of it runs.
-func (p *process) stop() error {
-	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+func (p *process) stop() error { return stopProcess(p.pid) }
+
+// stopProcess stops a child of this process and waits until it has.
+func stopProcess(pid int) error {
+	if err := unix.Kill(pid, unix.SIGSTOP); err != nil {
 		return err
 	}
 	for {
 		var info unix.Siginfo
-		err := unix.Waitid(unix.P_PID, p.cmd.Process.Pid, &info, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)
+		err := unix.Waitid(unix.P_PID, pid, &info, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)
 		if !errors.Is(err, unix.EINTR) {
 			return err
 		}
@@ -88,16 +126,13 @@ func (p *process) stop() error {
 // end kills the process if it still runs and reaps it. A process that ended
 // by anything but that kill, or failed, is an error with its last words.
 func (p *process) end() error {
-	defer p.cancel()
 	p.kill()
 	io.Copy(io.Discard, p.pipe)
-	err := errors.Join(p.cmd.Wait(), p.pipe.Close())
-	var exit *exec.ExitError
-	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
-		return nil
+	status, err := p.wait()
+	p.watchdog.Stop()
+	if err == nil && status.Signal() != syscall.SIGKILL && status != 0 {
+		words, _ := io.ReadAll(io.NewSectionReader(p.stderr, 0, 1<<20))
+		err = fmt.Errorf("worker: status %#x\n%s", int(status), words)
 	}
-	if err != nil {
-		return fmt.Errorf("worker: %w\n%s", err, p.stderr.Bytes())
-	}
-	return nil
+	return errors.Join(err, p.pipe.Close(), p.stderr.Close())
 }

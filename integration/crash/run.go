@@ -27,29 +27,36 @@ func newRun(executable string, o orders) *run {
 // crashPoint says when a worker is to be crashed: at the first of these.
 type crashPoint struct {
 	answers int             // so many calls were answered since the survey
+	more    int             // once the crash is done so many more are waited for; their errors count
 	signal  <-chan struct{} // this is closed; nil: never
+	trace   *tracer         // this kills it; nil: it does not
 }
 
 // round starts a worker, checks what it finds against all that is known, lets
 // it work until the crash point, and lets crash end it. Everything the worker told until then counts.
 func (r *run) round(at crashPoint, crash func(*process) error) error {
 	r.orders.FirstSeq += 1 << 20
-	p, err := startProcess(r.executable, r.orders)
+	p, err := startProcess(r.executable, r.orders, at.trace)
 	if err != nil {
 		return err
 	}
-	l := listener{run: r, process: p, answers: at.answers, reached: make(chan struct{})}
+	l := listen(r, p, at.answers)
 	crashed := make(chan error, 1)
 	go func() {
 		select {
 		case <-l.reached:
 		case <-at.signal:
 		}
-		l.over.Store(true)
-		crashed <- crash(p)
+		l.over.Store(at.more == 0)
+		err := crash(p)
+		if at.more > 0 && err == nil {
+			l.last.Store(l.calls.Load() + int64(at.more))
+			<-l.enough
+		}
+		crashed <- err
 		p.kill() // a crash that failed must not leave it waiting
 	}()
-	err = l.listen()
+	err = l.run()
 	return errors.Join(err, <-crashed, p.end())
 }
 
@@ -57,27 +64,36 @@ func (r *run) round(at crashPoint, crash func(*process) error) error {
 func (r *run) finish() error {
 	o := r.orders
 	o.Calls = 0
-	p, err := startProcess(r.executable, o)
+	p, err := startProcess(r.executable, o, nil)
 	if err != nil {
 		return err
 	}
-	l := listener{run: r, process: p, answers: -1, reached: make(chan struct{})}
-	return errors.Join(l.listen(), p.end())
+	return errors.Join(listen(r, p, -1).run(), p.end())
 }
 
 // listener takes in what a worker tells.
 type listener struct {
-	run     *run
+	of      *run
 	process *process
 	answers int           // to wait for; negative: for the end
 	reached chan struct{} // closed after that many, and at the end
 	over    atomic.Bool   // the crash has begun: errors of the worker are its effects
+
+	calls  atomic.Int64  // answered so far
+	last   atomic.Int64  // to wait for; 0: not decided
+	enough chan struct{} // closed after that many, and at the end
 }
 
-// listen returns when the worker has ended, or told what must not be.
-func (l *listener) listen() error {
-	end := sync.OnceFunc(func() { close(l.reached) })
-	defer end()
+func listen(r *run, p *process, answers int) *listener {
+	return &listener{of: r, process: p, answers: answers, reached: make(chan struct{}), enough: make(chan struct{})}
+}
+
+// run returns when the worker has ended, or told what must not be.
+func (l *listener) run() error {
+	reached := sync.OnceFunc(func() { close(l.reached) })
+	enough := sync.OnceFunc(func() { close(l.enough) })
+	defer enough()
+	defer reached()
 	surveyed := false
 	for {
 		e, err := l.process.next()
@@ -90,12 +106,17 @@ func (l *listener) listen() error {
 		if e.Error != "" && l.over.Load() {
 			continue
 		}
-		if err := l.run.take(e); err != nil {
+		if err := l.of.take(e); err != nil {
 			return err
 		}
 		surveyed = surveyed || e.Survey != nil
-		if surveyed && l.answers >= 0 && l.run.history.calls() >= l.answers {
-			end()
+		n := l.of.history.calls
+		l.calls.Store(int64(n))
+		if surveyed && l.answers >= 0 && n >= l.answers {
+			reached()
+		}
+		if last := l.last.Load(); last > 0 && int64(n) >= last {
+			enough()
 		}
 	}
 }

@@ -19,6 +19,7 @@ type orders struct {
 	FirstSeq int
 	Calls    int // of each lane; negative: until killed. Afterwards the target is closed
 	Mix      mix
+	Traced   bool // by a tracer
 }
 
 // event is one thing a worker tells. Exactly one field is set.
@@ -69,6 +70,11 @@ func (w *worker) tell(e event) {
 
 func (w *worker) run(ctx context.Context, open func(orders) (target, error)) error {
 	var err error
+	if w.orders.Traced {
+		if err := letTrace(); err != nil {
+			return err
+		}
+	}
 	if w.target, err = open(w.orders); err != nil {
 		return fmt.Errorf("open: %w", err)
 	}
@@ -77,6 +83,9 @@ func (w *worker) run(ctx context.Context, open func(orders) (target, error)) err
 		return fmt.Errorf("survey: %w", err)
 	}
 	w.tell(event{Survey: &s})
+	if w.orders.Calls == 0 {
+		s.Kept = nil // who makes no calls only looks
+	}
 	for _, k := range s.Kept {
 		w.tell(event{Drop: k.ID})
 		if err := w.target.drop(ctx, k.ID); err != nil {

@@ -1,0 +1,42 @@
+package crash
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// rounds is how many crashes a test makes: few in every run, or as many as the flag says.
+func rounds(few int) int {
+	if *roundsFlag > 0 {
+		return *roundsFlag
+	}
+	return few
+}
+
+// randomSeed is the seed of a test. The line printed on failure reruns it.
+func randomSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64() >> 1
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("rerun: go test ./integration/crash -count=1 -run '^%s$' -seed=%d", t.Name(), seed)
+		}
+	})
+	return seed
+}
+
+// moment is when to crash: after up to callsMax calls, or, once in a while, at any
+// time after the start, when the store is still being opened or was just opened.
+func moment(rng *rand.Rand, callsMax int) (at crashPoint, cancel func()) {
+	if rng.IntN(5) > 0 {
+		return crashPoint{answers: rng.IntN(callsMax)}, func() {}
+	}
+	const openTime = 60 * time.Millisecond
+	signal := make(chan struct{})
+	timer := time.AfterFunc(time.Duration(rng.Int64N(int64(openTime))), func() { close(signal) })
+	return crashPoint{answers: callsMax, signal: signal}, func() { timer.Stop() }
+}
