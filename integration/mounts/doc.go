@@ -1,0 +1,2 @@
+// Package mounts tests the promises on real mounts, through system calls and programs.
+package mounts

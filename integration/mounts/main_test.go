@@ -1,0 +1,9 @@
+package mounts
+
+import (
+	"testing"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
+)
+
+func TestMain(m *testing.M) { mounttest.Main(m) }

@@ -1,0 +1,97 @@
+package mounttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/etagfs/etagfs/mount"
+	"github.com/etagfs/etagfs/objstore/memstore"
+)
+
+// The environment that makes a test's program a daemon.
+const (
+	dirVariable     = "MOUNTTEST_DIR"
+	sourceVariable  = "MOUNTTEST_SOURCE"
+	optionsVariable = "MOUNTTEST_OPTIONS"
+	// binaryVariable names the built program.
+	binaryVariable = "ETAGFS_BIN"
+)
+
+// Main runs the tests, or, in a daemon started by [Start], the daemon.
+func Main(m *testing.M) {
+	if os.Getenv(dirVariable) == "" {
+		os.Exit(m.Run())
+	}
+	if err := serve(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// daemon is the command that serves m in the foreground.
+func daemon(m *Mount) *exec.Cmd {
+	if binary := os.Getenv(binaryVariable); binary != "" {
+		args := []string{"mount", m.Store, m.Dir, "--foreground"}
+		if m.options.Mount != "" {
+			args = append(args, "-o", m.options.Mount)
+		}
+		return exec.Command(binary, args...)
+	}
+	program, err := os.Executable()
+	if err != nil {
+		program = os.Args[0]
+	}
+	cmd := exec.Command(program)
+	cmd.Env = append(os.Environ(),
+		dirVariable+"="+m.Dir, sourceVariable+"="+m.Store, optionsVariable+"="+m.options.Mount)
+	return cmd
+}
+
+// serve mounts a store in memory until it is unmounted or told to end.
+func serve(ctx context.Context) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	ready, err := mount.InheritReadiness()
+	if err != nil {
+		return err
+	}
+	m, err := startInMemory(ctx)
+	if err != nil {
+		return errors.Join(err, ready.Failed(err))
+	}
+	if err := ready.Ready(); err != nil {
+		return err
+	}
+	select {
+	case <-m.Done():
+	case <-ctx.Done():
+	}
+	return m.Close(context.Background())
+}
+
+func startInMemory(ctx context.Context) (*mount.Mount, error) {
+	options, err := mount.ParseOptions(os.Getenv(optionsVariable))
+	if err != nil {
+		return nil, err
+	}
+	dir, err := mount.Prepare(os.Getenv(dirVariable))
+	if err != nil {
+		return nil, err
+	}
+	return mount.Start(ctx, mount.Config{
+		Dir:       dir,
+		Source:    filepath.Clean(os.Getenv(sourceVariable)),
+		Namespace: memstore.NewBucket(memstore.Options{}),
+		Options:   options,
+		Logger:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Host:      "test",
+	})
+}

@@ -1,0 +1,298 @@
+// Package mounttest mounts for a test. The daemon is always a child process: a
+// process that serves a mount must not use it.
+//
+// A test package calls [Main] from TestMain. [Start] then mounts either a store in
+// memory, served by the test's own program started again, or, with ETAGFS_BIN naming the built program,
+// a store on disk. When the test ends the mount is unmounted and the daemon must
+// end by itself, with exit code 0.
+//
+// A test that is not done by its deadline fails: the daemon's stacks go to the
+// log, the connection is aborted, so that every call on the mount returns, and the
+// daemon is killed. No daemon and no mount outlives its test.
+package mounttest
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// deadline is how long a test may take unless it says otherwise.
+	deadline = 2 * time.Minute
+	// endTime is how long a daemon may take to end once it has been asked to.
+	endTime = 30 * time.Second
+	// stacksTime is how long a daemon may take to write its stacks.
+	stacksTime = 5 * time.Second
+)
+
+// Options say how to mount. The zero value is the default.
+type Options struct {
+	Mount    string        // the list of -o
+	Deadline time.Duration // of the test; 0: two minutes
+	User     uint32        // mount as this user through fusermount3; 0: as who runs the test
+}
+
+// Mount is a mount that lives as long as a test.
+type Mount struct {
+	Dir   string // the mount point
+	Store string // the store's directory; nothing is there if it is in memory
+
+	t       testing.TB
+	options Options
+	device  uint32 // of the mount
+	cmd     *exec.Cmd
+	log     *output
+	exited  chan struct{} // closed once the daemon has ended
+
+	mu      sync.Mutex
+	expired bool // the deadline passed; guarded by mu
+}
+
+// Start mounts an empty store at an empty directory.
+func Start(t testing.TB, options Options) *Mount {
+	t.Helper()
+	Need(t, "fuse")
+	base := t.TempDir()
+	if options.User != 0 {
+		Need(t, "root")
+		share(t, base, options.User)
+	}
+	m := &Mount{Dir: filepath.Join(base, "mnt"), Store: filepath.Join(base, "store"), t: t, options: options}
+	if err := os.Mkdir(m.Dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if options.User != 0 {
+		share(t, m.Dir, options.User)
+	}
+	m.Restart()
+	watch := time.AfterFunc(orDefault(options.Deadline, deadline), m.expire)
+	t.Cleanup(func() {
+		watch.Stop()
+		m.end()
+	})
+	return m
+}
+
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
+// share lets a user reach dir: the parents of a test's directory are root's own.
+func share(t testing.TB, dir string, user uint32) {
+	t.Helper()
+	if err := os.Chown(dir, int(user), -1); err != nil {
+		t.Fatal(err)
+	}
+	for parent := filepath.Dir(dir); len(parent) > len(os.TempDir()); parent = filepath.Dir(parent) {
+		if err := os.Chmod(parent, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Restart mounts again after the daemon has ended.
+func (m *Mount) Restart() {
+	m.t.Helper()
+	if err := m.start(); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// start starts a daemon and waits until it is ready.
+func (m *Mount) start() error {
+	read, write, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer read.Close()
+	m.log = &output{}
+	m.exited = make(chan struct{})
+	m.cmd = daemon(m)
+	m.cmd.Stdout, m.cmd.Stderr = m.log, m.log
+	m.cmd.ExtraFiles = []*os.File{write}
+	m.cmd.Env = append(m.cmd.Environ(), "ETAGFS_READY_FD=3", "GOTRACEBACK=all")
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if m.options.User != 0 {
+		m.cmd.SysProcAttr.Credential = &syscall.Credential{Uid: m.options.User, Gid: m.options.User}
+	}
+	err = m.cmd.Start()
+	write.Close()
+	if err != nil {
+		return err
+	}
+	go func() {
+		m.cmd.Wait() // how it ended is in cmd.ProcessState
+		close(m.exited)
+	}()
+	line, _ := bufio.NewReader(read).ReadString('\n')
+	if strings.TrimSpace(line) != "ready" {
+		<-m.exited
+		return fmt.Errorf("daemon: %s\n%s", strings.TrimSpace(line), m.log)
+	}
+	return m.findDevice()
+}
+
+func (m *Mount) findDevice() error {
+	if m.options.User != 0 {
+		return nil // only its owner may look
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(m.Dir, &st); err != nil {
+		return fmt.Errorf("stat %s: %w", m.Dir, err)
+	}
+	m.device = unix.Minor(st.Dev)
+	return nil
+}
+
+// Path is a path in the mount.
+func (m *Mount) Path(names ...string) string {
+	return filepath.Join(append([]string{m.Dir}, names...)...)
+}
+
+// Log is what the daemon has written.
+func (m *Mount) Log() string { return m.log.String() }
+
+// PID is the daemon's.
+func (m *Mount) PID() int { return m.cmd.Process.Pid }
+
+// Signal sends the daemon a signal.
+func (m *Mount) Signal(s os.Signal) {
+	m.t.Helper()
+	if err := m.cmd.Process.Signal(s); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// Wait returns the exit code of the daemon once it has ended; it is -1 if a
+// signal ended it.
+func (m *Mount) Wait() int {
+	m.t.Helper()
+	select {
+	case <-m.exited:
+	case <-time.After(endTime):
+		m.stacks()
+		m.t.Fatalf("the daemon did not end\n%s", m.log)
+	}
+	return m.cmd.ProcessState.ExitCode()
+}
+
+// Unmount unmounts and waits for the daemon to end.
+func (m *Mount) Unmount() {
+	m.t.Helper()
+	if out, err := exec.Command("fusermount3", "-u", m.Dir).CombinedOutput(); err != nil {
+		m.t.Fatalf("unmount: %v: %s", err, out)
+	}
+	if code := m.Wait(); code != 0 {
+		m.t.Fatalf("the daemon ended with exit code %d\n%s", code, m.log)
+	}
+}
+
+// end is what every test ends with: nothing may be left.
+func (m *Mount) end() {
+	m.mu.Lock()
+	expired := m.expired
+	m.mu.Unlock()
+	select {
+	case <-m.exited:
+	default:
+		if !expired {
+			m.finish()
+		}
+	}
+	if mounted(m.Dir) {
+		m.t.Errorf("%s is still mounted", m.Dir)
+		unix.Unmount(m.Dir, unix.MNT_DETACH)
+	}
+	if m.t.Failed() {
+		m.t.Logf("the daemon's log:\n%s", m.log)
+	}
+}
+
+// finish unmounts and expects a clean end.
+func (m *Mount) finish() {
+	if out, err := exec.Command("fusermount3", "-u", m.Dir).CombinedOutput(); err != nil {
+		m.t.Errorf("unmount: %v: %s", err, bytes.TrimSpace(out))
+		m.kill()
+		return
+	}
+	select {
+	case <-m.exited:
+		if code := m.cmd.ProcessState.ExitCode(); code != 0 {
+			m.t.Errorf("the daemon ended with exit code %d", code)
+		}
+	case <-time.After(endTime):
+		m.stacks()
+		m.t.Error("the daemon did not end after its mount was unmounted")
+		m.kill()
+	}
+}
+
+// expire ends a test that hangs.
+func (m *Mount) expire() {
+	m.mu.Lock()
+	m.expired = true
+	m.mu.Unlock()
+	m.t.Errorf("not done after %v: aborting the mount", orDefault(m.options.Deadline, deadline))
+	m.stacks()
+	m.kill()
+}
+
+// stacks makes the daemon write its stacks, which ends it.
+func (m *Mount) stacks() {
+	m.cmd.Process.Signal(syscall.SIGQUIT) // an error means that it is gone
+	select {
+	case <-m.exited:
+	case <-time.After(stacksTime):
+	}
+}
+
+// kill leaves nothing behind: whoever waits for an answer gets an error.
+func (m *Mount) kill() {
+	if m.device != 0 {
+		abort := fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", m.device)
+		os.WriteFile(abort, []byte("1"), 0) // an error means that it is gone
+	}
+	m.cmd.Process.Kill()
+	<-m.exited
+	unix.Unmount(m.Dir, unix.MNT_DETACH)
+}
+
+// mounted reports whether something is mounted at dir. It does not touch it.
+func mounted(dir string) bool {
+	table, err := os.ReadFile("/proc/self/mountinfo")
+	return err == nil && bytes.Contains(table, []byte(" "+dir+" "))
+}
+
+// output is what a daemon writes.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer // guarded by mu
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+// String is everything so far.
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}

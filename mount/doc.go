@@ -1,0 +1,44 @@
+// Package mount makes a namespace a directory of Linux.
+//
+// # Words
+//
+//   - A node is what the kernel knows by a nodeid. It stands for a view of an object, never
+//     for a name: each version of a file that is in use has a node of its own, and
+//     so has each writer's working copy. st_ino is the object, so programs do
+//     not notice.
+//   - A file is an open file of the kernel; a description is the handle of package fs behind it.
+//   - To claim a node is to open it for writing: its pages and size are the writer's from then on.
+//   - To refuse is to answer ESTALE: the kernel looks the path up again, once, and repeats the operation.
+//   - A reserved node is made for that second attempt, on which refusing would be
+//     an error the application sees.
+//
+// # Guarantees
+//
+// A writer never shares a node with another writer, nor with a reader that does not
+// read its working copy: pages and sizes of two versions never mix. An open sees what is
+// current, however long the kernel was allowed to remember a name: OPEN of an old node is
+// refused. ESTALE reaches no application because others are busy with the same file.
+//
+// What the kernel remembers is told to it when it changes, before the change is acknowledged to
+// who made it. Only requests the kernel makes with a directory locked do not wait for that.
+//
+// # Lock order
+//
+//	handles.mu
+//	description.mu
+//	notifier.mu
+//	table.mu
+//
+// No two of them are held at once, and none while package fs or the kernel is called.
+//
+// # What it does not do
+//
+// It keeps no state of files and takes no decision about their contents: these are package fs's.
+// It knows nothing of stores except kinds of errors. Passthrough of reads is not offered yet.
+//
+// Deviations: a descriptor opened again for writing through /proc/self/fd, while others
+// have the same version open for reading, is a transaction of its own whose size fstat(2)
+// does not show; a mapping of it is not separate from theirs. A thread in another pid namespace cannot
+// be told from others: its /proc/self/fd of an old version gives ESTALE. A record lock (fcntl(2)) taken
+// through a read-only descriptor lasts until all duplicates of that descriptor are closed.
+package mount

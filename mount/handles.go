@@ -1,0 +1,119 @@
+package mount
+
+import (
+	"sync"
+
+	"github.com/etagfs/etagfs/fs"
+)
+
+// file is an open file as the kernel knows it.
+type file struct {
+	// Constant once open.
+	id          uint64
+	node        *node
+	description *description
+	// guest: the node shows something else. A guest uses direct I/O, so that the kernel
+	// takes none of its bytes for the node's.
+	guest bool
+
+	index   int                       // in node.files; guarded by table.mu
+	lockers map[fs.LockOwner]struct{} // who locked through it; guarded by handles.mu
+}
+
+// description is a handle of package fs, which several files share if a
+// writer was opened again through /proc/self/fd.
+type description struct {
+	// Constant.
+	handle *fs.Handle
+	mode   fs.OpenMode
+	direct bool // direct I/O: the kernel's page cache is not used
+
+	mu    sync.Mutex
+	files int // guarded by mu; 0: released
+}
+
+func newDescription(h *fs.Handle, mode fs.OpenMode, direct bool) *description {
+	return &description{handle: h, mode: mode, direct: direct, files: 1}
+}
+
+// join adds a file, unless the last one has left.
+func (d *description) join() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.files == 0 {
+		return false
+	}
+	d.files++
+	return true
+}
+
+// leave reports whether it was the last.
+func (d *description) leave() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.files--
+	return d.files == 0
+}
+
+// directory is an open directory.
+type directory struct {
+	dir  *fs.Dir
+	node uint64
+}
+
+// handles are the open files and directories by the numbers the kernel knows
+// them by. Numbers are never reused.
+type handles struct {
+	mu sync.RWMutex
+	// Guarded by mu.
+	files       map[uint64]*file
+	directories map[uint64]*directory
+	last        uint64
+}
+
+func newHandles() *handles {
+	return &handles{files: make(map[uint64]*file), directories: make(map[uint64]*directory)}
+}
+
+func (h *handles) add(f *file) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.last++
+	f.id = h.last
+	h.files[f.id] = f
+}
+
+// file is nil for a number the kernel does not hold.
+func (h *handles) file(id uint64) *file {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.files[id]
+}
+
+func (h *handles) remove(id uint64) *file {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	f := h.files[id]
+	delete(h.files, id)
+	return f
+}
+
+func (h *handles) addDirectory(d *directory) (id uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.last++
+	h.directories[h.last] = d
+	return h.last
+}
+
+func (h *handles) directory(id uint64) *directory {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.directories[id]
+}
+
+func (h *handles) removeDirectory(id uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.directories, id)
+}

@@ -1,0 +1,112 @@
+package mount
+
+import (
+	"context"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// killSetID is FUSE_WRITE_KILL_SUIDGID.
+const killSetID = 1 << 2
+
+// Read implements [fuse.RawFileSystem].
+func (b *bridge) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	f := b.handles.file(in.Fh)
+	if f == nil {
+		return nil, fuse.EBADF
+	}
+	n, err := f.description.handle.ReadAt(interruption(cancel), buf[:in.Size], int64(in.Offset))
+	if err != nil {
+		return nil, b.status("read", err)
+	}
+	return fuse.ReadResultData(buf[:n]), fuse.OK
+}
+
+// Write implements [fuse.RawFileSystem].
+func (b *bridge) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
+	f := b.handles.file(in.Fh)
+	if f == nil {
+		return 0, fuse.EBADF
+	}
+	n, err := f.description.handle.WriteAt(context.Background(), data, int64(in.Offset), fs.WriteMode{
+		Append:     in.Flags&syscall.O_APPEND != 0,
+		ClearSetID: in.WriteFlags&killSetID != 0,
+	})
+	if err != nil && n == 0 {
+		return 0, b.status("write", err)
+	}
+	return uint32(n), fuse.OK
+}
+
+// Flush implements [fuse.RawFileSystem]. It is close(2) of one descriptor.
+func (b *bridge) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
+	f := b.handles.file(in.Fh)
+	if f == nil {
+		return fuse.EBADF
+	}
+	err := f.description.handle.Flush(context.Background(), caller(&in.InHeader))
+	b.locks.UnlockAll(f.node.object, fs.LockOwner{ID: in.LockOwner})
+	return b.status("close", err)
+}
+
+// Fsync implements [fuse.RawFileSystem].
+func (b *bridge) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	f := b.handles.file(in.Fh)
+	if f == nil {
+		return fuse.EBADF
+	}
+	return b.status("fsync", f.description.handle.Sync(context.Background(), caller(&in.InHeader)))
+}
+
+// Fallocate implements [fuse.RawFileSystem].
+func (b *bridge) Fallocate(_ <-chan struct{}, in *fuse.FallocateIn) fuse.Status {
+	f := b.handles.file(in.Fh)
+	if f == nil {
+		return fuse.EBADF
+	}
+	mode, ok := allocateMode(in.Mode)
+	if !ok {
+		return fuse.ENOTSUP
+	}
+	err := f.description.handle.Allocate(context.Background(), int64(in.Offset), int64(in.Length), mode)
+	return b.status("fallocate", err)
+}
+
+func allocateMode(flags uint32) (mode objstore.AllocateMode, ok bool) {
+	switch flags {
+	case 0:
+		return objstore.AllocateGrow, true
+	case unix.FALLOC_FL_KEEP_SIZE:
+		return objstore.AllocateKeepSize, true
+	case unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE:
+		return objstore.PunchHole, true
+	case unix.FALLOC_FL_ZERO_RANGE:
+		return objstore.ZeroRange, true
+	default:
+		return 0, false
+	}
+}
+
+// Lseek implements [fuse.RawFileSystem] for SEEK_DATA and SEEK_HOLE.
+func (b *bridge) Lseek(_ <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) fuse.Status {
+	f := b.handles.file(in.Fh)
+	if f == nil {
+		return fuse.EBADF
+	}
+	seek := f.description.handle.NextData
+	switch in.Whence {
+	case unix.SEEK_DATA:
+	case unix.SEEK_HOLE:
+		seek = f.description.handle.NextHole
+	default:
+		return fuse.EINVAL
+	}
+	off, err := seek(context.Background(), int64(in.Offset))
+	out.Offset = uint64(off)
+	return b.status("lseek", err)
+}

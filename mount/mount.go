@@ -1,0 +1,184 @@
+package mount
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/objstore"
+)
+
+const (
+	requestBytesMax     = 1 << 20
+	requestsAhead       = 64
+	readAheadKilobytes  = "1024"
+	capabilitiesWanted  = fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_DIRECT_IO_ALLOW_MMAP | fuse.CAP_READDIRPLUS_AUTO
+	capabilitiesRefused = fuse.CAP_PASSTHROUGH
+)
+
+// Config is what a [Mount] is made of.
+type Config struct {
+	Dir       string // as Prepare returned it
+	Source    string // the store, as the mount table names it
+	Namespace objstore.Namespace
+	Options   Options
+	Logger    *slog.Logger
+	Host      string // for info.json of conflicts
+}
+
+// Mount is a mounted namespace.
+type Mount struct {
+	dir    string
+	log    *slog.Logger
+	files  *fs.FS
+	server *fuse.Server
+	device string
+	done   chan struct{} // closed when the kernel is done with us
+}
+
+// Start mounts and serves. The directory can be used when it returns.
+func Start(ctx context.Context, config Config) (*Mount, error) {
+	t := newTable(config.Namespace.Root(), time.Now)
+	k := newNotifier(t, config.Logger)
+	about := &processes{}
+	files, err := fs.New(ctx, fs.Config{
+		Namespace: config.Namespace, Options: config.Options.FS,
+		Processes: about, Kernel: k,
+		Logger: config.Logger, Host: config.Host,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b := newBridge(t, k, files, config.Logger, time.Now)
+	server, err := fuse.NewServer(b, config.Dir, serverOptions(config))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("mount %s: %w", config.Dir, err), files.Close(ctx))
+	}
+	m := &Mount{dir: config.Dir, log: config.Logger, files: files, server: server, done: make(chan struct{})}
+	m.tune(about)
+	go func() {
+		server.Serve()
+		close(m.done)
+	}()
+	return m, nil
+}
+
+func serverOptions(config Config) *fuse.MountOptions {
+	o, root := config.Options, os.Geteuid() == 0
+	options := &fuse.MountOptions{
+		AllowOther:               o.AllowOther || root,
+		Options:                  kernelOptions(o, root),
+		FsName:                   config.Source,
+		Name:                     strings.TrimPrefix(fsType, "fuse."),
+		MaxWrite:                 requestBytesMax,
+		MaxBackground:            requestsAhead,
+		EnableLocks:              true,
+		EnableSymlinkCaching:     true,
+		ExplicitDataCacheControl: true,
+		DisableSplice:            true,
+		ExtraCapabilities:        capabilitiesWanted,
+		DisabledCapabilities:     capabilitiesRefused,
+		DirectMountStrict:        root,
+		Logger:                   slog.NewLogLogger(config.Logger.Handler(), slog.LevelWarn),
+	}
+	// A mount by root behaves as a disk does unless told otherwise. Zero would
+	// stand for nosuid and nodev.
+	options.DirectMountFlags = syscall.MS_MGC_VAL
+	if o.FS.ReadOnly {
+		options.DirectMountFlags |= syscall.MS_RDONLY
+	}
+	return options
+}
+
+// kernelOptions are passed on by name. The kernel checks permissions, by the attributes.
+func kernelOptions(o Options, root bool) []string {
+	options := []string{"default_permissions"}
+	for _, option := range []struct {
+		name string
+		set  bool
+	}{
+		{"noexec", o.NoExec},
+		{"nosuid", o.NoSUID},
+		{"nodev", o.NoDev},
+		{"ro", o.FS.ReadOnly && !root}, // by flag when mounted directly
+	} {
+		if option.set {
+			options = append(options, option.name)
+		}
+	}
+	return options
+}
+
+// tune does what needs the device number of the mount.
+func (m *Mount) tune(about *processes) {
+	found, ok, err := mountedAt(m.dir)
+	if err != nil || !ok {
+		m.log.Warn("the mount is not in the mount table", slog.String("dir", m.dir), slog.Any("error", err))
+		return
+	}
+	m.device = found.device
+	about.mountedOn(found.device)
+	if os.Geteuid() != 0 {
+		return
+	}
+	// Buffered reads are as large as the kernel reads ahead, 128 KiB unless told.
+	ahead := filepath.Join("/sys/class/bdi", found.device, "read_ahead_kb")
+	if err := os.WriteFile(ahead, []byte(readAheadKilobytes), 0); err != nil {
+		m.log.Info("read-ahead stays at the kernel's default", slog.Any("error", err))
+	}
+}
+
+// Done is closed when the directory has been unmounted, by whomever.
+func (m *Mount) Done() <-chan struct{} { return m.done }
+
+// Close unmounts, unless that has happened, commits or keeps what is still open, and
+// returns when nothing uses the namespace any more. A busy mount is detached:
+// it disappears from the tree and its open files stop working.
+func (m *Mount) Close(ctx context.Context) error {
+	detached, err := m.unmount()
+	err = errors.Join(err, m.files.Close(ctx))
+	if detached {
+		m.abort()
+	}
+	return err
+}
+
+// unmount reports whether the mount had to be detached.
+func (m *Mount) unmount() (detached bool, err error) {
+	select {
+	case <-m.done:
+		return false, nil
+	default:
+	}
+	if err := m.server.Unmount(); err == nil {
+		<-m.done
+		return false, nil
+	}
+	holders, _ := Holders(m.dir)
+	for _, h := range holders {
+		m.log.Warn("unmounting a busy mount", slog.String("dir", m.dir), slog.String("holder", h.String()))
+	}
+	if err := detach(m.dir); err != nil {
+		return false, fmt.Errorf("unmount %s: %w", m.dir, err)
+	}
+	return true, nil
+}
+
+// abort ends the connection of a detached mount, which would last as long as its open files.
+func (m *Mount) abort() {
+	_, minor, _ := strings.Cut(m.device, ":")
+	if err := os.WriteFile(filepath.Join("/sys/fs/fuse/connections", minor, "abort"), []byte("1"), 0); err != nil {
+		m.log.Info("the connection ends with the process", slog.Any("error", err))
+		return
+	}
+	<-m.done
+}

@@ -1,0 +1,163 @@
+package mount
+
+import (
+	"context"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// Lookup implements [fuse.RawFileSystem].
+func (b *bridge) Lookup(_ <-chan struct{}, in *fuse.InHeader, base string, out *fuse.EntryOut) fuse.Status {
+	dir, ok := b.table.viewOf(in.NodeId)
+	if !ok {
+		return fuse.Status(syscall.ESTALE)
+	}
+	ctx, c, at := context.Background(), caller(in), name{in.NodeId, base}
+	for {
+		since := b.table.mark()
+		e, err := b.fs.Lookup(ctx, c, dir.Object, base)
+		if err == nil && !e.View.Committed() && b.table.wantsCommitted(c.Thread, e.View.Object) {
+			e, err = b.fs.LookupCommitted(ctx, c, dir.Object, base)
+		}
+		if objstore.KindOf(err) == objstore.ErrNotFound {
+			return b.absent(at, since, out)
+		}
+		if err != nil {
+			return b.status("lookup", err)
+		}
+		if n, cached := b.table.enter(at, &e, c.Thread, since); n != nil {
+			fillEntry(out, n, &e.Attr, cached)
+			return fuse.OK
+		}
+	}
+}
+
+// absent answers that there is no such name, which the kernel may remember if
+// that has not changed meanwhile.
+func (b *bridge) absent(at name, since mark, out *fuse.EntryOut) fuse.Status {
+	if !b.table.unchanged(at, since) {
+		return fuse.ENOENT
+	}
+	out.SetEntryTimeout(cacheTime)
+	return fuse.OK
+}
+
+// made answers a request that made an entry, or found it did.
+func (b *bridge) made(op string, at name, since mark, c fs.Caller, e fs.Entry, err error, out *fuse.EntryOut) fuse.Status {
+	if err != nil {
+		return b.status(op, err)
+	}
+	n, cached := b.table.enter(at, &e, c.Thread, since)
+	if n == nil {
+		return fuse.Status(syscall.ESTALE)
+	}
+	fillEntry(out, n, &e.Attr, cached)
+	return fuse.OK
+}
+
+// Mkdir implements [fuse.RawFileSystem].
+func (b *bridge) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, base string, out *fuse.EntryOut) fuse.Status {
+	dir, ok := b.table.viewOf(in.NodeId)
+	if !ok {
+		return fuse.Status(syscall.ESTALE)
+	}
+	c, since := caller(&in.InHeader), b.table.mark()
+	e, err := b.fs.Mkdir(context.Background(), c, dir.Object, base, in.Mode&07777)
+	return b.made("mkdir", name{in.NodeId, base}, since, c, e, err, out)
+}
+
+// Mknod implements [fuse.RawFileSystem].
+func (b *bridge) Mknod(_ <-chan struct{}, in *fuse.MknodIn, base string, out *fuse.EntryOut) fuse.Status {
+	dir, ok := b.table.viewOf(in.NodeId)
+	if !ok {
+		return fuse.Status(syscall.ESTALE)
+	}
+	kind, ok := fileType(in.Mode)
+	if !ok {
+		return fuse.EINVAL
+	}
+	c, since := caller(&in.InHeader), b.table.mark()
+	e, err := b.fs.Mknod(context.Background(), c, dir.Object, base, kind, in.Mode&07777, in.Rdev)
+	return b.made("mknod", name{in.NodeId, base}, since, c, e, err, out)
+}
+
+// Symlink implements [fuse.RawFileSystem].
+func (b *bridge) Symlink(_ <-chan struct{}, in *fuse.InHeader, target, base string, out *fuse.EntryOut) fuse.Status {
+	dir, ok := b.table.viewOf(in.NodeId)
+	if !ok {
+		return fuse.Status(syscall.ESTALE)
+	}
+	c, since := caller(in), b.table.mark()
+	e, err := b.fs.Symlink(context.Background(), c, dir.Object, base, target)
+	return b.made("symlink", name{in.NodeId, base}, since, c, e, err, out)
+}
+
+// Link implements [fuse.RawFileSystem].
+func (b *bridge) Link(_ <-chan struct{}, in *fuse.LinkIn, base string, out *fuse.EntryOut) fuse.Status {
+	dir, ok := b.table.viewOf(in.NodeId)
+	file, held := b.table.viewOf(in.Oldnodeid)
+	if !ok || !held {
+		return fuse.Status(syscall.ESTALE)
+	}
+	c, since := caller(&in.InHeader), b.table.mark()
+	e, err := b.fs.Link(context.Background(), c, file, dir.Object, base)
+	return b.made("link", name{in.NodeId, base}, since, c, e, err, out)
+}
+
+// Unlink implements [fuse.RawFileSystem].
+func (b *bridge) Unlink(_ <-chan struct{}, in *fuse.InHeader, base string) fuse.Status {
+	dir, ok := b.table.viewOf(in.NodeId)
+	if !ok {
+		return fuse.Status(syscall.ESTALE)
+	}
+	err := b.fs.Unlink(context.Background(), caller(in), dir.Object, base)
+	b.table.unlinked(name{in.NodeId, base})
+	return b.status("unlink", err)
+}
+
+// Rmdir implements [fuse.RawFileSystem].
+func (b *bridge) Rmdir(_ <-chan struct{}, in *fuse.InHeader, base string) fuse.Status {
+	dir, ok := b.table.viewOf(in.NodeId)
+	if !ok {
+		return fuse.Status(syscall.ESTALE)
+	}
+	err := b.fs.Rmdir(context.Background(), caller(in), dir.Object, base)
+	b.table.unlinked(name{in.NodeId, base})
+	return b.status("rmdir", err)
+}
+
+// Rename implements [fuse.RawFileSystem].
+func (b *bridge) Rename(_ <-chan struct{}, in *fuse.RenameIn, from, to string) fuse.Status {
+	dir, ok := b.table.viewOf(in.NodeId)
+	newDir, held := b.table.viewOf(in.Newdir)
+	if !ok || !held {
+		return fuse.Status(syscall.ESTALE)
+	}
+	mode, ok := renameMode(in.Flags)
+	if !ok {
+		return fuse.EINVAL
+	}
+	err := b.fs.Rename(context.Background(), caller(&in.InHeader), dir.Object, from, newDir.Object, to, mode)
+	if err == nil {
+		b.table.renamed(name{in.NodeId, from}, name{in.Newdir, to}, mode == objstore.RenameExchange)
+	}
+	return b.status("rename", err)
+}
+
+func renameMode(flags uint32) (mode objstore.RenameMode, ok bool) {
+	switch flags {
+	case 0:
+		return objstore.RenameReplace, true
+	case unix.RENAME_NOREPLACE:
+		return objstore.RenameNoReplace, true
+	case unix.RENAME_EXCHANGE:
+		return objstore.RenameExchange, true
+	default:
+		return 0, false
+	}
+}

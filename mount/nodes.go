@@ -1,0 +1,264 @@
+package mount
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// node is what a nodeid stands for: one view of one object. Directories and
+// special files have one node, always. A node of a regular file is one of these:
+//
+//   - A read node shows a committed version. The object's current node is the one
+//     LOOKUP hands out; older ones live as long as they are open.
+//   - A reserved node was made for the second attempt of a thread whose first was refused.
+//     It shows no version yet: its OPEN binds it to the one that is current then.
+//   - A busy node is being claimed or bound by an OPEN.
+//   - An owned node shows the working copy of its owner.
+//   - A spent node had an owner whose bytes nothing shows any more.
+type node struct {
+	// Constant.
+	id      uint64
+	object  objstore.ID
+	regular bool
+
+	// Guarded by table.mu.
+	lookups   uint64 // references the kernel holds
+	view      fs.View
+	size      int64 // of view's version; negative if not known
+	owner     *description
+	files     []*file // open on it, the owner's included
+	opening   int     // OPENs under way
+	reserved  bool
+	holder    uint32    // the thread it is reserved to, until...
+	heldUntil time.Time // ...then
+	busy      bool
+	spent     bool
+	visited   bool   // others read through it while it was owned
+	names     []name // its keys in table.entries
+}
+
+// object is what the table knows about an object that has nodes.
+type object struct {
+	nodes   []*node
+	current *node // the node LOOKUP hands out; nil: the next one makes it
+	writers int   // nodes owned, or being claimed or bound for writing
+}
+
+// table is every node the kernel may name. Nodes hold no state of files: that
+// is package fs's. The table's lock is innermost: nothing is called with it held.
+type table struct {
+	now func() time.Time // constant
+
+	mu sync.Mutex
+	// Guarded by mu.
+	nodes     map[uint64]*node
+	objects   map[objstore.ID]*object
+	entries   entries
+	retries   map[uint32]*retry      // by thread, never 0
+	strangers map[objstore.ID]*retry // of threads that are 0
+	changes   changes
+	lastID    uint64 // ids are never reused
+}
+
+func newTable(root objstore.ID, now func() time.Time) *table {
+	t := &table{
+		now:       now,
+		nodes:     make(map[uint64]*node),
+		objects:   make(map[objstore.ID]*object),
+		entries:   make(entries),
+		retries:   make(map[uint32]*retry),
+		strangers: make(map[objstore.ID]*retry),
+		changes:   newChanges(),
+		lastID:    fuse.FUSE_ROOT_ID - 1,
+	}
+	n := t.add(fs.View{Object: root}, false)
+	n.lookups = 1 // the kernel never forgets it
+	t.objects[root].current = n
+	return t
+}
+
+// at is the node of a request, nil if the kernel names one it does not hold.
+func (t *table) at(id uint64) *node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.nodes[id]
+}
+
+// mark is now, in the order of changes.
+func (t *table) mark() mark {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.changes.last
+}
+
+// add makes a node. mu is held.
+func (t *table) add(view fs.View, regular bool) *node {
+	t.lastID++
+	n := &node{id: t.lastID, object: view.Object, regular: regular, view: view}
+	t.nodes[n.id] = n
+	o := t.objects[view.Object]
+	if o == nil {
+		o = &object{}
+		t.objects[view.Object] = o
+	}
+	o.nodes = append(o.nodes, n)
+	return n
+}
+
+// enter gives the kernel a reference to the node that shows e to this thread. since was
+// taken before e was read. cached says that the kernel may believe entry and
+// attributes until told otherwise. The node is nil if e is a writer's view
+// and the writer is gone: look again.
+func (t *table) enter(at name, e *fs.Entry, thread uint32, since mark) (n *node, cached bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n = t.pick(e, thread)
+	if n == nil {
+		return nil, false
+	}
+	n.lookups++
+	cached = t.mayCache(n, since) && !t.changes.nameSince(since, at)
+	if cached && n.regular {
+		t.entries.put(at, n)
+	}
+	return n, cached
+}
+
+// enterListed is enter for an entry of a listing. nil means that the kernel
+// shall ask about this one itself.
+func (t *table) enterListed(at name, e *fs.Entry, since mark) *node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !e.View.Committed() || t.changes.nameSince(since, at) {
+		return nil
+	}
+	n := t.shown(e)
+	if !t.mayCache(n, since) {
+		t.drop(n)
+		return nil
+	}
+	n.lookups++
+	if n.regular {
+		t.entries.put(at, n)
+	}
+	return n
+}
+
+// mayCache reports whether the kernel may believe n for long. A file that is being
+// written looks different to different processes. mu is held.
+func (t *table) mayCache(n *node, since mark) bool {
+	if t.changes.objectSince(since, n.object) {
+		return false
+	}
+	o := t.objects[n.object]
+	return !n.regular || o.current == n && o.writers == 0
+}
+
+// pick chooses the node for a lookup. mu is held.
+func (t *table) pick(e *fs.Entry, thread uint32) *node {
+	if e.Attr.Type == objstore.TypeFile {
+		if n := t.pickForRetry(e, thread); n != nil {
+			return n
+		}
+	}
+	if !e.View.Committed() {
+		return t.ownedBy(e.View)
+	}
+	return t.shown(e)
+}
+
+// shown is the current node if it shows e's committed view, or else a new current one. mu is held.
+func (t *table) shown(e *fs.Entry) *node {
+	o := t.objects[e.View.Object]
+	if o != nil && o.current != nil && o.current.view == e.View {
+		o.current.size = e.Attr.Size
+		return o.current
+	}
+	n := t.add(e.View, e.Attr.Type == objstore.TypeFile)
+	n.size = e.Attr.Size
+	t.objects[n.object].current = n
+	return n
+}
+
+// ownedBy is the node of a writer's view, nil if the writer is gone. mu is held.
+func (t *table) ownedBy(v fs.View) *node {
+	if o := t.objects[v.Object]; o != nil {
+		for _, n := range o.nodes {
+			if n.owner != nil && n.view == v {
+				return n
+			}
+		}
+	}
+	return nil
+}
+
+// forget returns references of the kernel.
+func (t *table) forget(id, lookups uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.nodes[id]
+	if n == nil || id == fuse.FUSE_ROOT_ID {
+		return
+	}
+	n.lookups -= min(lookups, n.lookups)
+	t.drop(n)
+}
+
+// drop removes n if nothing refers to it: when the kernel forgets a node, the RELEASE
+// of its last file may still be under way. mu is held.
+func (t *table) drop(n *node) {
+	if n.lookups > 0 || len(n.files) > 0 || n.opening > 0 || t.nodes[n.id] != n {
+		return
+	}
+	delete(t.nodes, n.id)
+	t.entries.take(n)
+	o := t.objects[n.object]
+	o.nodes = slices.DeleteFunc(o.nodes, func(other *node) bool { return other == n })
+	if o.current == n {
+		o.current = nil
+	}
+	if len(o.nodes) == 0 {
+		delete(t.objects, n.object)
+	}
+}
+
+// viewOf is what a node shows, and whether there is such a node.
+func (t *table) viewOf(id uint64) (fs.View, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.nodes[id]
+	if n == nil {
+		return fs.View{}, false
+	}
+	return n.view, true
+}
+
+// unchanged reports whether the kernel may remember for long what was found at e after since.
+func (t *table) unchanged(e name, since mark) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.changes.nameSince(since, e)
+}
+
+// renamed follows a rename the kernel made.
+func (t *table) renamed(from, to name, exchange bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changes.touchName(from)
+	t.changes.touchName(to)
+	t.entries.move(from, to, exchange)
+}
+
+// unlinked follows an unlink the kernel made.
+func (t *table) unlinked(e name) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changes.touchName(e)
+	t.entries.remove(e)
+}

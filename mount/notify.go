@@ -1,0 +1,213 @@
+package mount
+
+import (
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// notifications are what a FUSE server can tell the kernel.
+type notifications interface {
+	// InodeNotify drops attributes and, with off >= 0, the pages of length bytes from off (0: all).
+	InodeNotify(node uint64, off int64, length int64) fuse.Status
+	// EntryNotify drops an entry. It takes the kernel's lock on the directory.
+	EntryNotify(parent uint64, name string) fuse.Status
+}
+
+// onlyAttributes is the offset that leaves pages alone.
+const onlyAttributes = -1
+
+// notifier is [fs.Kernel]: it translates objects and views to nodes and names.
+//
+// Its calls return when the kernel has answered. Requests the kernel makes with a directory
+// locked never wait for one; what they make stale they leave to expire.
+type notifier struct {
+	// Constant.
+	table *table
+	log   *slog.Logger
+
+	mu sync.Mutex
+	// Guarded by mu.
+	kernel  notifications // nil until mounted and once unmounted
+	expired []name
+	working bool // a goroutine is expiring
+	idle    sync.Cond
+}
+
+func newNotifier(t *table, log *slog.Logger) *notifier {
+	k := &notifier{table: t, log: log}
+	k.idle.L = &k.mu
+	return k
+}
+
+// connect begins telling kernel; nil ends it.
+func (k *notifier) connect(kernel notifications) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.kernel = kernel
+}
+
+func (k *notifier) connected() notifications {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.kernel
+}
+
+// expire drops entries in the background.
+func (k *notifier) expire(entries []name) {
+	if len(entries) == 0 {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.expired = append(k.expired, entries...)
+	if !k.working {
+		k.working = true
+		go k.work()
+	}
+}
+
+func (k *notifier) work() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for len(k.expired) > 0 {
+		entries := k.expired
+		k.expired = nil
+		k.mu.Unlock()
+		k.dropEntries(entries)
+		k.mu.Lock()
+	}
+	k.working = false
+	k.idle.Broadcast()
+}
+
+// wait returns once everything expired before the call is gone.
+func (k *notifier) wait() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for k.working {
+		k.idle.Wait()
+	}
+}
+
+func (k *notifier) dropEntries(entries []name) {
+	for _, e := range entries {
+		if kernel := k.connected(); kernel != nil {
+			k.check("entry", kernel.EntryNotify(e.parent, e.base))
+		}
+	}
+}
+
+func (k *notifier) drop(n uint64, off int64) {
+	if kernel := k.connected(); kernel != nil {
+		k.check("inode", kernel.InodeNotify(n, off, 0))
+	}
+}
+
+// check logs what should not happen. The kernel does not know every node and name we ask about,
+// and it goes away.
+func (k *notifier) check(what string, status fuse.Status) {
+	switch status {
+	case fuse.OK, fuse.ENOENT, fuse.ENODEV, fuse.EBADF:
+	case fuse.ENOTDIR:
+	default:
+		k.log.Warn("the kernel refused a notification", slog.String("of", what), slog.String("status", status.String()))
+	}
+}
+
+// pageStart is the offset of the page off lies in.
+func pageStart(off int64) int64 { return off &^ int64(os.Getpagesize()-1) }
+
+// Committed implements [fs.Kernel].
+func (k *notifier) Committed(old, new fs.View, appended bool, size int64) {
+	grown, stale := k.table.committed(old, new, appended, size)
+	for _, g := range grown {
+		k.drop(g.node, g.from)
+	}
+	k.dropEntries(stale)
+	k.wait()
+}
+
+// grown is a node that shows a longer version now: pages from there on are stale.
+type grown struct {
+	node uint64
+	from int64
+}
+
+// committed moves the table on to a commit of size bytes: with appended, nodes that show old show
+// new; else entries that show an older version are stale.
+func (t *table) committed(old, new fs.View, appended bool, size int64) (nodes []grown, stale []name) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changes.touchObject(new.Object)
+	o := t.objects[new.Object]
+	if o == nil {
+		return nil, nil
+	}
+	if appended {
+		for _, n := range o.nodes {
+			if n.view == old && !n.reserved {
+				nodes = append(nodes, grown{n.id, pageStart(max(n.size, 0))})
+				n.view, n.size = new, size
+			}
+		}
+	}
+	if n := o.current; n != nil && n.view != new {
+		stale = t.entries.take(n)
+		o.current = nil
+	}
+	return nodes, stale
+}
+
+// Rebased implements [fs.Kernel].
+func (k *notifier) Rebased(writer fs.View, offset int64) {
+	k.table.mu.Lock()
+	n := k.table.ownedBy(writer)
+	k.table.mu.Unlock()
+	if n != nil {
+		k.drop(n.id, pageStart(offset))
+	}
+}
+
+// AttrChanged implements [fs.Kernel].
+func (k *notifier) AttrChanged(object objstore.ID) {
+	for _, n := range k.table.touched(object) {
+		k.drop(n, onlyAttributes)
+	}
+}
+
+// touched notes a change of attributes and returns the nodes that show them.
+func (t *table) touched(object objstore.ID) []uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changes.touchObject(object)
+	o := t.objects[object]
+	if o == nil {
+		return nil
+	}
+	ids := make([]uint64, len(o.nodes))
+	for i, n := range o.nodes {
+		ids[i] = n.id
+	}
+	return ids
+}
+
+// EntryGone implements [fs.Kernel].
+func (k *notifier) EntryGone(dir objstore.ID, base string, _ objstore.ID) { k.entryChanged(dir, base) }
+
+// EntryCame implements [fs.Kernel].
+func (k *notifier) EntryCame(dir objstore.ID, base string) { k.entryChanged(dir, base) }
+
+func (k *notifier) entryChanged(dir objstore.ID, base string) {
+	for _, n := range k.table.touched(dir) {
+		e := name{n, base}
+		k.table.unlinked(e)
+		k.drop(n, onlyAttributes)
+		k.dropEntries([]name{e})
+	}
+}

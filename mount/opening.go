@@ -1,0 +1,171 @@
+package mount
+
+import (
+	"context"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/etagfs/etagfs/fs"
+)
+
+// bindingsMax bounds how often an OPEN that must not be refused runs after commits of others.
+const bindingsMax = 1000
+
+// Create implements [fuse.RawFileSystem].
+func (b *bridge) Create(_ <-chan struct{}, in *fuse.CreateIn, base string, out *fuse.CreateOut) fuse.Status {
+	dir, ok := b.table.viewOf(in.NodeId)
+	if !ok {
+		return fuse.Status(syscall.ESTALE)
+	}
+	c, mode := caller(&in.InHeader), openMode(in.Flags)
+	mode.Write, mode.Truncate = true, false
+	h, e, err := b.fs.Create(context.Background(), c, dir.Object, base, mode, in.Mode&07777)
+	if err != nil {
+		if fs.KindOf(err) == fs.ErrStale {
+			b.table.refuseCreate(c.Thread)
+		}
+		return b.status("create", err)
+	}
+	f := &file{description: newDescription(h, mode, direct(mode))}
+	n := b.table.created(f, e.View)
+	b.handles.add(f)
+	fillEntry(&out.EntryOut, n, &e.Attr, false)
+	out.Fh, out.OpenFlags = f.id, openFlags(f.description)
+	return fuse.OK
+}
+
+// Open implements [fuse.RawFileSystem].
+func (b *bridge) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	n := b.table.at(in.NodeId)
+	if n == nil {
+		return fuse.Status(syscall.ESTALE)
+	}
+	c, mode := caller(&in.InHeader), openMode(in.Flags)
+	mode.Exclusive = false // of a file that exists it means nothing
+	mode.ClearSetID = in.Mode&fuse.OPEN_KILL_SUIDGID != 0
+	o := b.table.begin(n, c.Thread, mode.Write)
+	if o.plan == planRefuse {
+		return fuse.Status(syscall.ESTALE)
+	}
+	b.notifier.expire(o.stale)
+	f, shown, err := b.open(&o, c, mode)
+	if err != nil {
+		again := !o.last && movedOn(err)
+		b.table.abandon(&o, again)
+		if again {
+			return fuse.Status(syscall.ESTALE)
+		}
+		return b.status("open", err)
+	}
+	b.table.finish(&o, f, shown)
+	b.handles.add(f)
+	out.Fh, out.OpenFlags = f.id, openFlags(f.description)
+	return fuse.OK
+}
+
+// movedOn reports whether the name may stand for something else by now.
+func movedOn(err error) bool {
+	return fs.KindOf(err) == fs.ErrStale || objectGone(err)
+}
+
+// open carries out a plan.
+func (b *bridge) open(o *opening, c fs.Caller, mode fs.OpenMode) (*file, fs.View, error) {
+	ctx := context.Background()
+	switch o.plan {
+	case planBind:
+		return b.openCurrent(ctx, o, c, mode)
+	case planReopen:
+		return b.reopen(ctx, o, c, mode)
+	}
+	h, e, err := b.fs.Open(ctx, c, o.view, mode)
+	if o.last && fs.KindOf(err) == fs.ErrStale {
+		f, _, err := b.openCurrent(ctx, o, c, mode)
+		if err != nil {
+			return nil, fs.View{}, err
+		}
+		return b.asGuest(f), o.view, nil
+	}
+	if err != nil {
+		return nil, fs.View{}, err
+	}
+	onDirect := o.plan == planFollow && o.owner.direct
+	return &file{description: newDescription(h, mode, direct(mode) || onDirect)}, e.View, nil
+}
+
+// asGuest makes f a file whose bytes the node does not show.
+func (b *bridge) asGuest(f *file) *file {
+	f.guest = true
+	f.description.direct = true
+	return f
+}
+
+// openCurrent opens whatever is current: it is not refused because somebody committed just now.
+func (b *bridge) openCurrent(ctx context.Context, o *opening, c fs.Caller, mode fs.OpenMode) (*file, fs.View, error) {
+	mode.Pinned = true
+	for tries := 1; ; tries++ {
+		version, exists := b.fs.Current(ctx, o.node.object)
+		h, e, err := b.fs.Open(ctx, c, fs.View{Object: o.node.object, Version: version}, mode)
+		if err == nil {
+			return &file{description: newDescription(h, mode, direct(mode))}, e.View, nil
+		}
+		if !exists || fs.KindOf(err) != fs.ErrStale || tries == bindingsMax {
+			return nil, fs.View{}, err
+		}
+	}
+}
+
+// reopen serves open("/proc/self/fd/N"): what the node shows, current or not. To write to what
+// is being written is to write through the same description.
+func (b *bridge) reopen(ctx context.Context, o *opening, c fs.Caller, mode fs.OpenMode) (*file, fs.View, error) {
+	if mode.Write && o.owner != nil && covers(o.owner.mode, mode) && o.owner.join() {
+		if mode.Truncate {
+			if err := o.owner.handle.Truncate(ctx, 0); err != nil {
+				b.leave(o.owner)
+				return nil, fs.View{}, err
+			}
+		}
+		return &file{description: o.owner}, o.view, nil
+	}
+	mode.Pinned = true
+	h, e, err := b.fs.Open(ctx, c, o.view, mode)
+	if err != nil {
+		return nil, fs.View{}, err
+	}
+	beside := o.owner != nil && o.owner.direct
+	f := &file{description: newDescription(h, mode, direct(mode) || beside)}
+	if mode.Write {
+		b.asGuest(f)
+	}
+	return f, e.View, nil
+}
+
+// covers reports whether a handle opened as have can do what want asks.
+func covers(have, want fs.OpenMode) bool {
+	return (have.Read || !want.Read) && (have.Write || !want.Write)
+}
+
+// leave takes one file off a description and ends its handle with the last one.
+func (b *bridge) leave(d *description) (shown fs.View, ok, ended bool) {
+	if !d.leave() {
+		return fs.View{}, false, false
+	}
+	shown, ok = d.handle.Release(context.Background())
+	return shown, ok, true
+}
+
+// Release implements [fuse.RawFileSystem].
+func (b *bridge) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
+	f := b.handles.remove(in.Fh)
+	if f == nil {
+		return
+	}
+	b.unlockFile(f)
+	if shown, ok, ended := b.leave(f.description); ended {
+		if b.table.disown(f, shown, ok) {
+			b.notifier.drop(f.node.id, 0)
+			b.table.settle(f.node)
+		}
+	}
+	b.table.closed(f)
+}

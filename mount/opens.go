@@ -1,0 +1,244 @@
+package mount
+
+import (
+	"github.com/etagfs/etagfs/fs"
+)
+
+// plan is how an OPEN, or a truncation by path, will be served.
+type plan uint8
+
+const (
+	planRefuse plan = iota // ESTALE: look up again
+	planRead               // read the committed version the node shows
+	planFollow             // read the working copy the node shows
+	planClaim              // write: the node becomes the writer's
+	planBind               // reserved: whatever is current now
+	planReopen             // through /proc/self/fd: exactly what the node shows
+)
+
+// opening is an OPEN under way. While it lasts package fs is asked, with no lock held.
+type opening struct {
+	node   *node
+	plan   plan
+	view   fs.View      // what the node showed at the start
+	owner  *description // whose it was at the start
+	thread uint32
+	write  bool
+	last   bool // ESTALE now would reach the application
+	// stale are entries that showed what is now a writer's to change.
+	stale []name
+}
+
+// begin decides how an OPEN of n is served. A plan other than planRefuse ends with finish or abandon.
+func (t *table) begin(n *node, thread uint32, write bool) opening {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := opening{node: n, view: n.view, owner: n.owner, thread: thread, write: write}
+	r := t.takeRetry(thread)
+	repeated := r != nil && r.refused == n && r.given == nil
+	o.last = repeated || r != nil && r.given == n
+	o.plan = t.planFor(n, thread, write, repeated)
+	switch o.plan {
+	case planRefuse:
+		t.refuse(n, thread, write)
+		return o
+	case planClaim, planBind:
+		n.busy = true
+		if write {
+			o.stale = t.beginWriting(n)
+		}
+	}
+	n.opening++
+	return o
+}
+
+func (t *table) planFor(n *node, thread uint32, write, repeated bool) plan {
+	held := n.holder != thread && t.now().Before(n.heldUntil)
+	switch {
+	case n.reserved && !n.busy && (repeated || !held):
+		return planBind
+	case repeated:
+		return planReopen
+	case n.busy, n.spent, n.reserved:
+		return planRefuse
+	case n.owner != nil && write:
+		return planRefuse
+	case n.owner != nil:
+		return planFollow
+	case !write:
+		return planRead
+	case len(n.files) > 0 || n.opening > 0:
+		return planRefuse
+	default:
+		return planClaim
+	}
+}
+
+// beginWriting counts a writer of n's object and returns the entries that are stale now: as
+// long as there is a writer, a name means different things to different processes. mu is held.
+func (t *table) beginWriting(n *node) []name {
+	o := t.objects[n.object]
+	o.writers++
+	if o.current == nil {
+		return nil
+	}
+	stale := t.entries.take(o.current)
+	if o.current == n {
+		o.current = nil
+	}
+	return stale
+}
+
+// finish ends an OPEN that succeeded: f is open on the node, which shows shown
+// if it was claimed or bound.
+func (t *table) finish(o *opening, f *file, shown fs.View) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := o.node
+	n.opening--
+	switch o.plan {
+	case planClaim, planBind:
+		n.busy, n.reserved = false, false
+		n.view, n.size = shown, -1
+		if o.write {
+			n.owner = f.description
+		}
+		t.offer(n)
+	case planFollow:
+		n.visited = true
+	}
+	n.attach(f)
+}
+
+// abandon ends an OPEN that failed. With refused the thread will be back.
+func (t *table) abandon(o *opening, refused bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.end(o)
+	if refused {
+		t.refuse(o.node, o.thread, o.write)
+	}
+	t.drop(o.node)
+}
+
+// spend ends a truncation by path: nobody knows which version the node's pages are of now.
+func (t *table) spend(o *opening) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.end(o)
+	if o.plan == planClaim || o.plan == planBind {
+		o.node.spent = true
+	}
+	t.drop(o.node)
+}
+
+// end undoes begin. mu is held.
+func (t *table) end(o *opening) {
+	o.node.opening--
+	if o.plan == planClaim || o.plan == planBind {
+		o.node.busy = false
+		if o.write {
+			t.objects[o.node.object].writers--
+		}
+	}
+}
+
+// created is the node of a file that was just made and belongs to its writer.
+func (t *table) created(f *file, shown fs.View) *node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.add(shown, true)
+	n.lookups = 1
+	n.owner = f.description
+	t.objects[n.object].writers++
+	n.attach(f)
+	return n
+}
+
+// offer makes n the node LOOKUP hands out, if that may be and there is none. mu is held.
+func (t *table) offer(n *node) {
+	o := t.objects[n.object]
+	readable := n.owner == nil && !n.reserved && !n.busy && !n.spent && n.view.Committed() && n.view.Version != ""
+	if readable && o.current == nil {
+		o.current = n
+	}
+}
+
+// disown ends the ownership of f's node. shown is the committed view its bytes equal; if ok is
+// false there is none. With dirty the kernel's pages of the node must be dropped before settle
+// lets it live on: others read beside a writer that did not use them.
+func (t *table) disown(f *file, shown fs.View, ok bool) (dirty bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := f.node
+	if n.owner != f.description {
+		return false
+	}
+	t.objects[n.object].writers--
+	n.owner = nil
+	n.spent = !ok
+	if !ok {
+		return false
+	}
+	n.view, n.size = shown, -1
+	n.busy = n.visited && f.description.direct
+	n.visited = false
+	t.offer(n)
+	return n.busy
+}
+
+// settle ends what disown left dirty.
+func (t *table) settle(n *node) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n.busy = false
+	t.offer(n)
+}
+
+// closed takes f off its node.
+func (t *table) closed(f *file) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.node.detach(f)
+	t.drop(f.node)
+}
+
+// owned is what n shows and whether it is a writer's.
+func (t *table) owned(n *node) (fs.View, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return n.view, n.owner != nil
+}
+
+// witness is a handle that shows what n shows, nil if there is none. cached says that the
+// kernel hears of everything that changes it.
+func (t *table) witness(n *node) (view fs.View, h *fs.Handle, cached bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n.owner != nil {
+		return n.view, n.owner.handle, false
+	}
+	cached = !n.reserved && !n.busy && !n.spent
+	for _, f := range n.files {
+		if f.guest {
+			cached = false
+		} else if h == nil {
+			h = f.description.handle
+		}
+	}
+	return n.view, h, cached
+}
+
+func (n *node) attach(f *file) {
+	f.node = n
+	f.index = len(n.files)
+	n.files = append(n.files, f)
+}
+
+func (n *node) detach(f *file) {
+	last := len(n.files) - 1
+	n.files[f.index] = n.files[last]
+	n.files[f.index].index = f.index
+	n.files[last] = nil
+	n.files = n.files[:last]
+}

@@ -1,0 +1,143 @@
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+)
+
+// Prepare makes dir ready to be mounted on: what a dead daemon left there is detached. It returns
+// the directory's full path, or one sentence that says why it cannot be mounted on.
+func Prepare(dir string) (string, error) {
+	point, err := resolve(dir)
+	if err != nil {
+		return "", err
+	}
+	if err := detachDead(point); err != nil {
+		return "", err
+	}
+	if m, found, err := mountedAt(point); err != nil {
+		return "", err
+	} else if found && m.fsType == fsType {
+		return "", fmt.Errorf("%s is a mount of %s already: unmount it first or choose another directory", point, m.source)
+	}
+	if err := emptyDirectory(point); err != nil {
+		return "", err
+	}
+	return point, fuseAvailable()
+}
+
+// resolve is the full path of dir without symlinks. It looks at the parent only: dir itself
+// may be a mount that no longer answers.
+func resolve(dir string) (string, error) {
+	point, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	if target, err := os.Readlink(point); err == nil {
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(point), target)
+		}
+		return resolve(target)
+	}
+	parent, err := filepath.EvalSymlinks(filepath.Dir(point))
+	if err != nil {
+		return "", fmt.Errorf("mount point %s: %w", dir, cause(err))
+	}
+	return filepath.Join(parent, filepath.Base(point)), nil
+}
+
+// cause is what went wrong without the path, which the sentence names already.
+func cause(err error) error {
+	var p *os.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// detachDead detaches mounts at point whose daemon is gone.
+func detachDead(point string) error {
+	for {
+		_, err := os.Lstat(point)
+		if !errors.Is(err, syscall.ENOTCONN) {
+			return nil
+		}
+		if err := detach(point); err != nil {
+			return fmt.Errorf("%s is a mount whose daemon is gone, and it cannot be detached: %w", point, err)
+		}
+	}
+}
+
+// detach takes a mount out of the tree at once, open or not.
+func detach(point string) error {
+	if os.Geteuid() == 0 {
+		return syscall.Unmount(point, syscall.MNT_DETACH)
+	}
+	return fusermount("-u", "-z", point)
+}
+
+func emptyDirectory(point string) error {
+	d, err := os.Open(point)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("mount point %s does not exist: create the directory first", point)
+	case err != nil:
+		return fmt.Errorf("mount point %s: %w", point, cause(err))
+	}
+	defer d.Close()
+	info, err := d.Stat()
+	if err != nil {
+		return fmt.Errorf("mount point %s: %w", point, cause(err))
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("mount point %s is not a directory", point)
+	}
+	switch _, err = d.Readdirnames(1); {
+	case err == nil:
+		return fmt.Errorf("mount point %s is not empty: the mount would hide what is in it", point)
+	case !errors.Is(err, io.EOF):
+		return fmt.Errorf("mount point %s: %w", point, cause(err))
+	}
+	return nil
+}
+
+// fuseAvailable says what is missing to mount at all.
+func fuseAvailable() error {
+	if _, err := os.Stat("/dev/fuse"); err != nil {
+		return errors.New("there is no /dev/fuse: load the kernel module (modprobe fuse), or give the container the device (--device /dev/fuse --cap-add SYS_ADMIN)")
+	}
+	if os.Geteuid() == 0 {
+		return nil
+	}
+	if _, err := fusermountPath(); err != nil {
+		return errors.New("there is no fusermount3, which mounts for users other than root: install the package fuse3")
+	}
+	return nil
+}
+
+// fusermountPath finds the setuid program of libfuse.
+func fusermountPath() (string, error) {
+	for _, name := range []string{"fusermount3", "fusermount", "/bin/fusermount3", "/bin/fusermount"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", exec.ErrNotFound
+}
+
+func fusermount(args ...string) error {
+	path, err := fusermountPath()
+	if err != nil {
+		return err
+	}
+	out, err := exec.Command(path, args...).CombinedOutput()
+	if err != nil && len(out) > 0 {
+		return errors.New(firstLine(string(out)))
+	}
+	return err
+}

@@ -1,0 +1,132 @@
+package mount
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// processes answers package fs from /proc. Nothing it reads touches a mount.
+type processes struct {
+	mu     sync.Mutex
+	device string // of our mount, "major:minor"; guarded by mu; empty until mounted
+}
+
+// mountedOn notes our device.
+func (p *processes) mountedOn(device string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.device = device
+}
+
+func (p *processes) ourDevice() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.device
+}
+
+// ThreadGroup implements [fs.Processes].
+func (p *processes) ThreadGroup(thread uint32) (process uint32, known bool) {
+	if thread == 0 {
+		return 0, false
+	}
+	value, ok := procField(filepath.Join("/proc", decimal(thread), "status"), "Tgid:")
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(value, 10, 32)
+	return uint32(n), err == nil
+}
+
+// Alive implements [fs.Processes].
+func (p *processes) Alive(process uint32) bool {
+	_, err := os.Lstat(filepath.Join("/proc", decimal(process)))
+	return process != 0 && err == nil
+}
+
+// Name implements [fs.Processes].
+func (p *processes) Name(process uint32) string {
+	comm, err := os.ReadFile(filepath.Join("/proc", decimal(process), "comm"))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(string(comm), "\n")
+}
+
+// HoldsOther implements [fs.Processes]. The descriptor being closed has left
+// the process's table before the request is made.
+func (p *processes) HoldsOther(thread uint32, object objstore.ID) bool {
+	device := p.ourDevice()
+	if thread == 0 || device == "" {
+		return false
+	}
+	dir := filepath.Join("/proc", decimal(thread))
+	fds, err := os.ReadDir(filepath.Join(dir, "fd"))
+	if err != nil {
+		return false
+	}
+	for _, fd := range fds {
+		if writes(dir, fd.Name(), object) && onDevice(dir, fd.Name(), device) {
+			return true
+		}
+	}
+	return false
+}
+
+// writes reports whether a descriptor is open for writing on an inode of this number.
+func writes(dir, fd string, object objstore.ID) bool {
+	target, err := os.Readlink(filepath.Join(dir, "fd", fd))
+	if err != nil || !strings.HasPrefix(target, "/") {
+		return false // a pipe, a socket: cheaper to see here
+	}
+	info := filepath.Join(dir, "fdinfo", fd)
+	inode, ok := procField(info, "ino:")
+	if !ok || inode != strconv.FormatUint(uint64(object), 10) {
+		return false
+	}
+	value, _ := procField(info, "flags:")
+	flags, err := strconv.ParseUint(value, 8, 64)
+	return err == nil && flags&syscall.O_ACCMODE != syscall.O_RDONLY
+}
+
+// onDevice reports whether a descriptor's mount is one of ours.
+func onDevice(dir, fd, device string) bool {
+	mount, ok := procField(filepath.Join(dir, "fdinfo", fd), "mnt_id:")
+	if !ok {
+		return false
+	}
+	table, err := mountTable(filepath.Base(dir))
+	if err != nil {
+		return false
+	}
+	for _, m := range table {
+		if strconv.Itoa(m.id) == mount {
+			return m.device == device
+		}
+	}
+	return false
+}
+
+// procField is the value of a "name: value" line.
+func procField(path, name string) (string, bool) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", false
+	}
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	for lines.Scan() {
+		if value, found := strings.CutPrefix(lines.Text(), name); found {
+			return strings.TrimSpace(value), true
+		}
+	}
+	return "", false
+}
+
+func decimal(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
