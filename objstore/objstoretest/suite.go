@@ -1,0 +1,182 @@
+package objstoretest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strconv"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// Subject is a freshly opened, empty store under test.
+type Subject struct {
+	Store     objstore.Store
+	Namespace objstore.Namespace // over the same objects; nil: a flat store
+	Buckets   objstore.Buckets   // nil: not tested
+
+	// Check reports broken invariants at the end of a case; nil: none.
+	Check func() error
+	// Reopen ends the subject as a crash of its process would, without closing anything,
+	// and opens what is left. The old subject is not used or closed afterwards. Every
+	// mutation that was acknowledged must have survived. nil: nothing survives.
+	Reopen func(ctx context.Context) (*Subject, error)
+	// Close ends it; nil: nothing to do.
+	Close func() error
+}
+
+// Opener opens a fresh, empty subject.
+type Opener func(ctx context.Context) (*Subject, error)
+
+// Config says what to test and how.
+type Config struct {
+	Open   Opener
+	Oracle Opener  // nil: cases that compare are skipped
+	Sizes  []int64 // where the store changes how it keeps a content; each is tested with its neighbours
+	Long   bool    // run the long cases too
+	Seed   uint64  // of random cases; 0: OBJSTORETEST_SEED, else 1
+}
+
+func (c Config) withDefaults() Config {
+	if c.Seed == 0 {
+		c.Seed = 1
+		if n, err := strconv.ParseUint(os.Getenv("OBJSTORETEST_SEED"), 10, 64); err == nil {
+			c.Seed = n
+		}
+	}
+	c.Long = c.Long || os.Getenv("OBJSTORETEST_LONG") == "1"
+	return c
+}
+
+// Case is one claim about every store.
+type Case struct {
+	Name  string
+	needs need
+	run   func(context.Context, *Env)
+}
+
+// need is what a case cannot do without.
+type need uint16
+
+const (
+	needNamespace need = 1 << iota
+	needReopen
+	needBuckets
+	needOracle
+	needLong
+	needHardLinks
+	needUniqueVersions
+	needRenameFile
+	needRenameDir
+)
+
+// ErrSkipped is what [Case.Check] wraps when the subject lacks what the case needs.
+var ErrSkipped = errors.New("skipped")
+
+// missing says what a case needs and the subject does not have.
+func (c Case) missing(cfg Config, s *Subject) string {
+	caps := s.Store.Capabilities()
+	for _, row := range []struct {
+		need need
+		have bool
+		text string
+	}{
+		{needNamespace, s.Namespace != nil, "the store is no namespace"},
+		{needReopen, s.Reopen != nil, "the store does not survive its process"},
+		{needBuckets, s.Buckets != nil, "the subject offers no buckets"},
+		{needOracle, cfg.Oracle != nil, "there is no oracle to compare with"},
+		{needLong, cfg.Long, "long cases run with OBJSTORETEST_LONG=1"},
+		{needHardLinks, caps.HardLinks, "the store has no hard links"},
+		{needUniqueVersions, caps.UniqueVersions, "versions may come back"},
+		{needRenameFile, caps.RenameFile, "the store cannot rename"},
+		{needRenameDir, caps.RenameDir, "the store cannot rename directories"},
+	} {
+		if c.needs&row.need != 0 && !row.have {
+			return row.text
+		}
+	}
+	return ""
+}
+
+// Check runs the case on a fresh subject. It returns nil if the claim holds.
+func (c Case) Check(ctx context.Context, cfg Config) (err error) {
+	cfg = cfg.withDefaults()
+	subject, err := cfg.Open(ctx)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	e := &Env{Subject: subject, cfg: cfg}
+	defer func() { err = errors.Join(err, e.close()) }()
+	if why := c.missing(cfg, subject); why != "" {
+		return fmt.Errorf("%w: %s", ErrSkipped, why)
+	}
+	if err := guarded(func() { c.run(ctx, e) }); err != nil {
+		return err
+	}
+	if e.Subject.Check != nil {
+		if err := e.Subject.Check(); err != nil {
+			return fmt.Errorf("invariants: %w", err)
+		}
+	}
+	return nil
+}
+
+func (e *Env) close() error {
+	if e.Subject == nil || e.Subject.Close == nil {
+		return nil
+	}
+	if err := e.Subject.Close(); err != nil {
+		return fmt.Errorf("close: %w", err)
+	}
+	return nil
+}
+
+// failure is what [Env.Failf] panics with.
+type failure struct{ err error }
+
+// guarded runs f and turns a failure, or a panic of the store, into an error.
+func guarded(f func()) (err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case failure:
+			err = p.err
+		default:
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	f()
+	return nil
+}
+
+// Run runs every case as a subtest.
+func Run(t *testing.T, cfg Config) {
+	for _, c := range Cases() {
+		t.Run(c.Name, func(t *testing.T) {
+			err := c.Check(t.Context(), cfg)
+			if errors.Is(err, ErrSkipped) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Cases is the suite, simple claims first.
+func Cases() []Case {
+	var all []Case
+	for _, group := range [][]Case{
+		basicCases(), bodyCases(), readerCases(), conditionCases(), raceCases(), versionCases(),
+		listingCases(), keyCases(), replayCases(), bucketCases(), capabilityCases(),
+		treeCases(), renameCases(), linkCases(), attributeCases(), mixedCases(),
+		commitCases(), stageCases(), conflictCases(), watchCases(), crashCases(), modelCases(),
+	} {
+		all = append(all, group...)
+	}
+	return all
+}
