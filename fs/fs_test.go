@@ -204,6 +204,7 @@ func (m *mounted) tryOpen(c Caller, name string, mode OpenMode) (*Handle, error)
 	if entry, err = again(m.ctx, c, m.Root(), name); err != nil {
 		return nil, err
 	}
+	mode.Current = true
 	h, _, err = m.Open(m.ctx, c, entry.View, mode)
 	return h, err
 }

@@ -44,6 +44,9 @@ func (fs *FS) Create(ctx context.Context, c Caller, dir objstore.ID, name string
 	if mode.Exclusive {
 		if err := h.tx.publish(ctx); err != nil {
 			h.end()
+			if errors.Is(err, objstore.ErrIsDir) {
+				err = objstore.ErrPrecondition
+			}
 			return nil, Entry{}, exists("create", name, err)
 		}
 	}
@@ -96,7 +99,10 @@ func (fs *FS) opened(ctx context.Context, h *Handle) (*Handle, Entry, error) {
 // writer's it follows for a reader.
 //
 // After ErrStale a reader looks up with [FS.Lookup] and a writer with
-// [FS.LookupCommitted]: a reader may have to share a writer's view, a writer never may.
+// [FS.LookupCommitted]: a reader may have to share a writer's view, a writer never may. As the kernel
+// tries only once more, and commits may go on all the time, a bridge holds what that second
+// lookup found by a read-only handle of its own, opened with mode.Pinned; it then opens with
+// mode.Current, and if the file is gone by then, what it holds with mode.Pinned.
 func (fs *FS) Open(ctx context.Context, c Caller, v View, mode OpenMode) (*Handle, Entry, error) {
 	if isControl(v.Object) {
 		return fs.openControl(ctx, c, v, mode)
@@ -112,11 +118,36 @@ func (fs *FS) Open(ctx context.Context, c Caller, v View, mode OpenMode) (*Handl
 	if writes {
 		open = fs.openWriter
 	}
+	if mode.Current && v.Writer == 0 && v.Version != "" {
+		open = fs.openCurrent(open)
+	}
 	h, err := open(ctx, c, v, mode)
 	if err != nil {
 		return nil, Entry{}, err
 	}
 	return fs.opened(ctx, h)
+}
+
+type openFunc = func(context.Context, Caller, View, OpenMode) (*Handle, error)
+
+// currentAttempts bounds how often an open runs after commits.
+const currentAttempts = 1000
+
+// openCurrent opens whatever version is current.
+func (fs *FS) openCurrent(open openFunc) openFunc {
+	return func(ctx context.Context, c Caller, v View, mode OpenMode) (h *Handle, err error) {
+		for range currentAttempts {
+			version, ok := fs.Current(ctx, v.Object)
+			if !ok {
+				return nil, stale("open")
+			}
+			h, err = open(ctx, c, View{Object: v.Object, Version: version}, mode)
+			if !errors.Is(err, ErrStale) {
+				break
+			}
+		}
+		return h, err
+	}
 }
 
 func (fs *FS) openReader(ctx context.Context, c Caller, v View, mode OpenMode) (*Handle, error) {
@@ -133,7 +164,7 @@ func (fs *FS) openReader(ctx context.Context, c Caller, v View, mode OpenMode) (
 			return nil, stale("open")
 		}
 		return fs.openFollower(t, mode)
-	case !mode.Pinned && fs.preferred(c, fs.openFile(v.Object), v.Version) != nil:
+	case !mode.Pinned && !mode.Current && fs.preferred(c, fs.openFile(v.Object), v.Version) != nil:
 		return nil, stale("open")
 	}
 	h := &Handle{fs: fs, mode: mode, reading: &reading{object: v.Object, latest: v.Version}}

@@ -71,7 +71,7 @@ type Change struct {
 }
 
 // OpenMode is how a file is opened: the access and the flags of open(2) that
-// have a meaning here, and two the kernel bridge decides.
+// have a meaning here, and three the kernel bridge decides.
 type OpenMode struct {
 	Read, Write bool
 	Append      bool // O_APPEND
@@ -83,6 +83,9 @@ type OpenMode struct {
 	// has it: a re-open through /proc/self/fd. A writer starts from the version
 	// the view is, or for a writer's view from the version that writer started from.
 	Pinned     bool
+	// Current opens what is committed now in place of v's version, without regard to the caller's own
+	// writers: for a node that nobody has cached anything of. The entry says what was opened.
+	Current    bool
 	ClearSetID bool // with Truncate: clear set-user-id and set-group-id as a write does
 }
 

@@ -1,0 +1,315 @@
+package fs
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+func TestAppendersAreMergedNotRefused(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.mount(Options{}), w.mount(Options{})
+	a.put("log", "start\n")
+	first, second := a.open(alice, "log", appending), b.open(bob, "log", appending)
+	a.write(first, 0, "first 1\n")
+	b.write(second, 0, "second 1\n")
+	b.flush(second)
+	a.flush(first)
+	a.write(first, 0, "first 2\n")
+	a.flush(first)
+	b.write(second, 0, "second 2\n")
+	b.close(second)
+	a.close(first)
+	w.want("the log", w.stored("log"), "start\nsecond 1\nfirst 1\nfirst 2\nsecond 2\n")
+	if len(w.conflicts()) != 0 {
+		t.Error("a merged append was kept as well")
+	}
+	if !a.kernel.told("rebased", "") {
+		t.Error("the kernel was not told that the writer's bytes have moved")
+	}
+}
+
+func TestRebasedAppenderReadsTheMergedFile(t *testing.T) {
+	m := newMount(t)
+	m.put("log", "start\n")
+	h := m.open(alice, "log", OpenMode{Read: true, Write: true, Append: true})
+	m.write(h, 0, "mine\n")
+	m.put("log", "rewritten and longer\n")
+	m.flush(h)
+	m.want("the handle", m.read(h), "rewritten and longer\nmine\n")
+	m.write(h, 0, "again\n")
+	m.close(h)
+	m.want("the log", m.stored("log"), "rewritten and longer\nmine\nagain\n")
+}
+
+func TestOnlyPureAppendsAreMerged(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		mode   AppendMode
+		change func(m *mounted, h *Handle) error
+	}{
+		{"strict", AppendStrict, func(m *mounted, h *Handle) error { return nil }},
+		{"a write at an offset", AppendRebase, func(m *mounted, h *Handle) error {
+			_, err := h.WriteAt(m.ctx, []byte("X"), 0, WriteMode{})
+			return err
+		}},
+		{"a truncation", AppendRebase, func(m *mounted, h *Handle) error { return h.Truncate(m.ctx, 1) }},
+		{"an allocation", AppendRebase, func(m *mounted, h *Handle) error { return h.Allocate(m.ctx, 0, 9, objstore.PunchHole) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := newWorld(t).mount(Options{Append: test.mode})
+			m.put("log", "start\n")
+			h := m.open(alice, "log", appending)
+			m.write(h, 0, "mine\n")
+			if err := test.change(m, h); err != nil {
+				t.Fatal(err)
+			}
+			m.put("log", "theirs\n")
+			m.loses(h)
+			m.want("the log", m.stored("log"), "theirs\n")
+		})
+	}
+}
+
+func TestTruncatingOpenIsNoAppend(t *testing.T) {
+	m := newMount(t)
+	m.put("log", "start\n")
+	h := m.open(alice, "log", OpenMode{Write: true, Append: true, Truncate: true})
+	m.write(h, 0, "mine\n")
+	m.put("log", "theirs\n")
+	m.loses(h)
+}
+
+func TestAppendToAnUnlinkedOrReplacedFileIsBusy(t *testing.T) {
+	m := newMount(t)
+	for name, elsewhere := range map[string]func(){
+		"unlinked": func() {
+			if _, err := m.store.Unlink(m.ctx, m.Root(), "unlinked", objstore.Unconditional(), objstore.Visible); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"replaced": func() {
+			m.put("other", "other")
+			_, err := m.store.Move(m.ctx, objstore.MoveRequest{
+				Parent: m.Root(), Name: "other", Cond: objstore.Unconditional(),
+				NewParent: m.Root(), NewName: "replaced", NewCond: objstore.Unconditional(),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m.put(name, "start\n")
+			h := m.open(alice, name, appending)
+			m.write(h, 0, "mine\n")
+			elsewhere()
+			c := m.loses(h)
+			m.want("mine", m.side(c.ID, objstore.SideMine), "start\nmine\n")
+		})
+	}
+}
+
+// 64 appenders, half of them on another mount: C3's one exception loses and doubles no line.
+func TestC3AppendersLoseNoLine(t *testing.T) {
+	const writers, lines = 64, 20
+	w := newWorld(t)
+	mounts := []*mounted{w.mount(Options{}), w.mount(Options{})}
+	mounts[0].put("log", "")
+	var wait sync.WaitGroup
+	for i := range writers {
+		m := mounts[i%2]
+		h := m.open(Caller{UID: 1, Thread: uint32(1000 + 100*i)}, "log", appending)
+		wait.Go(func() {
+			for n := range lines {
+				line := fmt.Sprintf("%d %d\n", i, n)
+				if _, err := h.WriteAt(w.ctx, []byte(line), 0, WriteMode{Append: true}); err != nil {
+					t.Error(err)
+				}
+				if err := h.Flush(w.ctx, h.opener()); err != nil {
+					t.Error(err)
+				}
+			}
+			h.Release(w.ctx)
+		})
+	}
+	wait.Wait()
+	text := w.stored("log")
+	got := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	next := make([]int, writers)
+	for _, line := range got {
+		var i, n int
+		if _, err := fmt.Sscanf(line, "%d %d", &i, &n); err != nil || next[i] != n {
+			t.Fatalf("line %q comes where %d was due", line, next[i])
+		}
+		next[i]++
+	}
+	if len(got) != writers*lines {
+		t.Errorf("%d lines, want %d", len(got), writers*lines)
+	}
+}
+
+func TestPendingAppendersOfOneFileAreMerged(t *testing.T) {
+	m := newMount(t)
+	first := m.createMode(alice, "log", appending)
+	second := m.open(bob, "log", appending)
+	m.write(first, 0, "first\n")
+	m.write(second, 0, "second\n")
+	m.close(second)
+	m.close(first)
+	m.want("the log", m.stored("log"), "second\nfirst\n")
+}
+
+func TestAutocommitShowsALogWhileItIsWritten(t *testing.T) {
+	m := newMount(t)
+	m.put("log", "start\n")
+	h := m.open(alice, "log", appending)
+	plain := m.create(alice, "plain")
+	m.write(plain, 0, "text")
+	m.write(h, 0, "line\n")
+	m.ticks <- time.Time{}
+	m.ticks <- time.Time{} // the first has been worked on when the second is taken
+	m.want("the log", m.stored("log"), "start\nline\n")
+	if m.isStored("plain") {
+		t.Error("a handle that does not append was committed")
+	}
+	m.close(h)
+	m.close(plain)
+}
+
+// C2's exception: with follow=append a reader sees the file grow.
+func TestC2ReaderSeesAppendsAndNothingElse(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		follow  FollowMode
+		grown   string
+		regrown string
+	}{
+		{"append", FollowAppend, "start\none\n", "start\none\ntwo\n"},
+		{"none", FollowNone, "start\n", "start\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m := newWorld(t).mount(Options{Follow: test.follow})
+			m.put("log", "start\n")
+			reader := m.open(bob, "log", readOnly)
+			h := m.open(alice, "log", appending)
+			m.write(h, 0, "one\n")
+			m.flush(h)
+			m.want("after an append", m.read(reader), test.grown)
+			attr, err := reader.Attr(m.ctx)
+			if err != nil || attr.Size != int64(len(test.grown)) {
+				t.Errorf("size %d, %v", attr.Size, err)
+			}
+			m.write(h, 0, "two\n")
+			m.close(h)
+			m.want("after another", m.read(reader), test.regrown)
+			m.put("log", "START")
+			appender := m.open(alice, "log", appending)
+			m.write(appender, 0, " again")
+			m.close(appender)
+			m.want("after a rewrite", m.read(reader), test.regrown)
+			reader.Release(m.ctx)
+		})
+	}
+}
+
+// C2: what a reader could already read stays while it grows.
+func TestC2GrowingReaderNeverSeesBytesChange(t *testing.T) {
+	m := newMount(t)
+	m.put("log", "")
+	h := m.open(alice, "log", appending)
+	done := make(chan struct{})
+	var wait sync.WaitGroup
+	for range 4 {
+		reader := m.open(bob, "log", readOnly)
+		wait.Go(func() {
+			seen := ""
+			for {
+				select {
+				case <-done:
+					reader.Release(m.ctx)
+					return
+				default:
+				}
+				p := make([]byte, 1<<16)
+				n, err := reader.ReadAt(m.ctx, p, 0)
+				if err != nil || !strings.HasPrefix(string(p[:n]), seen) {
+					t.Errorf("read %d bytes after %d, or others: %v", n, len(seen), err)
+				}
+				seen = string(p[:n])
+			}
+		})
+	}
+	for i := range 500 {
+		m.write(h, 0, fmt.Sprintf("line %d\n", i))
+		m.flush(h)
+	}
+	reader := m.open(bob, "log", readOnly)
+	m.want("the end", m.read(reader)[len(m.read(reader))-9:], "line 499\n")
+	close(done)
+	wait.Wait()
+	m.close(h)
+}
+
+// Commits that come faster than readers can be moved on do not leave them behind.
+func TestGrowthCatchesUp(t *testing.T) {
+	m := newMount(t)
+	m.put("log", "0")
+	reader := m.open(bob, "log", readOnly)
+	other := newMountOf(m.world)
+	m.notices.draining.Lock() // this mount is slow to hear of commits
+	h := other.open(alice, "log", appending)
+	for i := 1; i <= 5; i++ {
+		other.write(h, 0, fmt.Sprint(i))
+		other.flush(h)
+	}
+	m.notices.draining.Unlock()
+	m.notices.drain(m.ctx)
+	m.want("the reader", m.read(reader), "012345")
+	m.kernel.mu.Lock()
+	defer m.kernel.mu.Unlock()
+	opened := View{Object: reader.View().Object, Version: firstVersion(m.kernel.calls)}
+	if !slices.ContainsFunc(m.kernel.calls, func(c kernelCall) bool {
+		return c.what == "committed" && c.old == opened && c.new == reader.View() && c.appended && c.size == 6
+	}) {
+		t.Errorf("the kernel was not told that %v grew into %v: %+v", opened, reader.View(), m.kernel.calls)
+	}
+}
+
+// firstVersion is what the first appending commit replaced.
+func firstVersion(calls []kernelCall) objstore.Version {
+	for _, c := range calls {
+		if c.what == "committed" && c.old.Version != "" {
+			return c.old.Version
+		}
+	}
+	return ""
+}
+
+func newMountOf(w *world) *mounted { return w.mount(Options{}) }
+
+func TestAppendThatCannotBeKeptIsNotBusy(t *testing.T) {
+	w := newWorld(t)
+	faults := w.withFaults()
+	m := w.mount(Options{Append: AppendStrict})
+	m.put("log", "start\n")
+	h := m.open(alice, "log", appending)
+	m.write(h, 0, "mine\n")
+	m.put("log", "theirs\n")
+	faults.keep = objstore.ErrNoSpace
+	if err := h.Flush(m.ctx, alice); !errors.Is(err, objstore.ErrNoSpace) || errors.Is(err, ErrBusy) {
+		t.Fatalf("flush: %v, want no space", err)
+	}
+	if lines := m.log.matching("nowhere"); len(lines) != 1 {
+		t.Errorf("logged %q", lines)
+	}
+	faults.keep = 0
+	c := m.loses(h)
+	m.want("mine", m.side(c.ID, objstore.SideMine), "start\nmine\n")
+}

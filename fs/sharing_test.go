@@ -1,0 +1,283 @@
+package fs
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+func TestOwnProcessReadsItsUncommittedBytes(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "committed")
+	h := m.open(alice, "f", readWrite)
+	m.write(h, 0, "uncommitted")
+	for c, want := range map[Caller]string{
+		alice: "uncommitted", aliceThread: "uncommitted", aliceOther: "committed", bob: "committed", nobody: "committed",
+	} {
+		m.want("what is read", m.cat(c, "f"), want)
+		if entry, _ := m.walk(c, "f"); entry.Attr.Size != int64(len(want)) {
+			t.Errorf("%v sees size %d of %q", c, entry.Attr.Size, want)
+		}
+	}
+	committed, err := m.LookupCommitted(m.ctx, alice, m.Root(), "f")
+	if err != nil || committed.View.Writer != 0 {
+		t.Fatalf("lookup of what is committed: %+v, %v", committed, err)
+	}
+	if _, _, err := m.Open(m.ctx, alice, committed.View, readOnly); !errors.Is(err, ErrStale) {
+		t.Errorf("the own process opens the committed view: %v", err)
+	}
+	if _, _, err := m.Open(m.ctx, bob, h.View(), readOnly); !errors.Is(err, ErrStale) {
+		t.Errorf("a stranger opens the writer's view: %v", err)
+	}
+	if _, _, err := m.Open(m.ctx, alice, h.View(), readWrite); !errors.Is(err, ErrStale) {
+		t.Errorf("a second writer opens the first's view: %v", err)
+	}
+	if !m.CanShare(aliceThread, h.View()) || m.CanShare(bob, h.View()) {
+		t.Error("CanShare says otherwise")
+	}
+	m.close(h)
+}
+
+func TestC2FollowerStaysAtWhatItsWriterCommitted(t *testing.T) {
+	for _, mode := range []OpenMode{{Write: true}, {Write: true, Exclusive: true}} {
+		m := newMount(t)
+		h := m.createMode(alice, "tmp", mode)
+		child := m.open(bob, "tmp", readOnly)
+		if child.View() != h.View() {
+			t.Fatalf("the child shows %v, not %v", child.View(), h.View())
+		}
+		m.write(h, 0, "one")
+		m.want("before the commit", m.read(child), "one")
+		m.flush(h)
+		m.write(h, 0, "two and more")
+		m.want("after the commit", m.read(child), "one")
+		if v := child.View(); !v.Committed() || v.Version == "" {
+			t.Errorf("it shows %v", v)
+		}
+		m.want("another reader", m.cat(bob, "tmp"), "one")
+		m.close(h)
+		m.want("after the close", m.read(child), "one")
+		child.Release(m.ctx)
+	}
+}
+
+func TestFollowerOfALoserKeepsWhatItReads(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "base")
+	h := m.open(alice, "f", readWrite)
+	m.write(h, 0, "mine")
+	reader := m.open(alice, "f", readOnly)
+	m.put("f", "theirs")
+	m.loses(h)
+	m.want("the follower", m.read(reader), "mine")
+	if attr, err := reader.Attr(m.ctx); err != nil || attr.Size != 4 {
+		t.Errorf("%+v, %v", attr, err)
+	}
+	m.want("a new open", m.cat(alice, "f"), "theirs")
+	reader.Release(m.ctx)
+	if m.writer(h.ID()) != nil {
+		t.Error("the writer's bytes are still held")
+	}
+}
+
+func TestC5ForeignCommitHidesAPendingCreate(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.mount(Options{}), w.mount(Options{})
+	h := a.create(alice, "f")
+	a.write(h, 0, "pending")
+	b.put("f", "committed")
+	w.want("another process", a.cat(bob, "f"), "committed")
+	w.want("the creator", a.cat(alice, "f"), "pending")
+	if names := a.list(bob, ""); len(names) != 1 {
+		t.Errorf("listed %q", names)
+	}
+	a.loses(h)
+}
+
+func TestC5OpenAfterACommitSeesIt(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.mount(Options{}), w.mount(Options{})
+	a.put("f", "one")
+	stale, err := b.walk(bob, "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.put("f", "two")
+	for _, mode := range []OpenMode{readOnly, readWrite, truncate} {
+		if _, _, err := b.Open(w.ctx, bob, stale.View, mode); !errors.Is(err, ErrStale) {
+			t.Errorf("%+v of a stale view: %v", mode, err)
+		}
+	}
+	if _, err := b.Stat(w.ctx, bob, stale.View); !errors.Is(err, ErrStale) {
+		t.Errorf("stat of a stale view: %v", err)
+	}
+	w.want("a new open", b.cat(bob, "f"), "two")
+	if v, ok := b.Current(w.ctx, stale.View.Object); !ok || v == stale.View.Version {
+		t.Errorf("current is %v, %v", v, ok)
+	}
+	h, entry, err := b.Open(w.ctx, bob, stale.View, OpenMode{Read: true, Current: true})
+	if err != nil || entry.View == stale.View {
+		t.Fatalf("open of whatever is current: %+v, %v", entry, err)
+	}
+	w.want("what is current", b.read(h), "two")
+	h.Release(w.ctx)
+}
+
+// A re-open through /proc/self/fd has no other way than the view it has.
+func TestPinnedViewOpensAgain(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "one")
+	reader := m.open(bob, "f", readOnly)
+	writer := m.open(alice, "f", readWrite)
+	m.put("f", "two")
+	pinned := OpenMode{Read: true, Pinned: true}
+	again, _, err := m.Open(m.ctx, bob, reader.View(), pinned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.want("the reader again", m.read(again), "one")
+	again.Release(m.ctx)
+	m.write(writer, 0, "own")
+	again, _, err = m.Open(m.ctx, bob, writer.View(), pinned)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.want("the writer again", m.read(again), "own")
+	again.Release(m.ctx)
+	second, _, err := m.Open(m.ctx, bob, reader.View(), OpenMode{Read: true, Write: true, Pinned: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.want("for writing", m.read(second), "one")
+	m.write(second, 0, "two")
+	m.loses(second)
+	reader.Release(m.ctx)
+	if _, _, err := m.Open(m.ctx, bob, reader.View(), pinned); !errors.Is(err, ErrStale) {
+		t.Errorf("a version nobody holds: %v", err)
+	}
+	m.loses(writer)
+}
+
+func TestTouchAndRedirectionAreSeenAtOnce(t *testing.T) {
+	m := newMount(t)
+	m.flush(m.createMode(alice, "touched", OpenMode{Write: true}))
+	if !m.isStored("touched") {
+		t.Error("touch of a new file is not seen")
+	}
+	m.put("f", "text")
+	m.flush(m.open(alice, "f", truncate))
+	m.want("after : > f", m.stored("f"), "")
+}
+
+func TestFlushBeforeTheFirstByteWaitsIfAnotherDescriptorIsHeld(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "text")
+	h, created := m.open(alice, "f", truncate), m.createMode(alice, "new", OpenMode{Write: true})
+	m.processes.hold(alice.Thread, true)
+	m.flush(h)
+	m.flush(created)
+	m.want("deferred", m.stored("f"), "text")
+	if m.isStored("new") {
+		t.Error("the create was committed")
+	}
+	m.write(h, 0, "output")
+	m.write(created, 0, "output")
+	m.flush(h)
+	m.want("with bytes", m.stored("f"), "output")
+	m.processes.hold(alice.Thread, false)
+	m.close(created)
+	m.want("the new file", m.stored("new"), "output")
+	h.Release(m.ctx)
+}
+
+func TestDeferredFlushIsCommittedBeforeAnybodyLooks(t *testing.T) {
+	look := map[string]func(m *mounted) error{
+		"lookup": func(m *mounted) error { _, err := m.Lookup(m.ctx, bob, m.Root(), "f"); return err },
+		"lookup of what is committed": func(m *mounted) error {
+			_, err := m.LookupCommitted(m.ctx, bob, m.Root(), "f")
+			return err
+		},
+		"release": func(m *mounted) error { return nil },
+	}
+	for what, f := range look {
+		t.Run(what, func(t *testing.T) {
+			m := newMount(t)
+			m.put("f", "text")
+			h := m.open(alice, "f", truncate)
+			m.processes.hold(alice.Thread, true)
+			m.flush(h)
+			if err := f(m); err != nil {
+				t.Fatal(err)
+			}
+			if what == "release" {
+				h.Release(m.ctx)
+			}
+			m.want("the file", m.stored("f"), "")
+			m.processes.hold(alice.Thread, false)
+			if what != "release" {
+				m.close(h)
+			}
+		})
+	}
+}
+
+// C3: two that only truncate conflict like any other.
+func TestC3TruncateOnlyLosesToo(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "text")
+	first, second := m.open(alice, "f", truncate), m.open(bob, "f", readWrite)
+	if err := second.Truncate(m.ctx, 1); err != nil {
+		t.Fatal(err)
+	}
+	m.close(first)
+	c := m.loses(second)
+	m.want("mine", m.side(c.ID, objstore.SideMine), "t")
+	m.want("the file", m.stored("f"), "")
+}
+
+func TestC9SeveralDescriptorsOfOneHandle(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "base")
+	h := m.open(alice, "f", readWrite)
+	m.write(h, 0, "parent")
+	m.flush(h)
+	if err := h.Flush(m.ctx, bob); err != nil {
+		t.Errorf("flush by a child: %v", err)
+	}
+	m.write(h, 0, "child ")
+	if err := h.Flush(m.ctx, bob); err != nil {
+		t.Errorf("flush by a child: %v", err)
+	}
+	m.close(h)
+	m.want("the file", m.stored("f"), "child ")
+}
+
+func TestC9AttributesAndNamesOfOthersNeverConflict(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "base")
+	h := m.open(alice, "f", readWrite)
+	m.write(h, 0, "mine")
+	mode, uid, mtime := uint32(0o600), uint32(7), time.Unix(1, 0)
+	entry, err := m.Lookup(m.ctx, bob, m.Root(), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.SetAttr(m.ctx, bob, entry.View, nil, Change{Mode: &mode, UID: &uid, Mtime: &mtime}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := m.Link(m.ctx, bob, entry.View, m.Root(), "g"); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Unlink(m.ctx, bob, m.Root(), "f"); err != nil {
+		t.Fatal(err)
+	}
+	m.rename(bob, "g", "h")
+	m.close(h)
+	m.want("the file", m.stored("h"), "mine")
+	info, err := m.store.Lookup(m.ctx, m.Root(), "h")
+	if err != nil || info.Attr.Mode != mode || info.Attr.UID != uid || info.Attr.Mtime.Equal(mtime) {
+		t.Errorf("attributes %+v, %v", info.Attr, err)
+	}
+}
