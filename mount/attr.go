@@ -13,6 +13,9 @@ import (
 const (
 	// cacheTime is how long the kernel may keep what is invalidated exactly.
 	cacheTime = 24 * time.Hour
+	// createTime is how long the kernel may keep the attributes CREATE answered. It checks the mode
+	// right afterwards; what the writer changes it forgets by itself.
+	createTime = time.Second
 	// blockBytes is the unit of st_blocks.
 	blockBytes = 512
 	// ioBytes is st_blksize, by which programs choose their buffers: each
@@ -79,14 +82,15 @@ func kernelTime(t time.Time) (seconds uint64, nanoseconds uint32) {
 	return uint64(t.Unix()), uint32(t.Nanosecond())
 }
 
-// fillEntry answers a request that gives the kernel a node. Only what is
-// invalidated exactly is cached.
-func fillEntry(out *fuse.EntryOut, n *node, a *fs.Attr, cached bool) {
+// fillEntry answers a request that gives the kernel a node.
+func fillEntry(out *fuse.EntryOut, n *node, a *fs.Attr, b belief) {
 	out.NodeId = n.id
 	out.Generation = 1
 	fillAttr(&out.Attr, a)
-	if cached {
+	if b.entry {
 		out.SetEntryTimeout(cacheTime)
+	}
+	if b.attributes {
 		out.SetAttrTimeout(cacheTime)
 	}
 }

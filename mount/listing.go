@@ -51,8 +51,8 @@ func (b *bridge) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEn
 		if e.Name == "." || e.Name == ".." {
 			return true
 		}
-		if n := b.table.enterListed(name{d.node, e.Name}, &e.Entry, since); n != nil {
-			fillEntry(entry, n, &e.Attr, true)
+		if n, believed := b.table.enterListed(name{d.node, e.Name}, &e.Entry, since); n != nil {
+			fillEntry(entry, n, &e.Attr, believed)
 		}
 		return true
 	})

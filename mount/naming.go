@@ -30,8 +30,8 @@ func (b *bridge) Lookup(_ <-chan struct{}, in *fuse.InHeader, base string, out *
 		if err != nil {
 			return b.status("lookup", err)
 		}
-		if n, cached := b.table.enter(at, &e, c.Thread, since); n != nil {
-			fillEntry(out, n, &e.Attr, cached)
+		if n, believed := b.table.enter(at, &e, c.Thread, since); n != nil {
+			fillEntry(out, n, &e.Attr, believed)
 			return fuse.OK
 		}
 	}
@@ -52,11 +52,12 @@ func (b *bridge) made(op string, at name, since mark, c fs.Caller, e fs.Entry, e
 	if err != nil {
 		return b.status(op, err)
 	}
-	n, cached := b.table.enter(at, &e, c.Thread, since)
+	b.table.altered(at.parent)
+	n, believed := b.table.enter(at, &e, c.Thread, since)
 	if n == nil {
 		return fuse.Status(syscall.ESTALE)
 	}
-	fillEntry(out, n, &e.Attr, cached)
+	fillEntry(out, n, &e.Attr, believed)
 	return fuse.OK
 }
 
@@ -116,7 +117,9 @@ func (b *bridge) Unlink(_ <-chan struct{}, in *fuse.InHeader, base string) fuse.
 		return fuse.Status(syscall.ESTALE)
 	}
 	err := b.fs.Unlink(context.Background(), caller(in), dir.Object, base)
-	b.table.unlinked(name{in.NodeId, base})
+	if err == nil {
+		b.table.unlinked(name{in.NodeId, base})
+	}
 	return b.status("unlink", err)
 }
 
@@ -127,7 +130,9 @@ func (b *bridge) Rmdir(_ <-chan struct{}, in *fuse.InHeader, base string) fuse.S
 		return fuse.Status(syscall.ESTALE)
 	}
 	err := b.fs.Rmdir(context.Background(), caller(in), dir.Object, base)
-	b.table.unlinked(name{in.NodeId, base})
+	if err == nil {
+		b.table.unlinked(name{in.NodeId, base})
+	}
 	return b.status("rmdir", err)
 }
 

@@ -41,6 +41,9 @@ type node struct {
 	spent     bool
 	visited   bool   // others read through it while it was owned
 	names     []name // its keys in table.entries
+	// timesKnown: the kernel may believe times of this directory that it
+	// would not forget by itself.
+	timesKnown bool
 }
 
 // object is what the table knows about an object that has nodes.
@@ -111,53 +114,65 @@ func (t *table) add(view fs.View, regular bool) *node {
 	return n
 }
 
+// belief is how long the kernel may believe an answer: until it is told, or not at all.
+type belief struct {
+	entry      bool
+	attributes bool
+}
+
 // enter gives the kernel a reference to the node that shows e to this thread. since was
-// taken before e was read. cached says that the kernel may believe entry and
-// attributes until told otherwise. The node is nil if e is a writer's view
-// and the writer is gone: look again.
-func (t *table) enter(at name, e *fs.Entry, thread uint32, since mark) (n *node, cached bool) {
+// taken before e was read. The node is nil if e is a writer's view and the
+// writer is gone: look again.
+func (t *table) enter(at name, e *fs.Entry, thread uint32, since mark) (*node, belief) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n = t.pick(e, thread)
+	n := t.pick(e, thread)
 	if n == nil {
-		return nil, false
+		return nil, belief{}
 	}
-	n.lookups++
-	cached = t.mayCache(n, since) && !t.changes.nameSince(since, at)
-	if cached && n.regular {
-		t.entries.put(at, n)
-	}
-	return n, cached
+	return n, t.admit(at, n, since)
 }
 
 // enterListed is enter for an entry of a listing. nil means that the kernel
 // shall ask about this one itself.
-func (t *table) enterListed(at name, e *fs.Entry, since mark) *node {
+func (t *table) enterListed(at name, e *fs.Entry, since mark) (*node, belief) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !e.View.Committed() || t.changes.nameSince(since, at) {
-		return nil
+	if !e.View.Committed() || t.beingWritten(e.View.Object) {
+		return nil, belief{}
 	}
 	n := t.shown(e)
-	if !t.mayCache(n, since) {
-		t.drop(n)
-		return nil
-	}
-	n.lookups++
-	if n.regular {
-		t.entries.put(at, n)
-	}
-	return n
+	return n, t.admit(at, n, since)
 }
 
-// mayCache reports whether the kernel may believe n for long. A file that is being
-// written looks different to different processes. mu is held.
-func (t *table) mayCache(n *node, since mark) bool {
+// admit counts a reference and says what may be believed. A file that is being written has
+// names that mean different things to different processes. mu is held.
+func (t *table) admit(at name, n *node, since mark) belief {
+	n.lookups++
 	if t.changes.objectSince(since, n.object) {
-		return false
+		return belief{}
 	}
-	o := t.objects[n.object]
-	return !n.regular || o.current == n && o.writers == 0
+	if !n.regular {
+		n.timesKnown = true
+		return belief{entry: !t.changes.nameSince(since, at), attributes: true}
+	}
+	b := belief{attributes: n.settled()}
+	b.entry = b.attributes && t.objects[n.object].current == n && !t.beingWritten(n.object) && !t.changes.nameSince(since, at)
+	if b.entry {
+		t.entries.put(at, n)
+	}
+	return b
+}
+
+// beingWritten reports whether an object has a writer. mu is held.
+func (t *table) beingWritten(id objstore.ID) bool {
+	o := t.objects[id]
+	return o != nil && o.writers > 0
+}
+
+// settled reports whether n shows one version and is told of whatever changes its attributes.
+func (n *node) settled() bool {
+	return n.owner == nil && !n.reserved && !n.busy && !n.spent
 }
 
 // pick chooses the node for a lookup. mu is held.
@@ -246,12 +261,28 @@ func (t *table) unchanged(e name, since mark) bool {
 	return !t.changes.nameSince(since, e)
 }
 
+// altered notes that a request changed names in a directory: the kernel forgets the
+// directory's times by itself.
+func (t *table) altered(dir uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forgetTimes(dir)
+}
+
+func (t *table) forgetTimes(dir uint64) {
+	if n := t.nodes[dir]; n != nil {
+		n.timesKnown = false
+	}
+}
+
 // renamed follows a rename the kernel made.
 func (t *table) renamed(from, to name, exchange bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changes.touchName(from)
 	t.changes.touchName(to)
+	t.forgetTimes(from.parent)
+	t.forgetTimes(to.parent)
 	t.entries.move(from, to, exchange)
 }
 
@@ -260,5 +291,6 @@ func (t *table) unlinked(e name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changes.touchName(e)
+	t.forgetTimes(e.parent)
 	t.entries.remove(e)
 }

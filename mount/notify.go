@@ -181,6 +181,28 @@ func (k *notifier) AttrChanged(object objstore.ID) {
 	}
 }
 
+// DirTimesChanged implements [fs.Kernel]. Most directories are not looked at between the
+// CREATE of a file and its commit: then the kernel has nothing to drop.
+func (k *notifier) DirTimesChanged(dir objstore.ID) {
+	for _, n := range k.table.timed(dir) {
+		k.drop(n, onlyAttributes)
+	}
+}
+
+// timed notes a change of a directory's times and returns its node if the
+// kernel believes older ones.
+func (t *table) timed(dir objstore.ID) []uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changes.touchObject(dir)
+	o := t.objects[dir]
+	if o == nil || !o.current.timesKnown {
+		return nil
+	}
+	o.current.timesKnown = false
+	return []uint64{o.current.id}
+}
+
 // touched notes a change of attributes and returns the nodes that show them.
 func (t *table) touched(object objstore.ID) []uint64 {
 	t.mu.Lock()
@@ -193,6 +215,7 @@ func (t *table) touched(object objstore.ID) []uint64 {
 	ids := make([]uint64, len(o.nodes))
 	for i, n := range o.nodes {
 		ids[i] = n.id
+		n.timesKnown = false
 	}
 	return ids
 }

@@ -28,9 +28,10 @@ func (b *bridge) Create(_ <-chan struct{}, in *fuse.CreateIn, base string, out *
 		return b.status("create", err)
 	}
 	f := &file{description: newDescription(h, mode, direct(mode))}
-	n := b.table.created(f, e.View)
+	n := b.table.created(in.NodeId, f, e.View)
 	b.handles.add(f)
-	fillEntry(&out.EntryOut, n, &e.Attr, false)
+	fillEntry(&out.EntryOut, n, &e.Attr, belief{})
+	out.SetAttrTimeout(createTime)
 	out.Fh, out.OpenFlags = f.id, openFlags(f.description)
 	return fuse.OK
 }

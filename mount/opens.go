@@ -144,9 +144,10 @@ func (t *table) end(o *opening) {
 }
 
 // created is the node of a file that was just made and belongs to its writer.
-func (t *table) created(f *file, shown fs.View) *node {
+func (t *table) created(dir uint64, f *file, shown fs.View) *node {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.forgetTimes(dir)
 	n := t.add(shown, true)
 	n.lookups = 1
 	n.owner = f.description
@@ -158,8 +159,7 @@ func (t *table) created(f *file, shown fs.View) *node {
 // offer makes n the node LOOKUP hands out, if that may be and there is none. mu is held.
 func (t *table) offer(n *node) {
 	o := t.objects[n.object]
-	readable := n.owner == nil && !n.reserved && !n.busy && !n.spent && n.view.Committed() && n.view.Version != ""
-	if readable && o.current == nil {
+	if n.settled() && n.view.Version != "" && o.current == nil {
 		o.current = n
 	}
 }
@@ -218,7 +218,8 @@ func (t *table) witness(n *node) (view fs.View, h *fs.Handle, cached bool) {
 	if n.owner != nil {
 		return n.view, n.owner.handle, false
 	}
-	cached = !n.reserved && !n.busy && !n.spent
+	cached = n.settled()
+	n.timesKnown = n.timesKnown || !n.regular
 	for _, f := range n.files {
 		if f.guest {
 			cached = false
