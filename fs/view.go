@@ -82,7 +82,7 @@ type OpenMode struct {
 	// Pinned accepts a view that is not current, or is a writer's, as long as some open handle
 	// has it: a re-open through /proc/self/fd. A writer starts from the version
 	// the view is, or for a writer's view from the version that writer started from.
-	Pinned     bool
+	Pinned bool
 	// Current opens what is committed now in place of v's version, without regard to the caller's own
 	// writers: for a node that nobody has cached anything of. The entry says what was opened.
 	Current    bool
