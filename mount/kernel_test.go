@@ -1,0 +1,289 @@
+package mount
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/memstore"
+)
+
+// kernel drives a bridge as Linux does, without one: it looks names up, opens nodes, tries again
+// after ESTALE, counts references and remembers entries it was allowed to.
+type kernel struct {
+	t      *testing.T
+	bridge *bridge
+
+	mu sync.Mutex
+	// Guarded by mu.
+	inodes   map[uint64]*inode
+	entries  map[name]uint64 // believed, each a use of its inode
+	refusals int
+}
+
+// inode is a node the kernel holds: it is forgotten when nothing uses it.
+type inode struct {
+	lookups uint64
+	uses    int
+}
+
+func newKernel(t *testing.T) *kernel {
+	log := slog.New(slog.DiscardHandler)
+	store := memstore.NewBucket(memstore.Options{})
+	table := newTable(store.Root(), time.Now)
+	notifier := newNotifier(table, log)
+	files, err := fs.New(context.Background(), fs.Config{Namespace: store, Kernel: notifier, Processes: threads{}, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &kernel{t: t, bridge: newBridge(table, notifier, files, log, time.Now), inodes: make(map[uint64]*inode), entries: make(map[name]uint64)}
+	notifier.connect(k)
+	t.Cleanup(func() {
+		if err := files.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		notifier.wait()
+		table.checkInvariants(t)
+	})
+	return k
+}
+
+// threads are processes of one thread each.
+type threads struct{}
+
+func (threads) ThreadGroup(thread uint32) (uint32, bool) { return thread, thread != 0 }
+func (threads) Alive(uint32) bool                        { return true }
+func (threads) HoldsOther(uint32, objstore.ID) bool      { return false }
+func (threads) Name(uint32) string                       { return "test" }
+
+// InodeNotify implements notifications.
+func (k *kernel) InodeNotify(node uint64, _, _ int64) fuse.Status {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.inodes[node] == nil {
+		return fuse.ENOENT
+	}
+	return fuse.OK
+}
+
+// EntryNotify implements notifications.
+func (k *kernel) EntryNotify(parent uint64, base string) fuse.Status {
+	k.believe(name{parent, base}, 0)
+	return fuse.OK
+}
+
+// believe replaces what an entry shows; 0 is nothing.
+func (k *kernel) believe(e name, node uint64) {
+	k.mu.Lock()
+	old := k.entries[e]
+	delete(k.entries, e)
+	if node != 0 {
+		k.entries[e] = node
+		k.inodes[node].uses++
+	}
+	k.mu.Unlock()
+	if old != 0 {
+		k.drop(old)
+	}
+}
+
+// got counts a reference given in a reply, and a use.
+func (k *kernel) got(node uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.inodes[node] == nil {
+		k.inodes[node] = &inode{}
+	}
+	k.inodes[node].lookups++
+	k.inodes[node].uses++
+}
+
+// use keeps an inode that is in use already.
+func (k *kernel) use(node uint64) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.inodes[node].uses++
+}
+
+// drop ends a use. The reply to FORGET is not waited for.
+func (k *kernel) drop(node uint64) {
+	k.mu.Lock()
+	i := k.inodes[node]
+	i.uses--
+	unused := i.uses == 0
+	if unused {
+		delete(k.inodes, node)
+	}
+	k.mu.Unlock()
+	if unused {
+		k.bridge.Forget(node, i.lookups)
+	}
+}
+
+func header(node uint64, thread uint32) fuse.InHeader {
+	return fuse.InHeader{NodeId: node, Caller: fuse.Caller{Pid: thread}}
+}
+
+// lookup asks for a name in the root. The node is in use until it is dropped.
+func (k *kernel) lookup(thread uint32, base string) (*fuse.EntryOut, syscall.Errno) {
+	h, out := header(fuse.FUSE_ROOT_ID, thread), &fuse.EntryOut{}
+	if status := k.bridge.Lookup(nil, &h, base, out); !status.Ok() {
+		return nil, syscall.Errno(status)
+	}
+	if out.NodeId == 0 {
+		return nil, syscall.ENOENT
+	}
+	k.got(out.NodeId)
+	shown := uint64(0)
+	if out.EntryTimeout() > 0 {
+		shown = out.NodeId
+	}
+	k.believe(name{fuse.FUSE_ROOT_ID, base}, shown)
+	return out, 0
+}
+
+// walk finds the node of a name, which is in use until it is dropped.
+func (k *kernel) walk(thread uint32, base string) (uint64, syscall.Errno) {
+	k.mu.Lock()
+	node, ok := k.entries[name{fuse.FUSE_ROOT_ID, base}]
+	if ok {
+		k.inodes[node].uses++
+	}
+	k.mu.Unlock()
+	if ok {
+		return node, 0
+	}
+	out, errno := k.lookup(thread, base)
+	if errno != 0 {
+		return 0, errno
+	}
+	return out.NodeId, 0
+}
+
+// opened is an open file.
+type opened struct {
+	k        *kernel
+	node, fh uint64
+	flags    uint32
+	thread   uint32
+}
+
+// open is open(2) of a name in the root that exists, with the second attempt.
+func (k *kernel) open(thread uint32, base string, flags uint32) (*opened, syscall.Errno) {
+	node, errno := k.walk(thread, base)
+	if errno != 0 {
+		return nil, errno
+	}
+	defer k.drop(node)
+	f, errno := k.openNode(thread, node, flags)
+	if errno != syscall.ESTALE {
+		return f, errno
+	}
+	k.mu.Lock()
+	k.refusals++
+	k.mu.Unlock()
+	// The entry is looked up to see whether it still holds, and, as it does not, again.
+	first, errno := k.lookup(thread, base)
+	if errno != 0 {
+		return nil, errno
+	}
+	k.drop(first.NodeId)
+	second, errno := k.lookup(thread, base)
+	if errno != 0 {
+		return nil, errno
+	}
+	defer k.drop(second.NodeId)
+	return k.openNode(thread, second.NodeId, flags)
+}
+
+func (k *kernel) openNode(thread uint32, node uint64, flags uint32) (*opened, syscall.Errno) {
+	in, out := fuse.OpenIn{InHeader: header(node, thread), Flags: flags}, fuse.OpenOut{}
+	if status := k.bridge.Open(nil, &in, &out); !status.Ok() {
+		return nil, syscall.Errno(status)
+	}
+	k.use(node)
+	return &opened{k: k, node: node, fh: out.Fh, flags: out.OpenFlags, thread: thread}, 0
+}
+
+// create is open(2) with O_CREAT of a name that does not exist.
+func (k *kernel) create(thread uint32, base string, flags uint32) (*opened, syscall.Errno) {
+	in := fuse.CreateIn{InHeader: header(fuse.FUSE_ROOT_ID, thread), Flags: flags, Mode: 0o644}
+	out := fuse.CreateOut{}
+	if status := k.bridge.Create(nil, &in, base, &out); !status.Ok() {
+		return nil, syscall.Errno(status)
+	}
+	k.got(out.NodeId)
+	return &opened{k: k, node: out.NodeId, fh: out.Fh, flags: out.OpenFlags, thread: thread}, 0
+}
+
+func (f *opened) write(off int64, text string) syscall.Errno {
+	in := fuse.WriteIn{InHeader: header(f.node, f.thread), Fh: f.fh, Offset: uint64(off), Size: uint32(len(text))}
+	_, status := f.k.bridge.Write(nil, &in, []byte(text))
+	return syscall.Errno(status)
+}
+
+func (f *opened) read() (string, syscall.Errno) {
+	in := fuse.ReadIn{InHeader: header(f.node, f.thread), Fh: f.fh, Size: 1 << 16}
+	result, status := f.k.bridge.Read(nil, &in, make([]byte, 1<<16))
+	if !status.Ok() {
+		return "", syscall.Errno(status)
+	}
+	text, _ := result.Bytes(nil)
+	return string(text), 0
+}
+
+// close is close(2) of the only descriptor.
+func (f *opened) close() syscall.Errno {
+	errno := f.flush()
+	f.k.bridge.Release(nil, &fuse.ReleaseIn{InHeader: header(f.node, 0), Fh: f.fh})
+	f.k.drop(f.node)
+	return errno
+}
+
+func (f *opened) flush() syscall.Errno {
+	if f.flags&fuse.FOPEN_NOFLUSH != 0 {
+		return 0
+	}
+	in := fuse.FlushIn{InHeader: header(f.node, f.thread), Fh: f.fh}
+	return syscall.Errno(f.k.bridge.Flush(nil, &in))
+}
+
+// put makes a file with a content.
+func (k *kernel) put(base, text string) {
+	k.t.Helper()
+	f, errno := k.create(1, base, syscall.O_WRONLY)
+	if errno != 0 {
+		k.t.Fatal(errno)
+	}
+	if errno := f.write(0, text); errno != 0 {
+		k.t.Fatal(errno)
+	}
+	if errno := f.close(); errno != 0 {
+		k.t.Fatal(errno)
+	}
+}
+
+// mustOpen is open that works.
+func (k *kernel) mustOpen(thread uint32, base string, flags uint32) *opened {
+	k.t.Helper()
+	f, errno := k.open(thread, base, flags)
+	if errno != 0 {
+		k.t.Fatal(errno)
+	}
+	return f
+}
+
+// check compares what a file shows.
+func (f *opened) check(want string) {
+	f.k.t.Helper()
+	if got, errno := f.read(); errno != 0 || got != want {
+		f.k.t.Errorf("read %q (%v), want %q", got, errno, want)
+	}
+}

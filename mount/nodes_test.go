@@ -1,0 +1,244 @@
+package mount
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+func TestWriterClaimsANodeNobodyHasOpen(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	entry, _ := k.lookup(1, "f")
+	w := k.mustOpen(1, "f", syscall.O_WRONLY)
+	if w.node != entry.NodeId || k.refusals != 0 {
+		t.Errorf("node %d, looked up %d, %d refusals", w.node, entry.NodeId, k.refusals)
+	}
+	w.close()
+	k.drop(entry.NodeId)
+}
+
+// C2, C3
+func TestReadersAndWritersNeverShareANode(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	r := k.mustOpen(1, "f", syscall.O_RDONLY)
+	a := k.mustOpen(2, "f", syscall.O_RDWR)
+	b := k.mustOpen(3, "f", syscall.O_RDWR)
+	late := k.mustOpen(4, "f", syscall.O_RDONLY)
+	nodes := map[uint64]bool{r.node: true, a.node: true, b.node: true}
+	if len(nodes) != 3 || late.node == a.node || late.node == b.node {
+		t.Errorf("nodes of reader %d, writers %d and %d, late reader %d", r.node, a.node, b.node, late.node)
+	}
+	a.write(0, "AAA")
+	b.write(0, "BBB")
+	if errno := a.close(); errno != 0 {
+		t.Error(errno)
+	}
+	if errno := b.close(); errno != syscall.EBUSY {
+		t.Errorf("the second close: %v", errno)
+	}
+	r.check("one")
+	late.check("one")
+	k.mustOpen(5, "f", syscall.O_RDONLY).check("AAA")
+}
+
+func TestReadNodeIsShared(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	a, b := k.mustOpen(1, "f", syscall.O_RDONLY), k.mustOpen(2, "f", syscall.O_RDONLY)
+	if a.node != b.node {
+		t.Errorf("two readers of one version have nodes %d and %d", a.node, b.node)
+	}
+	want := uint32(fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH)
+	if a.flags != want {
+		t.Errorf("flags %#x, want %#x", a.flags, want)
+	}
+}
+
+func TestCachedWritersNodeBecomesTheReadNode(t *testing.T) {
+	k := newKernel(t)
+	f, _ := k.create(1, "f", syscall.O_RDWR)
+	k.use(f.node) // as the entry does
+	f.write(0, "one")
+	f.close()
+	r := k.mustOpen(2, "f", syscall.O_RDONLY)
+	if r.node != f.node {
+		t.Errorf("the reader got node %d, not the writer's %d whose pages are warm", r.node, f.node)
+	}
+	r.check("one")
+	k.drop(f.node)
+}
+
+func TestLosersNodeIsNeverReused(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	a, b := k.mustOpen(1, "f", syscall.O_RDWR), k.mustOpen(2, "f", syscall.O_RDWR)
+	a.write(0, "AAA")
+	b.write(0, "BBB")
+	lost := b.node
+	hold, _ := k.lookup(2, "f")
+	a.close()
+	b.close()
+	r := k.mustOpen(3, "f", syscall.O_RDONLY)
+	if r.node == lost {
+		t.Error("a reader got the loser's node")
+	}
+	r.check("AAA")
+	k.drop(hold.NodeId)
+}
+
+// C5: an entry may be believed for a day, an open is fresh all the same.
+func TestOpenOfABelievedEntryIsFresh(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	old, _ := k.lookup(1, "f")
+	if old.EntryTimeout() == 0 {
+		t.Fatal("the entry of a file nobody writes is not believed")
+	}
+	w := k.mustOpen(2, "f", syscall.O_WRONLY|syscall.O_TRUNC)
+	w.write(0, "two")
+	w.close()
+	if _, errno := k.openNode(3, old.NodeId, syscall.O_RDONLY); errno != syscall.ESTALE && old.NodeId != w.node {
+		t.Errorf("an open of the old version's node: %v", errno)
+	}
+	k.mustOpen(3, "f", syscall.O_RDONLY).check("two")
+	k.drop(old.NodeId)
+}
+
+func TestEntriesOfAFileBeingWrittenAreNotBelieved(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	k.lookup(1, "f")
+	w := k.mustOpen(2, "f", syscall.O_WRONLY)
+	k.bridge.notifier.wait()
+	if k.entries[name{fuse.FUSE_ROOT_ID, "f"}] != 0 {
+		t.Error("the entry is believed though the file is being written")
+	}
+	if e, _ := k.lookup(3, "f"); e.EntryTimeout() != 0 || e.NodeId == w.node {
+		t.Errorf("another process is given the writer's node, or may believe: %+v", e)
+	}
+}
+
+func TestReopenThroughProcIsServedFromThePinnedVersion(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	r := k.mustOpen(1, "f", syscall.O_RDONLY)
+	w := k.mustOpen(2, "f", syscall.O_WRONLY|syscall.O_TRUNC)
+	w.write(0, "two")
+	w.close()
+	// /proc/self/fd/N cannot be looked up again: the same node is opened twice.
+	if _, errno := k.openNode(1, r.node, syscall.O_RDONLY); errno != syscall.ESTALE {
+		t.Fatalf("the first attempt: %v", errno)
+	}
+	again, errno := k.openNode(1, r.node, syscall.O_RDONLY)
+	if errno != 0 {
+		t.Fatalf("the second attempt: %v", errno)
+	}
+	again.check("one")
+}
+
+func TestWriterReopenedThroughProcSharesTheTransaction(t *testing.T) {
+	k := newKernel(t)
+	f, _ := k.create(1, "f", syscall.O_RDWR)
+	k.openNode(1, f.node, syscall.O_WRONLY)
+	again, errno := k.openNode(1, f.node, syscall.O_WRONLY)
+	if errno != 0 {
+		t.Fatal(errno)
+	}
+	again.write(0, "one")
+	f.write(3, "two")
+	if errno := again.close(); errno != 0 {
+		t.Error(errno)
+	}
+	if errno := f.close(); errno != 0 {
+		t.Error(errno)
+	}
+	k.mustOpen(2, "f", syscall.O_RDONLY).check("onetwo")
+}
+
+func TestReservedNodeIsKeptFromOtherThreads(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	r := k.mustOpen(1, "f", syscall.O_RDONLY)
+	if _, errno := k.openNode(2, r.node, syscall.O_RDWR); errno != syscall.ESTALE {
+		t.Fatal(errno)
+	}
+	given, _ := k.lookup(2, "f")
+	if _, errno := k.openNode(3, given.NodeId, syscall.O_RDONLY); errno != syscall.ESTALE {
+		t.Errorf("another thread opened it: %v", errno)
+	}
+	if _, errno := k.openNode(2, given.NodeId, syscall.O_RDWR); errno != 0 {
+		t.Errorf("its own thread: %v", errno)
+	}
+}
+
+func TestForgottenNodesAreGone(t *testing.T) {
+	k := newKernel(t)
+	for i := range 50 {
+		k.put(fmt.Sprint("f", i), "x")
+		e, _ := k.lookup(1, fmt.Sprint("f", i))
+		k.drop(e.NodeId)
+		k.believe(name{fuse.FUSE_ROOT_ID, fmt.Sprint("f", i)}, 0)
+	}
+	if n := len(k.bridge.table.nodes); n != 1 {
+		t.Errorf("%d nodes are left, want the root", n)
+	}
+}
+
+// No ESTALE reaches an application, whoever else is busy with the file; thread 0 is
+// one in another pid namespace.
+func TestContentionIsNeverSeen(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	for _, c := range []struct {
+		name    string
+		unknown bool
+	}{{"threads known", false}, {"threads unknown", true}} {
+		t.Run(c.name, func(t *testing.T) {
+			k := newKernel(t)
+			k.put("f", "start")
+			var workers sync.WaitGroup
+			for i := range uint32(24) {
+				random := rand.New(rand.NewPCG(seed, uint64(i)))
+				thread := i + 10
+				if c.unknown {
+					thread = 0
+				}
+				workers.Go(func() { k.contend(thread, random) })
+			}
+			workers.Wait()
+			k.bridge.table.checkInvariants(t)
+			if k.refusals == 0 {
+				t.Error("nobody was refused: the test showed nothing")
+			}
+		})
+	}
+}
+
+// contend reads and writes one file as a process of its own.
+func (k *kernel) contend(thread uint32, random *rand.Rand) {
+	flags := []uint32{syscall.O_RDONLY, syscall.O_RDWR, syscall.O_WRONLY, syscall.O_WRONLY | syscall.O_TRUNC}
+	for range 60 {
+		flag := flags[random.IntN(len(flags))]
+		f, errno := k.open(thread, "f", flag)
+		if errno != 0 {
+			k.t.Errorf("open with %#o: %v", flag, errno)
+			return
+		}
+		if flag == syscall.O_RDONLY {
+			if _, errno := f.read(); errno != 0 {
+				k.t.Errorf("read: %v", errno)
+			}
+		} else if errno := f.write(0, "12345"); errno != 0 {
+			k.t.Errorf("write: %v", errno)
+		}
+		if errno := f.close(); errno != 0 && errno != syscall.EBUSY {
+			k.t.Errorf("close: %v", errno)
+		}
+	}
+}
