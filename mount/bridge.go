@@ -127,8 +127,11 @@ func (b *bridge) describe(op string, n *node, c fs.Caller, out *fuse.AttrOut) fu
 		attr, err = b.fs.Stat(ctx, c, view)
 	}
 	if fs.KindOf(err) == fs.ErrStale {
-		attr, err = b.fs.Stat(ctx, c, fs.View{Object: view.Object})
 		cached = false
+		err = b.withCurrent(view.Object, func(v fs.View) (err error) {
+			attr, err = b.fs.Stat(ctx, c, v)
+			return err
+		})
 	}
 	if err != nil {
 		return b.status(op, err)
@@ -174,13 +177,32 @@ func (b *bridge) truncate(n *node, c fs.Caller, ch fs.Change, out *fuse.AttrOut)
 		return fuse.Status(syscall.ESTALE)
 	}
 	b.notifier.expire(o.stale)
-	attr, err := b.fs.SetAttr(context.Background(), c, fs.View{Object: n.object}, nil, ch)
+	var attr fs.Attr
+	err := b.withCurrent(n.object, func(v fs.View) (err error) {
+		attr, err = b.fs.SetAttr(context.Background(), c, v, nil, ch)
+		return err
+	})
 	b.table.spend(&o)
 	if err != nil {
 		return b.status("truncate", err)
 	}
 	fillAttr(&out.Attr, &attr)
 	return fuse.OK
+}
+
+// attemptsMax bounds how often an operation that must not be refused runs after commits of others.
+const attemptsMax = 1000
+
+// withCurrent does something with the view of an object that is current. It is not
+// refused because somebody committed just now.
+func (b *bridge) withCurrent(object objstore.ID, do func(fs.View) error) error {
+	for attempts := 1; ; attempts++ {
+		version, exists := b.fs.Current(context.Background(), object)
+		err := do(fs.View{Object: object, Version: version})
+		if !exists || fs.KindOf(err) != fs.ErrStale || attempts == attemptsMax {
+			return err
+		}
+	}
 }
 
 // Readlink implements [fuse.RawFileSystem].

@@ -9,9 +9,6 @@ import (
 	"github.com/etagfs/etagfs/fs"
 )
 
-// bindingsMax bounds how often an OPEN that must not be refused runs after commits of others.
-const bindingsMax = 1000
-
 // Create implements [fuse.RawFileSystem].
 func (b *bridge) Create(_ <-chan struct{}, in *fuse.CreateIn, base string, out *fuse.CreateOut) fuse.Status {
 	dir, ok := b.table.viewOf(in.NodeId)
@@ -101,19 +98,18 @@ func (b *bridge) asGuest(f *file) *file {
 	return f
 }
 
-// openCurrent opens whatever is current: it is not refused because somebody committed just now.
-func (b *bridge) openCurrent(ctx context.Context, o *opening, c fs.Caller, mode fs.OpenMode) (*file, fs.View, error) {
+// openCurrent opens whatever is current.
+func (b *bridge) openCurrent(ctx context.Context, o *opening, c fs.Caller, mode fs.OpenMode) (f *file, shown fs.View, err error) {
 	mode.Pinned = true
-	for tries := 1; ; tries++ {
-		version, exists := b.fs.Current(ctx, o.node.object)
-		h, e, err := b.fs.Open(ctx, c, fs.View{Object: o.node.object, Version: version}, mode)
-		if err == nil {
-			return &file{description: newDescription(h, mode, direct(mode))}, e.View, nil
+	err = b.withCurrent(o.node.object, func(v fs.View) error {
+		h, e, err := b.fs.Open(ctx, c, v, mode)
+		if err != nil {
+			return err
 		}
-		if !exists || fs.KindOf(err) != fs.ErrStale || tries == bindingsMax {
-			return nil, fs.View{}, err
-		}
-	}
+		f, shown = &file{description: newDescription(h, mode, direct(mode))}, e.View
+		return nil
+	})
+	return f, shown, err
 }
 
 // reopen serves open("/proc/self/fd/N"): what the node shows, current or not. To write to what

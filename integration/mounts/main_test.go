@@ -1,9 +1,130 @@
 package mounts
 
 import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
-func TestMain(m *testing.M) { mounttest.Main(m) }
+func TestMain(m *testing.M) {
+	mounttest.Main(m, map[string]mounttest.Role{
+		"increment": increment,
+		"write":     writeOften,
+		"read":      readOften,
+		"close":     closeInherited,
+		"exist":     makeExclusively,
+	})
+}
+
+// increment adds one to the number in FILE, COUNT times, trying again when another
+// process was first.
+func increment(args []string) error {
+	count, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	for range count {
+		for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+			err := incrementOnce(args[0])
+			if err == nil {
+				break
+			}
+			if !errors.Is(err, syscall.EBUSY) {
+				return err
+			}
+			<-time.After(rand.N(wait))
+		}
+	}
+	return nil
+}
+
+func incrementOnce(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	var n int
+	if _, err := fmt.Fscan(f, &n); err != nil {
+		return errors.Join(fmt.Errorf("read the counter: %w", err), f.Close())
+	}
+	if _, err := f.WriteAt([]byte(strconv.Itoa(n+1)), 0); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return f.Close()
+}
+
+// writeOften opens FILE to write, COUNT times. That others are first is no failure.
+func writeOften(args []string) error {
+	count, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	for i := range count {
+		flags := []int{os.O_WRONLY, os.O_RDWR, os.O_WRONLY | os.O_TRUNC, os.O_WRONLY | os.O_CREATE}[i%4]
+		f, err := os.OpenFile(args[0], flags, 0o644)
+		if err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(numbered(os.Getpid(), i), 0); err != nil {
+			return errors.Join(err, f.Close())
+		}
+		if err := f.Close(); err != nil && !errors.Is(err, syscall.EBUSY) {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordBytes is the size of every content writeOften makes.
+const recordBytes = 20000
+
+// numbered is a content no part of which occurs in another.
+func numbered(pid, i int) []byte {
+	line := fmt.Sprintf("%09d.%09d\n", pid, i)
+	content := make([]byte, 0, recordBytes)
+	for len(content) < recordBytes {
+		content = append(content, line...)
+	}
+	return content[:recordBytes]
+}
+
+// readOften reads FILE, COUNT times: each content must be a whole one.
+func readOften(args []string) error {
+	count, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	for range count {
+		got, err := os.ReadFile(args[0])
+		if err != nil {
+			return err
+		}
+		for i := 0; i < len(got); i += 20 {
+			if string(got[i:i+20]) != string(got[:20]) || len(got) != recordBytes {
+				return fmt.Errorf("a mix of two versions: %q at 0, %q at %d of %d", got[:20], got[i:i+20], i, len(got))
+			}
+		}
+	}
+	return nil
+}
+
+// closeInherited closes descriptor 3 and says what came of it.
+func closeInherited([]string) error {
+	return os.NewFile(3, "inherited").Close()
+}
+
+// makeExclusively makes FILE unless it exists.
+func makeExclusively(args []string) error {
+	f, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}

@@ -21,19 +21,43 @@ const (
 	dirVariable     = "MOUNTTEST_DIR"
 	sourceVariable  = "MOUNTTEST_SOURCE"
 	optionsVariable = "MOUNTTEST_OPTIONS"
+	roleVariable    = "MOUNTTEST_ROLE"
 	// binaryVariable names the built program.
 	binaryVariable = "ETAGFS_BIN"
 )
 
-// Main runs the tests, or, in a daemon started by [Start], the daemon.
-func Main(m *testing.M) {
-	if os.Getenv(dirVariable) == "" {
+// Role is something a test needs another process for.
+type Role func(args []string) error
+
+// Main runs the tests. In a process started by [Start] it is the daemon instead, and in one made by
+// [Command] the role with that name.
+func Main(m *testing.M, roles map[string]Role) {
+	var err error
+	switch role := os.Getenv(roleVariable); {
+	case role != "":
+		err = roles[role](os.Args[1:])
+	case os.Getenv(dirVariable) != "":
+		err = serve(context.Background())
+	default:
 		os.Exit(m.Run())
 	}
-	if err := serve(context.Background()); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// Command is a process of this test's program in a role.
+func Command(t testing.TB, role string, args ...string) *exec.Cmd {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(os.Environ(), roleVariable+"="+role)
+	cmd.Stderr = os.Stderr
+	return cmd
 }
 
 // daemon is the command that serves m in the foreground.

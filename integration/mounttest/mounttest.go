@@ -32,6 +32,8 @@ const (
 	deadline = 2 * time.Minute
 	// endTime is how long a daemon may take to end once it has been asked to.
 	endTime = 30 * time.Second
+	// logLines is how much of a daemon's log a failed test shows.
+	logLines = 40
 	// stacksTime is how long a daemon may take to write its stacks.
 	stacksTime = 5 * time.Second
 )
@@ -218,7 +220,7 @@ func (m *Mount) end() {
 		unix.Unmount(m.Dir, unix.MNT_DETACH)
 	}
 	if m.t.Failed() {
-		m.t.Logf("the daemon's log:\n%s", m.log)
+		m.t.Logf("the end of the daemon's log:\n%s", m.log.tail(logLines))
 	}
 }
 
@@ -295,4 +297,10 @@ func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
+}
+
+// tail is the last lines.
+func (o *output) tail(lines int) string {
+	all := strings.SplitAfter(o.String(), "\n")
+	return strings.Join(all[max(len(all)-lines, 0):], "")
 }
