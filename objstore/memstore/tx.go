@@ -206,10 +206,12 @@ func (t *tx) makeExplicit(dir *node) {
 		return
 	}
 	t.save(dir)
+	old := dir.version
 	dir.explicit = true
 	dir.version = t.newVersion()
 	dir.etag = objstore.MakeETag(dir.content.hash(), dir.version)
 	dir.modified = t.now
+	t.tellContent(dir, old, false)
 }
 
 // prune removes dir and those above it while they are implicit and empty.

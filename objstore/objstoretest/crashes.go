@@ -44,6 +44,8 @@ func acknowledgedMutationsSurviveACrash(ctx context.Context, e *Env) {
 			e.put(ctx, key, "first")
 			bodies[key] = string(pattern(uint64(i), size))
 			want[key] = e.put(ctx, key, bodies[key])
+			_, err := e.Store.Put(ctx, key+"-durable", strings.NewReader("x"), objstore.IfAbsent(), objstore.PutOptions{})
+			e.ok(err, "durable put")
 			e.put(ctx, key+"-deleted", "x")
 			e.delete(ctx, key+"-deleted")
 		}
@@ -51,6 +53,7 @@ func acknowledgedMutationsSurviveACrash(ctx context.Context, e *Env) {
 		for key, info := range want {
 			e.wantContent(ctx, key, bodies[key])
 			equal(e, e.head(ctx, key).ETag, info.ETag, "etag")
+			e.wantContent(ctx, key+"-durable", "x")
 			e.wantAbsent(ctx, key+"-deleted")
 		}
 	}

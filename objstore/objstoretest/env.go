@@ -104,12 +104,12 @@ func (e *Env) putIf(ctx context.Context, key objstore.Key, body string, cond obj
 }
 
 func (e *Env) tryPut(ctx context.Context, key objstore.Key, body string, cond objstore.Cond) (objstore.Info, error) {
-	return e.Store.Put(ctx, key, strings.NewReader(body), cond, objstore.PutOptions{})
+	return e.Store.Put(ctx, key, strings.NewReader(body), cond, objstore.PutOptions{Durability: objstore.Visible})
 }
 
 // delete removes an object without condition.
 func (e *Env) delete(ctx context.Context, key objstore.Key) {
-	err := e.Store.Delete(ctx, key, objstore.Unconditional(), objstore.DeleteOptions{})
+	err := e.Store.Delete(ctx, key, objstore.Unconditional(), objstore.DeleteOptions{Durability: objstore.Visible})
 	e.ok(err, fmt.Sprintf("delete %q", key))
 }
 

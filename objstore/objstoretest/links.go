@@ -30,6 +30,7 @@ func linksShareTheObject(ctx context.Context, e *Env) {
 	info := e.link(ctx, file.ID, dir, "b")
 	equal(e, info.ID, file.ID, "id")
 	equal(e, info.Nlink, 2, "links")
+	equal(e, e.stat(ctx, file.ID).Nlink, 2, "links by id")
 	if info.MetaVersion == file.MetaVersion {
 		e.Failf("the metadata version did not move")
 	}

@@ -15,7 +15,7 @@ func (e *Env) root() objstore.ID { return e.Namespace.Root() }
 // mkdir makes a directory that must not exist.
 func (e *Env) mkdir(ctx context.Context, parent objstore.ID, name string) objstore.ID {
 	info, err := e.ns().Make(ctx, objstore.MakeRequest{
-		Parent: parent, Name: name, Type: objstore.TypeDir, Attr: objstore.NewAttr{Mode: 0o755},
+		Parent: parent, Name: name, Type: objstore.TypeDir, Attr: objstore.NewAttr{Mode: 0o755}, Durability: objstore.Visible,
 	})
 	e.ok(err, fmt.Sprintf("mkdir %q", name))
 	return info.ID

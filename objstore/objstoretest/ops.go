@@ -27,20 +27,26 @@ var condNames = [...]string{"unconditional", "absent", "present", "current", "st
 
 // verbs are what a list is made of; more frequent ones come twice.
 var verbs = [...]string{
-	"put", "put", "put", "putdir", "delete", "delete", "deletedir", "copy", "rename", "rename", "renamedir",
-	"mkdir", "mkdir", "symlink", "fifo", "unlink", "unlink", "rmdir", "link", "setattr",
-	"move", "move", "move", "noreplace", "exchange", "create", "create", "edit", "edit", "truncate", "commitmove", "list",
+	"put", "put", "put", "putdir", "delete", "delete", "deletedir", "copy", "copy", "rename", "rename", "renamedir",
+	"mkdir", "mkdir", "symlink", "fifo", "unlink", "rmdir", "link", "link", "setattr",
+	"move", "move", "noreplace", "exchange", "create", "create", "create", "edit", "edit", "edit", "truncate",
+	"commitmove", "commitmove", "list",
 }
 
 // randomOps is a list of n operations on a small tree.
 func (e *Env) randomOps(stream uint64, n int) []op {
 	rng := e.random(1000 + stream)
+	var recent []string
 	path := func() string {
-		parts := make([]string, 1+rng.IntN(3))
-		for i := range parts {
-			parts[i] = string(rune('a' + rng.IntN(3)))
+		if len(recent) > 8 && rng.IntN(2) == 0 { // what may well be there
+			return recent[len(recent)-1-rng.IntN(8)]
 		}
-		return strings.Join(parts, "/")
+		parts := make([]string, []int{1, 1, 2, 2, 3}[rng.IntN(5)])
+		for i := range parts {
+			parts[i] = string(rune('a' + rng.IntN(6)))
+		}
+		recent = append(recent, strings.Join(parts, "/"))
+		return recent[len(recent)-1]
 	}
 	ops := make([]op, n)
 	for i := range ops {
@@ -53,7 +59,7 @@ func (e *Env) randomOps(stream uint64, n int) []op {
 }
 
 // likely is mostly the unconditional.
-func likely(rng *rand.Rand) int { return max(0, rng.IntN(2*len(condNames))-len(condNames)) }
+func likely(rng *rand.Rand) int { return max(0, rng.IntN(3*len(condNames))-2*len(condNames)) }
 
 // runOps applies ops and tells each outcome to check, unless that is nil.
 func (e *Env) runOps(ctx context.Context, ops []op, check func(i int, outcome string)) {
@@ -120,16 +126,16 @@ func (e *Env) applyToStore(ctx context.Context, o op) (string, error) {
 	case "put", "putdir":
 		body := strings.Repeat(string(rune('a'+o.n%26)), int(o.n%30_000))
 		info, err := e.Store.Put(ctx, objstore.Key(a), strings.NewReader(body), condA, objstore.PutOptions{
-			ContentType: fmt.Sprint("type", o.n%3), UserMeta: map[string]string{"n": fmt.Sprint(o.n % 5)},
+			Durability: objstore.Visible, ContentType: fmt.Sprint("type", o.n%3), UserMeta: map[string]string{"n": fmt.Sprint(o.n % 5)},
 		})
 		return fmt.Sprint(info.Size), err
 	case "delete", "deletedir":
-		return "", e.Store.Delete(ctx, objstore.Key(a), condA, objstore.DeleteOptions{})
+		return "", e.Store.Delete(ctx, objstore.Key(a), condA, objstore.DeleteOptions{Durability: objstore.Visible})
 	case "copy":
-		info, err := e.Store.Copy(ctx, objstore.CopyRequest{Src: objstore.Key(a), SrcCond: condA, Dst: objstore.Key(b), DstCond: condB})
+		info, err := e.Store.Copy(ctx, objstore.CopyRequest{Src: objstore.Key(a), SrcCond: condA, Dst: objstore.Key(b), DstCond: condB, Put: objstore.PutOptions{Durability: objstore.Visible}})
 		return fmt.Sprint(info.Size), err
 	case "rename", "renamedir":
-		info, err := e.Store.Rename(ctx, objstore.RenameRequest{Src: objstore.Key(a), SrcCond: condA, Dst: objstore.Key(b), DstCond: condB})
+		info, err := e.Store.Rename(ctx, objstore.RenameRequest{Src: objstore.Key(a), SrcCond: condA, Dst: objstore.Key(b), DstCond: condB, Durability: objstore.Visible})
 		return fmt.Sprint(info.Type), err
 	default:
 		page, err := e.Store.List(ctx, objstore.ListOptions{
@@ -160,7 +166,7 @@ func (e *Env) applyToTree(ctx context.Context, o op) (string, error) {
 	}
 	switch o.verb {
 	case "mkdir", "symlink", "fifo":
-		req := objstore.MakeRequest{Parent: dir, Name: name, Type: objstore.TypeDir, Attr: objstore.NewAttr{Mode: 0o755}}
+		req := objstore.MakeRequest{Parent: dir, Name: name, Type: objstore.TypeDir, Attr: objstore.NewAttr{Mode: 0o755}, Durability: objstore.Visible}
 		if o.verb == "symlink" {
 			req.Type, req.Target = objstore.TypeSymlink, o.b
 		}

@@ -286,6 +286,7 @@ func readDirIsStableUnderChange(ctx context.Context, e *Env) {
 	for i := range stable {
 		e.create(ctx, dir, fmt.Sprintf("%d-stable", i*13%stable), "")
 	}
+	e.walkWhileEntriesGo(ctx, dir, stable)
 	const writers = 3
 	var writing atomic.Int64
 	writing.Store(writers)
@@ -311,6 +312,30 @@ func readDirIsStableUnderChange(ctx context.Context, e *Env) {
 		}
 	})
 	equal(e, len(e.readDir(ctx, dir)), stable, "entries in the end")
+}
+
+// walkWhileEntriesGo removes the entry a page ended with before it reads the next.
+func (e *Env) walkWhileEntriesGo(ctx context.Context, dir objstore.ID, stable int) {
+	for i := range stable {
+		e.create(ctx, dir, fmt.Sprintf("%d-going", i), "")
+	}
+	seen := map[string]int{}
+	for after, more := "", true; more; {
+		page, left, err := e.ns().ReadDir(ctx, dir, after, 3)
+		e.ok(err, "readdir")
+		for _, entry := range page {
+			seen[entry.Name]++
+			if after = entry.Name; strings.HasSuffix(after, "-going") {
+				e.unlink(ctx, dir, after)
+			}
+		}
+		more = left
+	}
+	for name, times := range seen {
+		equal(e, times, 1, "times "+name+" was returned")
+	}
+	equal(e, len(seen), 2*stable, "entries returned")
+	equal(e, len(e.readDir(ctx, dir)), stable, "entries left")
 }
 
 func missingIDsAreNotFound(ctx context.Context, e *Env) {

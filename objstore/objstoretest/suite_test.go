@@ -1,0 +1,175 @@
+package objstoretest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/memstore"
+)
+
+// openMemstore opens the store the suite is tested with.
+func openMemstore(context.Context) (*Subject, error) {
+	b := memstore.NewBucket(memstore.Options{})
+	return &Subject{Store: b, Namespace: b}, nil
+}
+
+// survivor is a memstore that outlives its crashes: what is left of one is the same
+// bucket, with conflicts in place of the stages that were open.
+type survivor struct {
+	*memstore.Bucket
+	mu     sync.Mutex
+	stages map[*ownedStage]bool
+}
+
+// ownedStage remembers whose it is.
+type ownedStage struct {
+	objstore.Stage
+	s     *survivor
+	owner objstore.Owner
+}
+
+func (s *survivor) NewStage(ctx context.Context, spec objstore.StageSpec) (objstore.Stage, error) {
+	inner, err := s.Bucket.NewStage(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	owned := &ownedStage{inner, s, spec.Owner}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stages[owned] = true
+	return owned, nil
+}
+
+func (o *ownedStage) Close() error {
+	o.s.mu.Lock()
+	defer o.s.mu.Unlock()
+	delete(o.s.stages, o)
+	return o.Stage.Close()
+}
+
+func (s *survivor) crash(ctx context.Context) error {
+	for stage := range s.stages {
+		if !stage.Changed() {
+			continue
+		}
+		_, err := stage.Keep(ctx, objstore.Conflict{
+			Reason: objstore.ReasonCrash, Path: stage.owner.Path, Object: stage.owner.Object, UID: stage.owner.UID,
+			Base: objstore.ContentRef{Exists: stage.owner.Base != "", Version: stage.owner.Base},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	s.stages = map[*ownedStage]bool{}
+	return nil
+}
+
+func (s *survivor) subject() *Subject {
+	return &Subject{Store: s, Namespace: s, Reopen: func(ctx context.Context) (*Subject, error) {
+		return s.subject(), s.crash(ctx)
+	}}
+}
+
+func openSurvivor(context.Context) (*Subject, error) {
+	s := &survivor{Bucket: memstore.NewBucket(memstore.Options{}), stages: map[*ownedStage]bool{}}
+	return s.subject(), nil
+}
+
+func TestSuiteAcceptsAStoreThatSurvives(t *testing.T) {
+	Run(t, Config{Open: openSurvivor, Oracle: openMemstore})
+}
+
+// flatStore hides everything but the Store, without the optional parts.
+type flatStore struct{ objstore.Store }
+
+func (f flatStore) Capabilities() objstore.Capabilities {
+	caps := f.Store.Capabilities()
+	caps.RenameFile, caps.RenameDir = false, false
+	caps.RenameSource, caps.RenameTarget = 0, 0
+	caps.Delete = objstore.CondsOf(objstore.Unconditional())
+	return caps
+}
+
+func (f flatStore) Rename(context.Context, objstore.RenameRequest) (objstore.Info, error) {
+	return objstore.Info{}, &objstore.Error{Op: "rename", Kind: objstore.ErrUnsupported}
+}
+
+func (f flatStore) Delete(ctx context.Context, key objstore.Key, cond objstore.Cond, opt objstore.DeleteOptions) error {
+	if cond.Valid() && !cond.IsUnconditional() {
+		return &objstore.Error{Op: "delete", Key: string(key), Kind: objstore.ErrUnsupported}
+	}
+	return f.Store.Delete(ctx, key, cond, opt)
+}
+
+func TestSuiteAcceptsAFlatStore(t *testing.T) {
+	Run(t, Config{Open: func(context.Context) (*Subject, error) {
+		return &Subject{Store: flatStore{memstore.NewBucket(memstore.Options{})}}, nil
+	}})
+}
+
+func TestCaseNamesAreUnique(t *testing.T) {
+	seen := map[string]bool{}
+	for _, c := range Cases() {
+		if seen[c.Name] {
+			t.Errorf("two cases are called %s", c.Name)
+		}
+		seen[c.Name] = true
+	}
+}
+
+func TestRandomOpsDoSomething(t *testing.T) {
+	ctx := t.Context()
+	subject, err := openMemstore(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := &Env{Subject: subject, cfg: Config{}.withDefaults()}
+	done := map[string]int{}
+	total := 0
+	for stream := range uint64(4) {
+		ops := e.randomOps(stream, 500)
+		e.runOps(ctx, ops, func(i int, outcome string) {
+			if outcome != "refused" {
+				done[ops[i].verb]++
+				total++
+			}
+		})
+	}
+	for _, verb := range verbs {
+		if done[verb] == 0 {
+			t.Errorf("no %s was ever done", verb)
+		}
+	}
+	t.Logf("%d of 2,000 done: %v", total, done)
+	if total < 600 {
+		t.Errorf("%d of 2,000 operations were done", total)
+	}
+}
+
+func TestShrinkFindsTheTwoThatMatter(t *testing.T) {
+	ops := (&Env{cfg: Config{}.withDefaults()}).randomOps(0, 64)
+	ops[10].verb, ops[50].verb = "first", "second"
+	short := shrink(ops, func(ops []op) bool {
+		found := 0
+		for _, o := range ops {
+			if o.verb == "first" || o.verb == "second" {
+				found++
+			}
+		}
+		return found == 2
+	})
+	if len(short) != 2 || short[0].verb != "first" || short[1].verb != "second" {
+		t.Errorf("%v", short)
+	}
+}
+
+func TestPanicsOfAStoreAreFailures(t *testing.T) {
+	c := Case{Name: "Panics", run: func(context.Context, *Env) { panic("out of order") }}
+	err := c.Check(t.Context(), Config{Open: openMemstore})
+	if err == nil || errors.Is(err, ErrSkipped) {
+		t.Errorf("%v", err)
+	}
+}
