@@ -57,6 +57,9 @@ func (fs *FS) Stat(ctx context.Context, c Caller, v View) (Attr, error) {
 	}
 	if v.Version == "" {
 		entry, err := fs.pendingEntry(ctx, c, f, false)
+		if errors.Is(err, objstore.ErrNotFound) {
+			err = stale("stat") // committed meanwhile
+		}
 		return entry.Attr, err
 	}
 	p := fs.heldPin(v)

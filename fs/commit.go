@@ -81,7 +81,7 @@ func (t *transaction) commit(ctx context.Context, o order) (outcome, error) {
 	switch {
 	case state == txLost || state == txUnknown:
 		return outcome{}, t.keepAgain(ctx, o)
-	case state == txDetached || !work.changed():
+	case state != txOpen || !work.changed():
 		return outcome{}, nil
 	}
 	if work.appendsOnly() {

@@ -181,17 +181,15 @@ func (fs *FS) Unlink(ctx context.Context, c Caller, dir objstore.ID, name string
 	}
 	unlock := fs.names.lock(at)
 	defer unlock()
-	pending := fs.pendingAt(at)
-	if pending != nil {
-		fs.detach(pending, fs.pendingInfo(pending))
-	}
 	done := fs.notices.expect(nameChange{objstore.ChangeRemoved, at})
 	err = fs.unlink(ctx, at)
 	done(err)
-	if pending != nil && errors.Is(err, objstore.ErrNotFound) {
-		return nil
+	pending := fs.pendingAt(at)
+	if pending == nil || err != nil && !errors.Is(err, objstore.ErrNotFound) {
+		return err
 	}
-	return err
+	fs.detach(pending, fs.pendingInfo(pending))
+	return nil
 }
 
 func (fs *FS) unlink(ctx context.Context, at entryKey) error {

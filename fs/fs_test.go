@@ -226,7 +226,11 @@ func (m *mounted) write(h *Handle, off int64, text string) {
 
 func (m *mounted) read(h *Handle) string {
 	m.t.Helper()
-	p := make([]byte, 1<<20)
+	size, err := h.size()
+	if err != nil {
+		m.t.Fatalf("size: %v", err)
+	}
+	p := make([]byte, size+100)
 	n, err := h.ReadAt(m.ctx, p, 0)
 	if err != nil {
 		m.t.Fatalf("read: %v", err)

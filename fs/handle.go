@@ -196,11 +196,13 @@ func (h *Handle) giveUp() {
 		h.control.close()
 		return
 	}
-	h.fs.unregister(h)
 	if h.tx != nil {
+		h.tx.end()
+		h.fs.unregister(h)
 		h.fs.unuse(h.tx)
 		return
 	}
+	h.fs.unregister(h)
 	if writer := h.reading.close(); writer != nil {
 		h.fs.unuse(writer)
 	}

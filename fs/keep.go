@@ -48,7 +48,9 @@ func (t *transaction) describe(ctx context.Context, k *keptCopy) {
 // stop records how t stands and keeps its bytes.
 func (t *transaction) stop(ctx context.Context, o order, state txState, why keptCopy) error {
 	t.mu.Lock()
-	t.state = state
+	if t.state == txOpen { // an unlink may have come between
+		t.state = state
+	}
 	why.id = t.kept.id
 	t.kept = why
 	t.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 type reading struct {
 	object objstore.ID // constant
 
-	// Guarded by mu; held shared while reading.
-	mu      sync.RWMutex
+	// Guarded by mu.
+	mu      sync.Mutex
 	pin     *pin         // nil while following, and once nothing can be shown any more
 	follows *transaction // nil once settled
 	// latest is the newest version known to be pin's bytes followed by more.
@@ -23,25 +23,41 @@ type reading struct {
 }
 
 func (r *reading) read(ctx context.Context, p []byte, off int64) (int, error) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if r.follows != nil {
-		return r.follows.read(ctx, p, off)
+	for {
+		writer, pinned := r.use()
+		if writer != nil {
+			n, err := writer.read(ctx, p, off)
+			if still, _ := r.source(); still == writer {
+				return n, err
+			}
+			continue // it has committed, and may be gone
+		}
+		if pinned == nil {
+			return 0, &Error{Op: "read", Kind: ErrStale}
+		}
+		defer pinned.release()
+		n, err := pinned.reader.ReadAt(ctx, p, off)
+		if errors.Is(err, io.EOF) {
+			err = nil
+		}
+		return n, err
 	}
-	if r.pin == nil {
-		return 0, &Error{Op: "read", Kind: ErrStale}
-	}
-	n, err := r.pin.reader.ReadAt(ctx, p, off)
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return n, err
 }
 
 // source is what is shown: one of the two, or neither.
 func (r *reading) source() (*transaction, *pin) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.follows, r.pin
+}
+
+// use is source with the pin to be released by the caller.
+func (r *reading) use() (*transaction, *pin) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pin != nil {
+		r.pin.acquire()
+	}
 	return r.follows, r.pin
 }
 

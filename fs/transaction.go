@@ -49,6 +49,7 @@ const (
 	txLost             // another commit came first: it never commits again
 	txUnknown          // whether its last commit was applied is unknown: neither
 	txDetached         // the file lost its last name through this mount
+	txEnded            // its handle is released
 )
 
 // work counts and qualifies the changes since the base.
@@ -109,6 +110,15 @@ func (t *transaction) detach() {
 	if t.state == txOpen {
 		t.state = txDetached
 	}
+}
+
+// end makes sure that nobody commits t any more: its handle is released.
+func (t *transaction) end() {
+	t.committing.Lock()
+	defer t.committing.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.state = txEnded
 }
 
 // uncommitted reports whether the transaction may still commit something.
