@@ -10,17 +10,22 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore"
 )
 
 func engines() []*subject {
-	return []*subject{{name: badgerName, open: openPlainBadger}}
+	return []*subject{
+		{name: badgerName, open: openPlainBadger},
+		{name: storeName, open: storeOpener(badgerstore.ProfileServer)},
+		{name: storeMountName, open: storeOpener(badgerstore.ProfileMount)},
+	}
 }
 
 // plainBadger does a conditional put the way Badger's documentation suggests:
 // read, compare and write in one transaction, again if it conflicted.
 type plainBadger struct{ db *badger.DB }
 
-func openPlainBadger(dir string, durable bool) (engine, error) {
+func openPlainBadger(_ context.Context, dir string, durable bool) (engine, error) {
 	db, err := badger.Open(badger.DefaultOptions(dir).WithSyncWrites(durable).WithLogger(nil))
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
@@ -67,21 +72,39 @@ func (p plainBadger) version(tx *badger.Txn, key string) (version string, err er
 
 func (p plainBadger) close() error { return p.db.Close() }
 
-// conditionalStore is one of ours.
-type conditionalStore struct {
+// embedded is a store of ours.
+type embedded struct {
+	engine     *badgerstore.Engine
 	store      objstore.Store
 	durability objstore.Durability
-	shut       func() error
 }
 
-func (c conditionalStore) put(ctx context.Context, key string, value []byte, version string) (string, error) {
+func storeOpener(profile badgerstore.Profile) func(ctx context.Context, dir string, durable bool) (engine, error) {
+	return func(ctx context.Context, dir string, durable bool) (engine, error) {
+		e, err := badgerstore.Open(ctx, dir, badgerstore.Options{Profile: profile, Create: true}, badgerstore.Parts{})
+		if err != nil {
+			return nil, err
+		}
+		store, err := e.Bucket(ctx, badgerstore.MainBucket)
+		if err != nil {
+			return nil, errors.Join(err, e.Close())
+		}
+		durability := objstore.Visible
+		if durable {
+			durability = objstore.Durable
+		}
+		return embedded{e, store, durability}, nil
+	}
+}
+
+func (s embedded) put(ctx context.Context, key string, value []byte, version string) (string, error) {
 	cond := objstore.IfAbsent()
 	if version != "" {
 		cond = objstore.IfVersion(objstore.Version(version))
 	}
-	opt := objstore.PutOptions{Durability: c.durability, Length: int64(len(value)), LengthKnown: true}
-	info, err := c.store.Put(ctx, objstore.Key(key), bytes.NewReader(value), cond, opt)
+	opt := objstore.PutOptions{Durability: s.durability, Length: int64(len(value)), LengthKnown: true}
+	info, err := s.store.Put(ctx, objstore.Key(key), bytes.NewReader(value), cond, opt)
 	return string(info.Version), err
 }
 
-func (c conditionalStore) close() error { return c.shut() }
+func (s embedded) close() error { return s.engine.Close() }

@@ -54,7 +54,7 @@ func puts(durable bool) scenario {
 
 // put times a load on a new store.
 func (s *site) put(ctx context.Context, durable bool, l load) (m measurement, err error) {
-	store, err := s.subject.open(s.path(strconv.Itoa(l.writers)), durable)
+	store, err := s.subject.open(ctx, s.path(strconv.Itoa(l.writers)), durable)
 	if err != nil {
 		return measurement{}, err
 	}

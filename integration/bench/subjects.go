@@ -15,11 +15,12 @@ import (
 
 // The subjects that are always there, and that others are compared with.
 const (
-	nativeName   = "native"
-	loopbackName = "loopback"
-	etagfsName   = "etagfs"
-	storeName    = "badgerstore"
-	badgerName   = "plain Badger"
+	nativeName     = "native"
+	loopbackName   = "loopback"
+	etagfsName     = "etagfs"
+	badgerName     = "plain Badger"
+	storeName      = "badgerstore"
+	storeMountName = "badgerstore as mounted"
 )
 
 // subject is what is measured: a directory, or an engine.
@@ -28,7 +29,7 @@ type subject struct {
 	dir    string // a directory to make directories in
 	device uint32 // its FUSE connection; 0: none
 	daemon *daemon
-	open   func(dir string, durable bool) (engine, error) // engines only
+	open   func(ctx context.Context, dir string, durable bool) (engine, error) // engines only
 }
 
 // bench is a work directory and the subjects in it.
