@@ -44,7 +44,7 @@ func setAttrChangesWhatItNames(ctx context.Context, e *Env) {
 		{UserMeta: map[string]string{"a": "1"}}, {Xattrs: map[string][]byte{"user.x": []byte("\x00\xff"), "user.y": {}}},
 	}
 	want := file
-	for _, change := range changes {
+	for i, change := range changes {
 		before := e.stat(ctx, file.ID)
 		got := e.setAttr(ctx, file.ID, change)
 		set(&want.Attr.Mode, change.Mode)
@@ -59,7 +59,7 @@ func setAttrChangesWhatItNames(ctx context.Context, e *Env) {
 		if change.Xattrs != nil {
 			want.Xattrs = change.Xattrs
 		}
-		equal(e, attrText(got), attrText(want), fmt.Sprintf("attributes after %+v", change))
+		equal(e, attrText(got), attrText(want), fmt.Sprintf("attributes after change %d", i))
 		equal(e, attrText(e.stat(ctx, file.ID)), attrText(want), "attributes later")
 		if got.MetaVersion == before.MetaVersion || got.Attr.Ctime.Before(before.Attr.Ctime) {
 			e.Failf("the metadata version or ctime did not move: %+v", got)

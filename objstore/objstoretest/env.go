@@ -199,6 +199,14 @@ type snapshot struct {
 	body   string
 }
 
+// String is for failures.
+func (s snapshot) String() string {
+	if !s.exists {
+		return "absent"
+	}
+	return fmt.Sprintf("etag %s, metadata version %d, %d bytes: %.20q", s.etag, s.meta, len(s.body), s.body)
+}
+
 func (e *Env) snapshot(ctx context.Context, key objstore.Key) snapshot {
 	r, err := e.Store.Get(ctx, key, objstore.Unconditional())
 	if objstore.KindOf(err) == objstore.ErrNotFound {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -184,13 +185,18 @@ func directoriesDoNotMoveBelowThemselves(ctx context.Context, e *Env) {
 func renamedNamesAlwaysExist(ctx context.Context, e *Env) {
 	root := e.root()
 	e.create(ctx, root, "target", "0")
+	var renaming atomic.Bool
+	renaming.Store(true)
 	e.parallel(3, func(i int) {
-		for j := range 100 {
-			if i == 0 {
+		if i == 0 {
+			defer renaming.Store(false)
+			for j := range 100 {
 				e.create(ctx, root, "next", fmt.Sprint(j))
 				e.rename(ctx, root, "next", root, "target")
-				continue
 			}
+			return
+		}
+		for renaming.Load() {
 			info := e.lookup(ctx, root, "target")
 			r, err := e.ns().Open(ctx, info.ID, "")
 			if err != nil { // replaced in between: the id has no name left
