@@ -37,7 +37,7 @@ func (fs *FS) commitContext(ctx context.Context) (context.Context, context.Cance
 }
 
 // lockNames takes the names, and the name of f's pending create if it is
-// one. As long as it is held no create of f begins or ends by a commit, rename or unlink.
+// one; f may be nil. As long as it is held no create of f begins or ends by a commit, rename or unlink.
 func (fs *FS) lockNames(f *file, names ...entryKey) (unlock func()) {
 	for {
 		before, pending := fs.creationOf(f)

@@ -110,13 +110,8 @@ func (fs *FS) Link(ctx context.Context, c Caller, v View, dir objstore.ID, name 
 	if err != nil {
 		return Entry{}, err
 	}
-	unlock := func() {}
 	f := fs.openFile(v.Object)
-	if f != nil {
-		unlock = fs.lockNames(f, at)
-	} else {
-		unlock = fs.names.lock(at)
-	}
+	unlock := fs.lockNames(f, at)
 	defer unlock()
 	if fs.pendingAt(at) != nil {
 		return Entry{}, &Error{Op: "link", Path: name, Kind: ErrExists}

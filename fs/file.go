@@ -127,11 +127,11 @@ func (fs *FS) pendingAt(at entryKey) *file {
 	return fs.creations[at]
 }
 
-// creationOf is a copy of f's pending create.
+// creationOf is a copy of f's pending create; f may be nil.
 func (fs *FS) creationOf(f *file) (creation, bool) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if f.create == nil {
+	if f == nil || f.create == nil {
 		return creation{}, false
 	}
 	return *f.create, true

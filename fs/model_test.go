@@ -97,7 +97,9 @@ func (m *model) log(format string, args ...any) {
 
 func (m *model) pick() string { return []string{"a", "b", "c"}[m.random.IntN(3)] }
 
-func (m *model) text() string { return strings.Repeat(string(rune('a'+m.random.IntN(26))), 1+m.random.IntN(6)) }
+func (m *model) text() string {
+	return strings.Repeat(string(rune('a'+m.random.IntN(26))), 1+m.random.IntN(6))
+}
 
 func (m *model) step() {
 	operations := []func(){

@@ -1,0 +1,99 @@
+package fs
+
+import (
+	"context"
+	"strconv"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore/memstore"
+)
+
+// BenchmarkCreateWriteClose is what the daemon does for a small new file: create,
+// write 4 KiB, flush, release.
+func BenchmarkCreateWriteClose(b *testing.B) {
+	fs := benchMount(b)
+	p := make([]byte, 4096)
+	ctx := context.Background()
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		h, _, err := fs.Create(ctx, alice, fs.Root(), strconv.Itoa(n), writeOnly, 0o644)
+		if err != nil {
+			b.Fatal(err)
+		}
+		finishBench(ctx, b, h, p)
+	}
+}
+
+// BenchmarkOverwrite is open with O_TRUNC, write 4 KiB, flush, release.
+func BenchmarkOverwrite(b *testing.B) {
+	fs := benchMount(b)
+	p := make([]byte, 4096)
+	ctx := context.Background()
+	h, _, err := fs.Create(ctx, alice, fs.Root(), "f", writeOnly, 0o644)
+	if err != nil {
+		b.Fatal(err)
+	}
+	finishBench(ctx, b, h, p)
+	b.ReportAllocs()
+	for b.Loop() {
+		entry, err := fs.Lookup(ctx, alice, fs.Root(), "f")
+		if err != nil {
+			b.Fatal(err)
+		}
+		h, _, err := fs.Open(ctx, alice, entry.View, truncate)
+		if err != nil {
+			b.Fatal(err)
+		}
+		finishBench(ctx, b, h, p)
+	}
+}
+
+// BenchmarkOpenRead is lookup, open, read 4 KiB, release.
+func BenchmarkOpenRead(b *testing.B) {
+	fs := benchMount(b)
+	p := make([]byte, 4096)
+	ctx := context.Background()
+	h, _, err := fs.Create(ctx, alice, fs.Root(), "f", writeOnly, 0o644)
+	if err != nil {
+		b.Fatal(err)
+	}
+	finishBench(ctx, b, h, p)
+	b.ReportAllocs()
+	for b.Loop() {
+		entry, err := fs.Lookup(ctx, alice, fs.Root(), "f")
+		if err != nil {
+			b.Fatal(err)
+		}
+		h, _, err := fs.Open(ctx, alice, entry.View, readOnly)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if n, err := h.ReadAt(ctx, p, 0); n != len(p) || err != nil {
+			b.Fatal(n, err)
+		}
+		h.Release(ctx)
+	}
+}
+
+func finishBench(ctx context.Context, b *testing.B, h *Handle, p []byte) {
+	if _, err := h.WriteAt(ctx, p, 0, WriteMode{}); err != nil {
+		b.Fatal(err)
+	}
+	if err := h.Flush(ctx, alice); err != nil {
+		b.Fatal(err)
+	}
+	h.Release(ctx)
+}
+
+func benchMount(b *testing.B) *FS {
+	fs, err := New(context.Background(), Config{Namespace: memstore.NewBucket(memstore.Options{})})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := fs.Close(context.Background()); err != nil {
+			b.Error(err)
+		}
+	})
+	return fs
+}
