@@ -153,12 +153,12 @@ func listWhileWritersRun(ctx context.Context, e *Env) {
 	}
 	slices.Sort(stable)
 	const writers = 3
-	var writing atomic.Int64
+	var writing, reads atomic.Int64
 	writing.Store(writers)
 	e.parallel(writers+2, func(i int) {
 		if i < writers {
 			defer writing.Add(-1)
-			for j := range 60 {
+			for j := 0; j < 60 || reads.Load() < 10; j++ {
 				key := objstore.Key(fmt.Sprintf("%d/%c%02d", j%3, "atz"[i], j))
 				e.put(ctx, key, "")
 				e.put(ctx, key+"/below", "")
@@ -167,7 +167,9 @@ func listWhileWritersRun(ctx context.Context, e *Env) {
 			}
 			return
 		}
+		defer reads.Add(10) // nobody waits for who failed
 		for writing.Load() > 0 {
+			reads.Add(1)
 			got := e.listAll(ctx, objstore.ListOptions{Max: 7 + i})
 			if !slices.IsSorted(got) {
 				e.Failf("not in order: %q", got)

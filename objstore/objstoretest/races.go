@@ -189,18 +189,20 @@ func counterOfCommitsLosesNoUpdate(ctx context.Context, e *Env) {
 func readersSeeWholeContents(ctx context.Context, e *Env) {
 	content := func(i int) string { return strings.Repeat(string(rune('a'+i%26)), 1+(i*7919)%100_000) }
 	e.put(ctx, "k", content(0))
-	var writing atomic.Int64
+	var writing, reads atomic.Int64
 	const writers = 4
 	writing.Store(writers)
 	e.parallel(2*writers, func(i int) {
 		if i < writers {
 			defer writing.Add(-1)
-			for j := range 50 {
+			for j := 0; j < 50 || reads.Load() < 50; j++ {
 				e.put(ctx, "k", content(i*50+j))
 			}
 			return
 		}
+		defer reads.Add(50) // nobody waits for who failed
 		for writing.Load() > 0 {
+			reads.Add(1)
 			body := e.get(ctx, "k")
 			if body == "" || strings.Trim(body, body[:1]) != "" {
 				e.Failf("a mix of contents: %.20q... of %d bytes", body, len(body))

@@ -288,12 +288,12 @@ func readDirIsStableUnderChange(ctx context.Context, e *Env) {
 	}
 	e.walkWhileEntriesGo(ctx, dir, stable)
 	const writers = 3
-	var writing atomic.Int64
+	var writing, reads atomic.Int64
 	writing.Store(writers)
 	e.parallel(writers+2, func(i int) {
 		if i < writers {
 			defer writing.Add(-1)
-			for j := range 60 {
+			for j := 0; j < 60 || reads.Load() < 10; j++ {
 				name := fmt.Sprintf("%d-churn-%d", j, i)
 				e.create(ctx, dir, name, "")
 				e.rename(ctx, dir, name, dir, name+"-moved")
@@ -301,7 +301,9 @@ func readDirIsStableUnderChange(ctx context.Context, e *Env) {
 			}
 			return
 		}
+		defer reads.Add(10) // nobody waits for who failed
 		for writing.Load() > 0 {
+			reads.Add(1)
 			seen := map[string]int{}
 			for _, entry := range e.readDir(ctx, dir) {
 				seen[entry.Name]++
