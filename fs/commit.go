@@ -240,7 +240,7 @@ func (t *transaction) endCreation(o order, info objstore.Info) {
 	defer fs.mu.Unlock()
 	if f.create != nil && !o.create {
 		fs.notices.put(notice{Change: objstore.Change{Kind: objstore.ChangeContent, Object: info.ID, New: info.Version, Size: info.Size}})
-		fs.notices.put(notice{Change: objstore.Change{Kind: objstore.ChangeAttr, Object: f.create.at.dir}})
+		fs.notices.put(notice{dirTimes: f.create.at.dir})
 	}
 	fs.endCreation(f)
 	f.published, f.publishedVersion = nil, ""

@@ -98,9 +98,11 @@ type Kernel interface {
 	// Rebased tells that the bytes of a writer's view from offset on, and its size, changed
 	// under it: other appends came before its own.
 	Rebased(writer View, offset int64)
-	// AttrChanged tells that attributes, extended attributes or the link count changed; for a
-	// directory also its times.
+	// AttrChanged tells that attributes, extended attributes or the link count changed.
 	AttrChanged(object objstore.ID)
+	// DirTimesChanged tells that the times of a directory changed, because a pending create
+	// in it was committed. Its entries are what they were.
+	DirTimesChanged(dir objstore.ID)
 	// EntryGone tells that dir no longer has name, which stood for object. The attributes
 	// of dir are stale too.
 	EntryGone(dir objstore.ID, name string, object objstore.ID)
@@ -173,5 +175,6 @@ type noKernel struct{}
 func (noKernel) Committed(View, View, bool, int64)          {}
 func (noKernel) Rebased(View, int64)                        {}
 func (noKernel) AttrChanged(objstore.ID)                    {}
+func (noKernel) DirTimesChanged(objstore.ID)                {}
 func (noKernel) EntryGone(objstore.ID, string, objstore.ID) {}
 func (noKernel) EntryCame(objstore.ID, string)              {}

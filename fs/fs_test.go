@@ -126,6 +126,9 @@ func (k *recordingKernel) Rebased(v View, offset int64) {
 	k.record(kernelCall{what: "rebased", old: v, size: offset})
 }
 func (k *recordingKernel) AttrChanged(o objstore.ID) { k.record(kernelCall{what: "attr", object: o}) }
+func (k *recordingKernel) DirTimesChanged(dir objstore.ID) {
+	k.record(kernelCall{what: "times", object: dir})
+}
 func (k *recordingKernel) EntryGone(dir objstore.ID, name string, o objstore.ID) {
 	k.record(kernelCall{what: "gone", object: dir, name: name})
 }

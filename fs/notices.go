@@ -25,11 +25,12 @@ type notices struct {
 	own   map[nameChange]int // changes this FS is making, by their number
 }
 
-// notice is a change of the store, or, with a writer, the move of its bytes.
+// notice is a change of the store, or with no Kind one of this package's own.
 type notice struct {
 	objstore.Change
-	rebased View
-	offset  int64
+	dirTimes objstore.ID // the directory whose times moved; 0: none
+	rebased  View        // the writer whose bytes moved
+	offset   int64       // from where on
 }
 
 // nameChange is what is known of a change of a name before it is made.
@@ -165,8 +166,16 @@ func (n *notices) handle(ctx context.Context, c notice) {
 			n.kernel.AttrChanged(c.Replaced)
 		}
 	default:
-		n.kernel.Rebased(c.rebased, c.offset)
+		n.ownChange(c)
 	}
+}
+
+func (n *notices) ownChange(c notice) {
+	if c.dirTimes != 0 {
+		n.kernel.DirTimesChanged(c.dirTimes)
+		return
+	}
+	n.kernel.Rebased(c.rebased, c.offset)
 }
 
 // content tells of a commit. Readers of an older version that could not be grown

@@ -192,7 +192,7 @@ func TestC5DirectoryTimesMoveWithThePendingCreatesCommit(t *testing.T) {
 	m.kernel.calls = nil
 	m.kernel.mu.Unlock()
 	m.close(h)
-	if !m.kernel.told("attr", "") {
-		t.Error("the directory's attributes are stale and the kernel does not know")
+	if !m.kernel.told("times", "") {
+		t.Error("the directory's times are stale and the kernel does not know")
 	}
 }
