@@ -103,7 +103,9 @@ func replaceFull(b *memstore.Bucket, ctx context.Context, req objstore.MoveReque
 
 func unlinkFirst(b *memstore.Bucket, ctx context.Context, req objstore.MoveRequest) (objstore.MoveResult, error) {
 	b.Unlink(ctx, req.NewParent, req.NewName, objstore.Unconditional(), objstore.Visible)
-	dawdle()
+	for range 50 {
+		dawdle()
+	}
 	return b.Move(ctx, req)
 }
 
