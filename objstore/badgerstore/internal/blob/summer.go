@@ -2,6 +2,8 @@ package blob
 
 import (
 	"encoding/binary"
+	"errors"
+	"maps"
 	"slices"
 
 	"github.com/zeebo/xxh3"
@@ -100,14 +102,18 @@ func (s *Summer) Zeroed(from, to int64) {
 	}
 }
 
+// Found notes that [from, to) has bytes from before; they are read when it is finished.
+func (s *Summer) Found(from, to int64) {
+	for unit := from / SumBytes; unit*SumBytes < to; unit++ {
+		s.leave(unit)
+		s.sums[unit] = sum{}
+	}
+}
+
 // finish returns the units with bytes of the first dataBytes of f and their
 // checksums; those not known are read.
 func (s *Summer) finish(f disk.File, dataBytes int64) (runs []run, sums []byte, err error) {
-	units := make([]int64, 0, len(s.sums))
-	for unit := range s.sums {
-		units = append(units, unit)
-	}
-	slices.Sort(units)
+	units := slices.Sorted(maps.Keys(s.sums))
 	sums = make([]byte, 0, len(units)*sumEntry)
 	buf := make([]byte, SumBytes)
 	for _, unit := range units {
@@ -138,8 +144,8 @@ func appendUnit(runs []run, unit int64) []run {
 }
 
 // Seal writes the checksum block of a payload file that is complete: f, whose content is the
-// first dataBytes and which has no more. digests are those of whole 4 MiB blocks of the file, by number.
-// The file may be adopted then, and must not be written again.
+// first dataBytes; what follows, of a seal that came to nothing, goes. digests are those of whole 4 MiB blocks
+// of the file, by number. The file may be adopted then, and must not be written again.
 func Seal(fs disk.FS, f disk.File, id uint64, meta Meta, dataBytes int64, s *Summer,
 	digests map[int64]blockhash.Digest) (Sealed, error) {
 	b := block{id: id, meta: meta, dataBytes: dataBytes}
@@ -147,26 +153,35 @@ func Seal(fs disk.FS, f disk.File, id uint64, meta Meta, dataBytes int64, s *Sum
 	if b.sumRuns, b.sums, err = s.finish(f, dataBytes); err != nil {
 		return Sealed{}, err
 	}
-	blocks := make([]int64, 0, len(digests))
-	for k := range digests {
-		blocks = append(blocks, k)
-	}
-	slices.Sort(blocks)
-	for _, k := range blocks {
-		d := digests[k]
-		b.digRuns = appendUnit(b.digRuns, k)
-		b.digests = append(b.digests, d[:]...)
-	}
+	b.setDigests(digests)
 	raw, check := b.encode()
 	sealed := Sealed{
 		Ref: Ref{ID: id, Bare: dataBytes >= BareBytes}, Path: f.Name(), DataBytes: dataBytes, Check: check,
 	}
-	if !sealed.Ref.Bare {
-		_, err = f.WriteAt(raw, dataBytes)
-		return sealed, disk.Error("seal", err)
+	if sealed.Ref.Bare {
+		sealed.SumPath = f.Name() + sumSuffix
+		err = errors.Join(cut(f, dataBytes), writeSums(fs, sealed.SumPath, raw))
+	} else if _, err = f.WriteAt(raw, dataBytes); err == nil {
+		err = cut(f, dataBytes+int64(len(raw)))
 	}
-	sealed.SumPath = f.Name() + sumSuffix
-	return sealed, writeSums(fs, sealed.SumPath, raw)
+	return sealed, disk.Error("seal", err)
+}
+
+func (b *block) setDigests(digests map[int64]blockhash.Digest) {
+	for _, k := range slices.Sorted(maps.Keys(digests)) {
+		d := digests[k]
+		b.digRuns = appendUnit(b.digRuns, k)
+		b.digests = append(b.digests, d[:]...)
+	}
+}
+
+// cut makes f size bytes long.
+func cut(f disk.File, size int64) error {
+	info, err := f.Stat()
+	if err != nil || info.Size == size {
+		return err
+	}
+	return f.Truncate(size)
 }
 
 func writeSums(fs disk.FS, name string, raw []byte) error {

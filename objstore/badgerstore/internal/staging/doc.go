@@ -4,23 +4,26 @@
 //
 //   - A session is the staging directory of one process, locked while it
 //     lives. A sweep looks only into sessions nobody holds.
-//   - A stage is a base and what one writer changed: segments, each in a layer or zeros. Its
-//     log, records appended to a slot of the session's slot file, says whose
-//     it is and what changed; small data is in the log itself.
-//   - A layer is a place of changed bytes: the log with a copy in memory for few, a file for more.
-//   - Sealing freezes the layers a commit needs; later writes go to new ones.
+//   - A stage is a base and what one writer changed: segments, each in a layer or zeros.
+//   - Its log are records appended to a slot of the session's slot file. They say whose the stage
+//     is and what changed. The bytes of few and small writes are in the log
+//     itself, so that a small file costs no file here.
+//   - A layer is a place of changed bytes: the log, with a copy in memory, or a file. A commit
+//     freezes the layers it makes blobs of; later writes go to new ones.
+//   - The limit is where the base ends for this stage: truncation lowers it for good.
+//   - An epoch ends with each seal. Segments know theirs, and so which commit has them.
 //
 // # Guarantees
 //
-// What a write has returned survives the death of the process: [Sweep] finds
-// it, with the owner and the version it is based on. A write that cannot be
-// stored is ErrNoSpace when it is written and changes nothing. A sealed content never changes. A failed
-// commit leaves the stage as it was, a successful one makes the new content its base.
+// What a write has returned survives the death of the process: [Session.Sweep] finds
+// it, with the owner and the version it is based on. A write that finds no space is ErrNoSpace
+// and changes nothing. What is sealed never changes. A failed commit leaves the
+// stage as it was; after a successful one the new content is its base.
 //
 // # Lock order
 //
-// Stage.mu, then Session.mu. Stage.mu is held over writes to the page cache
-// and reads from the base, never over hashing for a seal or a sync.
+// The seal token, Stage.mu, Session.mu. Stage.mu is held over writes to the page cache
+// and reads of the base, never over the hashing of a seal.
 //
 // # What it does not do
 //

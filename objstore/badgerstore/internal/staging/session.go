@@ -1,0 +1,214 @@
+package staging
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+)
+
+const (
+	slotsName  = "slots"
+	lockSuffix = ".lock"
+	// slotSpareBytes of a slot are for the owner and the heads of records.
+	slotSpareBytes = 8 << 10
+	pathBytesMax   = 4096
+	// grantBytes of space are asked for at once.
+	grantBytes = 1 << 20
+)
+
+// Space admits bytes to be written; space.Guard is one.
+type Space interface {
+	Reserve(n int64) error
+	Release(n int64)
+}
+
+// Options of a Session.
+type Options struct {
+	InlineBytes int           // contents and changes up to this size go to the key-value store
+	NewID       func() uint64 // ids of blobs; never 0, growing
+	Space       Space
+}
+
+// Session is this process's staging directory.
+type Session struct {
+	// Constant.
+	fs        disk.FS
+	root      string // where the sessions are
+	dir       string
+	opt       Options
+	lock      disk.File
+	slots     disk.File
+	slotBytes int64
+	checks    bool      // of invariants, in tests
+	buffers   sync.Pool // of *[]byte: records being encoded
+	pieces    sync.Pool // of *[]byte, pieceBytes each: bytes being hashed
+
+	mu        sync.Mutex
+	number    uint64              // GUARDED_BY(mu): the last number given out
+	slotsUsed int                 // GUARDED_BY(mu): slots ever used
+	slotsFree []int               // GUARDED_BY(mu)
+	stages    map[*Stage]struct{} // GUARDED_BY(mu): open ones
+	granted   int64               // GUARDED_BY(mu): bytes reserved
+	left      int64               // GUARDED_BY(mu): of them, not yet asked for. INVARIANT: 0 <= left <= granted
+}
+
+// OpenSession makes a new session below dir, which it makes if it is absent.
+func OpenSession(fsys disk.FS, dir string, opt Options) (*Session, error) {
+	if err := fsys.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, disk.Error("open staging", err)
+	}
+	s := &Session{
+		fs: fsys, root: dir, opt: opt, stages: make(map[*Stage]struct{}),
+		slotBytes: int64(opt.InlineBytes) + slotSpareBytes,
+	}
+	s.buffers.New = func() any { return new([]byte) }
+	s.pieces.New = func() any { b := make([]byte, pieceBytes); return &b }
+	for n := 0; s.dir == ""; n++ {
+		if err := s.claim(filepath.Join(dir, fmt.Sprintf("%d-%d", os.Getpid(), n))); err != nil {
+			return nil, disk.Error("open staging", err)
+		}
+	}
+	slots, err := fsys.Create(filepath.Join(s.dir, slotsName))
+	if err == nil {
+		s.slots = slots
+		err = writeSlotsHead(slots, s.slotBytes)
+	}
+	if err != nil {
+		return nil, disk.Error("open staging", errors.Join(err, s.lock.Close()))
+	}
+	return s, nil
+}
+
+// claim makes a session directory of that name, unless there is one. The lock is
+// taken first, so that no sweep sees the directory without it.
+func (s *Session) claim(name string) error {
+	lock, err := s.fs.Lock(name + lockSuffix)
+	if errors.Is(err, disk.ErrLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	switch err := s.fs.Mkdir(name); {
+	case err == nil:
+		s.dir, s.lock = name, lock
+		return nil
+	case errors.Is(err, fs.ErrExist): // of an earlier process, to be swept
+		return lock.Close()
+	default:
+		return errors.Join(err, lock.Close())
+	}
+}
+
+// Close removes the session. Stages still open are closed, their bytes dropped.
+func (s *Session) Close() error {
+	s.mu.Lock()
+	open := make([]*Stage, 0, len(s.stages))
+	for st := range s.stages {
+		open = append(open, st)
+	}
+	s.mu.Unlock()
+	var err error
+	for _, st := range open {
+		err = errors.Join(err, st.Close())
+	}
+	s.mu.Lock()
+	s.opt.Space.Release(s.granted)
+	s.granted, s.left = 0, 0
+	s.mu.Unlock()
+	err = errors.Join(err, s.slots.Close(), removeAll(s.fs, s.dir), s.fs.Remove(s.dir+lockSuffix), s.lock.Close())
+	return disk.Error("close staging", err)
+}
+
+// removeAll removes a session directory, which has no directories below.
+func removeAll(fsys disk.FS, dir string) error {
+	names, err := fsys.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := remove(fsys, filepath.Join(dir, name)); err != nil {
+			return err
+		}
+	}
+	return fsys.Remove(dir)
+}
+
+// NewStage starts a stage over base; nil is the empty content.
+func (s *Session) NewStage(owner objstore.Owner, base Base) *Stage {
+	if n := len(owner.Path); n > pathBytesMax {
+		owner.Path = owner.Path[n-pathBytesMax:]
+	}
+	st := &Stage{
+		session: s, token: make(chan struct{}, 1), owner: owner, view: newView(base), log: stageLog{session: s},
+		lowest: math.MaxInt64,
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stages[st] = struct{}{}
+	return st
+}
+
+func (s *Session) forget(st *Stage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.stages, st)
+}
+
+// nextNumber is a number for a log or a layer, used once in this session.
+func (s *Session) nextNumber() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.number++
+	return s.number
+}
+
+func (s *Session) slotOffset(slot int) int64 { return slotsHeadBytes + int64(slot)*s.slotBytes }
+
+func (s *Session) takeSlot() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := len(s.slotsFree); n > 0 {
+		slot := s.slotsFree[n-1]
+		s.slotsFree = s.slotsFree[:n-1]
+		return slot
+	}
+	s.slotsUsed++
+	return s.slotsUsed - 1
+}
+
+func (s *Session) freeSlot(slot int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slotsFree = append(s.slotsFree, slot)
+}
+
+// admit asks for the space of n bytes. It asks the guard for more at a time,
+// and gives a grant back when it asks for the next: those bytes are on the disk by then.
+func (s *Session) admit(n int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.left >= n {
+		s.left -= n
+		return nil
+	}
+	s.opt.Space.Release(s.granted)
+	s.granted, s.left = 0, 0
+	grant := max(n, grantBytes)
+	err := s.opt.Space.Reserve(grant)
+	if err != nil && grant > n {
+		grant = n
+		err = s.opt.Space.Reserve(grant)
+	}
+	if err == nil {
+		s.granted, s.left = grant, grant-n
+	}
+	return err
+}
