@@ -32,9 +32,8 @@ const (
 	kindConflict kind = 8
 	kindOutcome  kind = 9
 	kindPayload  kind = 10
-	kindPage     kind = 11
-	kindRefs     kind = 12
-	kindExpiry   kind = 13
+	kindRefs     kind = 11
+	kindExpiry   kind = 12
 )
 
 func checksum(key, value []byte) uint64 { return xxh3.HashSeed(value, xxh3.Hash(key)) }
@@ -198,6 +197,14 @@ func (f *field) time() time.Time {
 func (f *field) array16() (a [16]byte) {
 	f.bad = f.bad || copy(a[:], f.p) != len(a) || len(f.p) != len(a)
 	return a
+}
+
+func (f *field) fixed64() uint64 {
+	if len(f.p) != 8 {
+		f.bad = true
+		return 0
+	}
+	return binary.BigEndian.Uint64(f.p)
 }
 
 func (f *field) pair() (name string, value []byte) {

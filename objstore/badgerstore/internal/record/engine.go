@@ -1,6 +1,7 @@
 package record
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -56,29 +57,32 @@ func openAs(want kind, key, value []byte) ([]byte, error) {
 
 // Blob is a blob file a batch depends on.
 type Blob struct {
-	Kind uint8 // extent.Kind
-	ID   uint64
-	Sum  []byte // by which package blob knows that the file is whole
+	Kind  uint8 // extent.Kind
+	ID    uint64
+	Check uint64 // checksum of its checksum block
 }
 
 // Sequence is what a batch leaves so that recovery can tell whether it is whole.
 type Sequence struct {
-	Blobs []Blob
+	Blobs   []Blob
+	Objects uint64 // files and directories in the store then
 }
 
 const (
-	tagBlobKind = 0x30
-	tagBlobID   = 0x31
-	tagBlobSum  = 0x32
+	tagBlobKind  = 0x30
+	tagBlobID    = 0x31
+	tagBlobCheck = 0x32
+	tagObjects   = 0x3f
 )
 
 // EncodeSequence is the value of a sequence record.
 func EncodeSequence(key []byte, s Sequence) []byte {
 	e := newEncoder(kindSequence)
+	e.uint(tagObjects, s.Objects)
 	for _, b := range s.Blobs {
 		e.uint(tagBlobKind, uint64(b.Kind))
 		e.uint(tagBlobID, b.ID)
-		e.bytes(tagBlobSum, b.Sum) // ends one blob
+		e.bytes(tagBlobCheck, binary.BigEndian.AppendUint64(nil, b.Check)) // ends one blob
 	}
 	return e.finish(key, nil)
 }
@@ -92,12 +96,14 @@ func DecodeSequence(key, value []byte) (s Sequence, err error) {
 	var b Blob
 	_, err = fields(key, body, func(f *field) bool {
 		switch f.tag {
+		case tagObjects:
+			s.Objects = f.uint()
 		case tagBlobKind:
 			b.Kind = uint8(f.uint32())
 		case tagBlobID:
 			b.ID = f.uint()
-		case tagBlobSum:
-			b.Sum = f.bytes()
+		case tagBlobCheck:
+			b.Check = f.fixed64()
 			s.Blobs = append(s.Blobs, b)
 			b = Blob{}
 		default:
@@ -119,7 +125,8 @@ type Garbage struct {
 	Lineage uint64 // whose contents used it: an object, or one side of a conflict
 	Version uint64 // the last of them that did
 	Dropped []PayloadRef
-	Freed   []uint64 // pages whose references have moved
+	Freed   []uint64     // pages whose references have moved
+	Unlink  []PayloadRef // blobs nothing refers to any more
 }
 
 const (
@@ -128,6 +135,8 @@ const (
 	tagDroppedKind = 0x35
 	tagDroppedID   = 0x36
 	tagFreedPage   = 0x37
+	tagUnlinkKind  = 0x26
+	tagUnlinkID    = 0x27
 )
 
 // EncodeGarbage is the value of a garbage record.
@@ -141,6 +150,10 @@ func EncodeGarbage(key []byte, g *Garbage) []byte {
 	}
 	for _, id := range g.Freed {
 		e.uint(tagFreedPage, id)
+	}
+	for _, u := range g.Unlink {
+		e.uint(tagUnlinkKind, uint64(u.Kind))
+		e.uint(tagUnlinkID, u.ID) // ends one blob
 	}
 	return e.finish(key, nil)
 }
@@ -165,6 +178,10 @@ func DecodeGarbage(key, value []byte) (*Garbage, error) {
 			g.Dropped = append(g.Dropped, PayloadRef{kind, f.uint()})
 		case tagFreedPage:
 			g.Freed = append(g.Freed, f.uint())
+		case tagUnlinkKind:
+			kind = uint8(f.uint32())
+		case tagUnlinkID:
+			g.Unlink = append(g.Unlink, PayloadRef{kind, f.uint()})
 		default:
 			return false
 		}
@@ -213,24 +230,16 @@ func DecodeRefs(key, value []byte) (r Refs, err error) {
 	return r, err
 }
 
-// EncodePayload and EncodePage wrap bytes whose inside is package extent's business.
-func EncodePayload(key, p []byte) []byte { return wrap(kindPayload, key, p) }
-
-// EncodePage is the value of a page.
-func EncodePage(key, p []byte) []byte { return wrap(kindPage, key, p) }
-
-func wrap(k kind, key, p []byte) []byte {
+// EncodePayload is the value of an inline payload.
+func EncodePayload(key, p []byte) []byte {
 	e := &encoder{buf: make([]byte, 0, 2+len(p)+checksumBytes)}
-	e.buf = append(e.buf, version, byte(k))
+	e.buf = append(e.buf, version, byte(kindPayload))
 	e.buf = append(e.buf, p...)
 	return e.finish(key, nil)
 }
 
 // DecodePayload returns the bytes in value, aliasing it.
 func DecodePayload(key, value []byte) ([]byte, error) { return openAs(kindPayload, key, value) }
-
-// DecodePage returns the bytes in value, aliasing it.
-func DecodePage(key, value []byte) ([]byte, error) { return openAs(kindPage, key, value) }
 
 // Outcome is what became of a write that had an id.
 type Outcome struct {

@@ -1,0 +1,292 @@
+package badgerstore
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
+)
+
+// committer takes every mutation of the store, one after the other. There is
+// no goroutine for it: who comes while nobody commits becomes the leader, commits
+// what is queued as one batch, and hands over to the first who came meanwhile. So an
+// uncontended commit changes goroutines only inside Badger.
+type committer struct {
+	e *Engine
+
+	mu      sync.Mutex
+	queue   []*op // GUARDED_BY(mu): not yet in a batch
+	leading bool  // GUARDED_BY(mu): there is a leader
+	closed  bool  // GUARDED_BY(mu)
+	failed  error // GUARDED_BY(mu): why nothing is accepted any more
+
+	// Owned by the leader.
+	lastTime time.Time // of the last batch
+}
+
+// op is a mutation on its way.
+type op struct {
+	f         func(*tx) error // may be run more than once, of which the last counts
+	essential bool            // frees space, or must not fail for the lack of it
+
+	// Set by the leader before it wakes the owner.
+	ts      uint64 // of the batch
+	err     error
+	changes []change
+
+	turn chan bool // true: lead; false: done
+}
+
+// effects are what a batch does beside changing keys.
+type effects struct {
+	blobs   []record.Blob
+	garbage []pending
+	objects int64
+}
+
+func (s *effects) add(t *tx) {
+	s.blobs = append(s.blobs, t.blobs...)
+	s.garbage = append(s.garbage, t.garbage...)
+	s.objects += t.objects
+}
+
+// commit runs f as one mutation and waits until it is visible, or durable. f
+// sees the state of its turn; if it fails it leaves no trace. Once queued the
+// mutation is carried through whatever becomes of ctx.
+func (e *Engine) commit(ctx context.Context, d objstore.Durability, essential bool, f func(*tx) error) error {
+	if err := cancelled(ctx); err != nil {
+		return err
+	}
+	o := &op{f: f, essential: essential}
+	if err := e.committer.do(o); err != nil {
+		return err
+	}
+	if o.err != nil {
+		return o.err
+	}
+	if d == objstore.Durable {
+		return e.syncer.wait(o.ts)
+	}
+	e.syncer.touch()
+	return nil
+}
+
+// do takes o through a batch.
+func (c *committer) do(o *op) error {
+	c.mu.Lock()
+	if err := c.refusal(); err != nil {
+		c.mu.Unlock()
+		return err
+	}
+	c.queue = append(c.queue, o)
+	if c.leading {
+		o.turn = make(chan bool, 1)
+		c.mu.Unlock()
+		if lead := <-o.turn; !lead {
+			return nil
+		}
+	} else {
+		c.leading = true
+		c.mu.Unlock()
+	}
+	c.lead(o)
+	return nil
+}
+
+// refusal is why no mutation is accepted; requires c.mu.
+func (c *committer) refusal() error {
+	switch {
+	case c.failed != nil:
+		return &objstore.Error{Kind: objstore.ErrUnavailable,
+			Detail: "the store takes no more writes: unmount it and open it again", Err: c.failed}
+	case c.closed:
+		return objstore.ErrClosed
+	case c.e.opt.ReadOnly:
+		return objstore.ErrReadOnly
+	}
+	return nil
+}
+
+// lead commits batches until own is among them, then hands over. own is the first in the queue.
+func (c *committer) lead(own *op) {
+	c.mu.Lock()
+	batch := c.queue
+	c.queue = nil
+	c.mu.Unlock()
+	rest := c.process(batch)
+	for _, o := range batch[:len(batch)-len(rest)] {
+		if o != own {
+			o.turn <- false
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = append(rest[:len(rest):len(rest)], c.queue...)
+	if len(c.queue) == 0 {
+		c.leading = false
+		return
+	}
+	c.queue[0].turn <- true
+}
+
+// process commits a batch that fits into one transaction and returns the
+// operations that did not fit. It takes at least one.
+func (c *committer) process(ops []*op) (rest []*op) {
+	base := c.e.view()
+	defer base.close()
+	ov := newOverlay(base)
+	now := c.now()
+	var sum effects
+	limit := c.e.sizes
+	taken := 0
+	for taken < len(ops) && taken < limit.batchOps && (taken == 0 || ov.bytes < limit.batchBytes) {
+		t := c.evaluate(ops[taken], ov, now)
+		if ov.bytes > c.e.batchBytesMax || len(ov.changed) > c.e.batchKeysMax {
+			if taken > 0 {
+				t.rollback() // it has a batch of its own next
+				ops[taken].err, ops[taken].changes = nil, nil
+				break
+			}
+			t.rollback()
+			ops[taken].err, ops[taken].changes = objstore.ErrTooLarge, nil
+		}
+		sum.add(t)
+		taken++
+	}
+	batch := ops[:taken]
+	err := c.apply(ov, batch, &sum)
+	if objstore.KindOf(err) == objstore.ErrNoSpace && taken > 1 {
+		c.process(ops[:1]) // one by one: those that free space must not fail with the others
+		return ops[1:]
+	}
+	if err != nil {
+		for _, o := range batch {
+			o.err, o.changes = err, nil
+		}
+	}
+	return ops[taken:]
+}
+
+func (c *committer) now() time.Time {
+	if now := c.e.clock(); now.After(c.lastTime) {
+		c.lastTime = now
+	}
+	return c.lastTime
+}
+
+// evaluate runs one operation on what the batch has come to.
+func (c *committer) evaluate(o *op, ov *overlay, now time.Time) *tx {
+	t := &tx{e: c.e, ov: ov, now: now, start: len(ov.log)}
+	t.tree = tree{ov}
+	o.err = o.f(t)
+	if o.err != nil && !t.keep {
+		t.rollback()
+	}
+	o.changes = t.changes
+	return t
+}
+
+// apply makes a batch part of the store and visible.
+func (c *committer) apply(ov *overlay, batch []*op, sum *effects) error {
+	ts := ov.base.ts
+	if len(ov.changed) > 0 {
+		ts++
+		release, err := c.admit(ov, batch)
+		if err != nil {
+			return err
+		}
+		defer release()
+		objects := c.e.objects.Load() + sum.objects
+		sequence := record.Sequence{Blobs: sum.blobs, Objects: uint64(objects)}
+		if err := c.write(ov, ts, sequence); err != nil {
+			c.fail(err)
+			return &objstore.Error{Kind: objstore.ErrUnknown, Err: err}
+		}
+		c.e.syncer.note(ts, sum.blobs)
+		c.e.collector.note(ts, sum.garbage)
+		c.e.objects.Store(objects)
+		for key, value := range ov.changed {
+			if isCached([]byte(key)) {
+				c.e.cache.apply(key, ts, value)
+			}
+		}
+		c.e.published.Store(ts)
+	}
+	for _, o := range batch {
+		o.ts = ts
+		c.e.watchers.tell(o.changes)
+	}
+	return nil
+}
+
+// admit asks for the space a batch takes.
+func (c *committer) admit(ov *overlay, batch []*op) (release func(), err error) {
+	const factor = 3 // the log, the table it is flushed to, and a compaction of that
+	bytes := int64(factor * ov.bytes)
+	reserve := c.e.guard.ReserveEssential
+	for _, o := range batch {
+		if !o.essential {
+			reserve = c.e.guard.Reserve
+		}
+	}
+	if err := reserve(bytes); err != nil {
+		return nil, err
+	}
+	return func() { c.e.guard.Release(bytes) }, nil
+}
+
+// write is the batch as one transaction of Badger, with its sequence record.
+func (c *committer) write(ov *overlay, ts uint64, sequence record.Sequence) error {
+	txn := c.e.db.NewTransactionAt(ts, true)
+	defer txn.Discard()
+	for key, value := range ov.changed {
+		k := []byte(key)
+		if value == nil {
+			if err := txn.Delete(k); err != nil {
+				return err
+			}
+			continue
+		}
+		p, err := encode(k, value)
+		if err != nil {
+			return err
+		}
+		if err := txn.SetEntry(badger.NewEntry(k, p)); err != nil {
+			return err
+		}
+	}
+	key := record.SequenceKey()
+	if err := txn.Set(key, record.EncodeSequence(key, sequence)); err != nil {
+		return err
+	}
+	return txn.CommitAt(ts, nil)
+}
+
+// fail makes the store refuse everything from now on but reads.
+func (c *committer) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed == nil {
+		c.failed = err
+		c.e.log.Error("the store stops taking writes", "error", err)
+	}
+}
+
+// close refuses what comes from now on and waits for what came before.
+func (c *committer) close() {
+	c.mu.Lock()
+	c.closed = true
+	waiting := &op{f: func(*tx) error { return nil }, turn: make(chan bool, 1)}
+	idle := !c.leading
+	if !idle {
+		c.queue = append(c.queue, waiting)
+	}
+	c.mu.Unlock()
+	if !idle && <-waiting.turn {
+		c.lead(waiting)
+	}
+}

@@ -1,0 +1,57 @@
+package badgerstore
+
+import (
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
+)
+
+const (
+	// countedEntriesMax is the largest directory that is counted when a name is not found in it.
+	countedEntriesMax = 1 << 18
+	// checkedMax bounds the memory for directories that were found whole.
+	checkedMax = 1 << 16
+)
+
+// checkEntries compares, once in the life of the process, the number of entries of a directory
+// with what its record says: a flipped bit in a key makes a name vanish without
+// an error from Badger, and then absence is no answer.
+func (e *Engine) checkEntries(v *view, dir uint64) error {
+	e.mu.Lock()
+	checked := e.checked[dir]
+	e.mu.Unlock()
+	if checked {
+		return nil
+	}
+	o, err := v.directory(objstore.ID(dir))
+	if err != nil || o.Children > countedEntriesMax {
+		return err
+	}
+	if n := v.countKeys(record.EntryPrefix(dir)); n != o.Children {
+		return damaged("directory %d has %d entries where %d should be: names are lost", dir, n, o.Children)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.checked) >= checkedMax {
+		clear(e.checked)
+	}
+	e.checked[dir] = true
+	return nil
+}
+
+// checkLost says whether key, which was not found, may have been lost: it checks
+// the last directory on the way that is there.
+func (b *Bucket) checkLost(v *view, key objstore.Key) error {
+	dirs, _ := splitKey(key)
+	dir := b.root
+	for _, component := range dirs {
+		o, err := v.entry(place{Parent: dir, Stored: component + "/"})
+		if err != nil {
+			return err
+		}
+		if o == nil {
+			break
+		}
+		dir = o.ID
+	}
+	return b.e.checkEntries(v, dir)
+}

@@ -1,0 +1,58 @@
+// Package badgerstore is the embedded engine: an [objstore.Store] and
+// [objstore.Namespace] in one directory of a local file system. Badger holds records and small
+// payloads; larger payloads are immutable blob files beside it. FORMAT.md has the byte tables.
+//
+// # Words
+//
+//   - A batch is the mutations that are committed together, as one transaction of
+//     Badger at one timestamp. Timestamps count batches and never leave this package.
+//   - Published is the timestamp readers use, durable the one up to which batches survive the
+//     loss of power. The durable mark is the latter as the disk has it, outside of Badger.
+//   - A number is an id, a version, or the name of a payload: all come from one
+//     sequence, leased before use, and none is ever given out twice.
+//   - An entry is a name in a directory, kept under (directory, stored name). The stored name of
+//     a directory ends in "/". An object with one name lives in its entry, one with several, or
+//     a directory, under its id.
+//   - Garbage is what a replaced or deleted content leaves behind. It goes once its
+//     commit is durable and nobody reads what used it. A lineage is the sequence of contents of one
+//     object, or one side of a conflict; a pin holds one version of a lineage.
+//
+// # The way of a mutation
+//
+// The caller makes all it can beforehand: it stages bytes, hashes them, links blobs into
+// the tree. Then it queues an operation. One of the callers leads: it runs the queued operations in
+// order, each on the state the ones before it left (a [tx] over an [overlay]), where paths
+// are resolved and conditions evaluated; writes the result as one batch; publishes it; tells the watchers; and
+// wakes the others. Who wants durability waits for the [syncer], which works
+// beside the leaders: a batch is published before it is durable.
+//
+// # Guarantees
+//
+//   - After a crash of the process every acknowledged mutation is there.
+//   - After a loss of power the batches that are left are a prefix of those that
+//     were published, and every one acknowledged as durable is among them. Each batch writes a sequence record;
+//     recovery takes back what lies behind the first that is missing or whose blobs are damaged.
+//   - A failed sync is final: the store takes no more writes, reads go on, and
+//     nothing is ever synced a second time.
+//   - Every byte is verified on its way out. A damaged record, a payload that is gone and a name
+//     that vanished from a directory are ErrCorrupt. (Names are counted the first time a name is not
+//     found in a directory, up to 262,144 entries.)
+//   - Open readers, and stages with what they are based on, keep their bytes whatever
+//     is committed.
+//
+// # Lock order
+//
+// A leader, of which there is one at a time, may take any other lock. Otherwise
+//
+//	stage.commitMu
+//	  staging's own
+//	  committer.mu
+//	syncer.mu, collector.mu, pins.mu, watchers.mu, epochs.mu, numbers.mu, cacheShard.mu, Engine.mu
+//
+// where those of the last line are leaves. numbers.mu is held over a sync of the marks.
+//
+// # What it does not do
+//
+// It does not merge extents, verify payloads on a schedule, or repair; it does
+// not listen on a socket. Badger's files are the one thing that does not go through package disk.
+package badgerstore

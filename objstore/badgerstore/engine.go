@@ -1,0 +1,153 @@
+package badgerstore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/blob"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/marks"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/space"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/staging"
+)
+
+// Engine is an open store. It implements [objstore.Buckets]; what Bucket
+// returns also implements [objstore.Namespace].
+type Engine struct {
+	// Constant.
+	dir           string
+	opt           Options
+	sizes         sizes
+	batchBytesMax int // what one transaction of Badger can take
+	batchKeysMax  int
+	log           *slog.Logger
+	clock         func() time.Time
+	rand          io.Reader
+	fs            disk.FS
+	identity      identity
+
+	lock    disk.File
+	guard   *space.Guard
+	marks   *marks.File
+	db      *badger.DB
+	blobs   *blob.Store
+	session *staging.Session // nil if read-only
+
+	numbers   *numbers
+	cache     *cache
+	epochs    epochs
+	pins      pins
+	inFlight  inFlight
+	committer committer
+	syncer    *syncer
+	collector *collector
+	watchers  watchers
+
+	// published is the timestamp readers use: of the last batch that is visible.
+	published atomic.Uint64
+	objects   atomic.Int64 // files and directories
+
+	mu      sync.Mutex
+	buckets map[string]*Bucket // GUARDED_BY(mu): that have been opened
+	checked map[uint64]bool    // GUARDED_BY(mu): directories whose entries have been counted
+	closed  bool               // GUARDED_BY(mu)
+}
+
+var (
+	_ objstore.Buckets = (*Engine)(nil)
+	_ staging.Space    = (*space.Guard)(nil)
+)
+
+// UUID is the identity of the store, made when it was created.
+func (e *Engine) UUID() string { return e.identity.uuid }
+
+// Sync returns once every mutation acknowledged before the call is durable.
+func (e *Engine) Sync(ctx context.Context) error {
+	if err := cancelled(ctx); err != nil {
+		return named("sync", "", err)
+	}
+	if e.opt.ReadOnly {
+		return nil
+	}
+	return named("sync", "", e.syncer.wait(e.published.Load()))
+}
+
+// Close waits for the mutations in flight, makes everything durable, and
+// releases the lock. Stages and readers must be closed before.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	closed := e.closed
+	e.closed = true
+	e.mu.Unlock()
+	if closed {
+		return nil
+	}
+	var errs []error
+	if !e.opt.ReadOnly {
+		errs = append(errs, e.session.Close())
+		e.collector.close()
+		e.committer.close()
+		errs = append(errs, e.syncer.wait(e.published.Load()))
+		e.syncer.close()
+	}
+	errs = append(errs, e.blobs.Close(), e.db.Close())
+	if !e.opt.ReadOnly {
+		errs = append(errs, e.markClean(errors.Join(errs...)))
+	}
+	errs = append(errs, e.marks.Close(), e.lock.Close())
+	return named("close store", e.dir, errors.Join(errs...))
+}
+
+// markClean notes, if nothing failed, that the next open has nothing to repair
+// and which numbers were never given out.
+func (e *Engine) markClean(failed error) error {
+	if failed != nil {
+		return nil
+	}
+	return e.marks.Update(true, func(m *marks.Marks) {
+		m.Clean, m.Durable, m.Lease = true, e.published.Load(), e.numbers.last.Load()+1
+		m.LowBlob = m.Lease
+	})
+}
+
+func (e *Engine) path(name string) string { return filepath.Join(e.dir, name) }
+
+// inFlight are the blobs that are in the tree and not, or not yet, part of a commit.
+type inFlight struct {
+	numbers *numbers
+
+	mu  sync.Mutex
+	ids map[uint64]bool // GUARDED_BY(mu)
+}
+
+func (f *inFlight) add(id uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ids[id] = true
+}
+
+func (f *inFlight) remove(id uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.ids, id)
+}
+
+// lowest is the number below which no blob is in flight.
+func (f *inFlight) lowest() uint64 {
+	low := f.numbers.last.Load() + 1
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for id := range f.ids {
+		low = min(low, id)
+	}
+	return low
+}

@@ -1,0 +1,154 @@
+package badgerstore
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+)
+
+const logSuffix = ".mem"
+
+// badgerLogs makes Badger's write-ahead logs durable. Badger itself syncs the
+// current one at most, and none when it goes on to the next; it maps them into memory, and
+// syncing another descriptor of the same file writes those pages too.
+//
+// Why a round covers all that was committed before it: commits go to the log with the highest
+// number, so those since the last round went to the highest log of that round or to
+// later ones, all of which are synced. A log that is gone by now was flushed: Badger
+// removes it after it has synced the table and the manifest that replace it, and we sync the directory
+// that names the table.
+type badgerLogs struct {
+	fs  disk.FS
+	dir string
+
+	// Owned by the syncer.
+	highest int               // log number at the last round
+	names   []string          // in the directory at the last round
+	open    map[int]disk.File // of the last round
+}
+
+func newBadgerLogs(fs disk.FS, dir string) *badgerLogs {
+	return &badgerLogs{fs: fs, dir: dir, open: map[int]disk.File{}}
+}
+
+// sync makes everything durable that was written to the logs before the call.
+func (l *badgerLogs) sync() error {
+	names, err := l.fs.ReadDir(l.dir)
+	if err != nil {
+		return disk.Error("list logs", err)
+	}
+	numbers := logNumbers(names)
+	for _, n := range numbers {
+		if n >= l.highest {
+			if err := l.syncLog(n); err != nil {
+				return err
+			}
+		}
+	}
+	if !slices.Equal(names, l.names) {
+		if err := l.fs.SyncDir(l.dir); err != nil {
+			return disk.Error("sync directory of logs", err)
+		}
+		l.names = names
+	}
+	if len(numbers) > 0 {
+		l.highest = numbers[len(numbers)-1]
+	}
+	return l.closeBelow(l.highest)
+}
+
+// syncLog syncs one log; that it is gone is no error.
+func (l *badgerLogs) syncLog(n int) error {
+	f := l.open[n]
+	if f == nil {
+		var err error
+		f, err = l.fs.Open(filepath.Join(l.dir, logName(n)))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err != nil {
+			return disk.Error("open log", err)
+		}
+		l.open[n] = f
+	}
+	return disk.Error("sync log", f.Sync())
+}
+
+// closeBelow closes the logs with lower numbers: nothing is written to them any more.
+func (l *badgerLogs) closeBelow(highest int) error {
+	var errs []error
+	for n, f := range l.open {
+		if n < highest {
+			errs = append(errs, f.Close())
+			delete(l.open, n)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (l *badgerLogs) close() error { return l.closeBelow(int(^uint(0) >> 1)) }
+
+func logName(n int) string {
+	digits := strconv.Itoa(n)
+	return strings.Repeat("0", max(0, 5-len(digits))) + digits + logSuffix
+}
+
+// logNumbers are the numbers of the logs among names, ascending.
+func logNumbers(names []string) []int {
+	var numbers []int
+	for _, name := range names {
+		digits, ok := strings.CutSuffix(name, logSuffix)
+		if n, err := strconv.Atoi(digits); ok && err == nil {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.Sort(numbers)
+	return numbers
+}
+
+// removeEmptyLogs removes logs of no length, which Badger leaves if it dies
+// between truncating and removing one, and cannot open.
+func removeEmptyLogs(fsys disk.FS, dir string) error {
+	names, err := fsys.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return disk.Error("list logs", err)
+	}
+	for _, n := range logNumbers(names) {
+		name := filepath.Join(dir, logName(n))
+		info, err := fsys.Stat(name)
+		if err == nil && info.Size == 0 {
+			err = fsys.Remove(name)
+		}
+		if err != nil {
+			return disk.Error("remove empty log", err)
+		}
+	}
+	return nil
+}
+
+// dropCachedLogs forgets cached pages of everything Badger has, so that what is
+// read is what the disk holds. It is for stores whose last sync may have failed.
+func dropCachedLogs(fsys disk.FS, dir string) error {
+	names, err := fsys.ReadDir(dir)
+	if err != nil {
+		return disk.Error("list logs", err)
+	}
+	for _, name := range names {
+		f, err := fsys.Open(filepath.Join(dir, name))
+		if err == nil {
+			err = errors.Join(f.DropCache(), f.Close())
+		}
+		if err != nil {
+			return disk.Error("drop cached pages", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,218 @@
+package badgerstore
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/blob"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/marks"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/space"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/staging"
+)
+
+func (p Parts) withDefaults() Parts {
+	if p.Logger == nil {
+		p.Logger = slog.New(slog.DiscardHandler)
+	}
+	if p.Clock == nil {
+		p.Clock = time.Now
+	}
+	if p.Rand == nil {
+		p.Rand = rand.Reader
+	}
+	if p.Disk == nil {
+		p.Disk = disk.OS{}
+	}
+	return p
+}
+
+func (o Options) withDefaults() Options {
+	if o.NewFile == (objstore.NewAttr{}) {
+		o.NewFile.Mode = 0o644
+	}
+	if o.NewDir == (objstore.NewAttr{}) {
+		o.NewDir.Mode = 0o755
+	}
+	return o
+}
+
+// Open opens the store in dir, repairs what a crash left, and makes the store first if
+// that is asked and there is none.
+func Open(ctx context.Context, dir string, opt Options, parts Parts) (*Engine, error) {
+	parts = parts.withDefaults()
+	e := &Engine{
+		dir: dir, opt: opt.withDefaults(), sizes: opt.Profile.sizes(),
+		log: parts.Logger, clock: parts.Clock, rand: parts.Rand, fs: parts.Disk,
+		buckets: map[string]*Bucket{}, checked: map[uint64]bool{},
+	}
+	e.cache = newCache(e.sizes.cacheRecords)
+	e.pins.counts = map[uint64]map[uint64]int{}
+	e.committer.e = e
+	steps := []func(context.Context) error{e.openDirectory, e.openMarks, e.openBadger, e.openBlobs, e.recover, e.start}
+	for _, step := range steps {
+		if err := errors.Join(cancelled(ctx), step(ctx)); err != nil {
+			return nil, named("open store", dir, errors.Join(err, e.abandon()))
+		}
+	}
+	return e, nil
+}
+
+// abandon closes what a failed Open has opened.
+func (e *Engine) abandon() error {
+	var errs []error
+	if e.session != nil {
+		errs = append(errs, e.session.Close())
+	}
+	if e.blobs != nil {
+		errs = append(errs, e.blobs.Close())
+	}
+	if e.db != nil {
+		errs = append(errs, e.db.Close())
+	}
+	if e.marks != nil {
+		errs = append(errs, e.marks.Close())
+	}
+	if e.lock != nil {
+		errs = append(errs, e.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// openDirectory finds or makes the store's directory and takes the lock.
+func (e *Engine) openDirectory(context.Context) error {
+	_, absent, err := identify(e.fs, e.dir)
+	if err != nil {
+		return err
+	}
+	if absent {
+		if !e.opt.Create || e.opt.ReadOnly {
+			return problem(objstore.ErrNotFound, "there is no store")
+		}
+		if err := e.fs.Mkdir(e.dir); err != nil && !errors.Is(err, fs.ErrExist) {
+			return disk.Error("create store", err)
+		}
+	}
+	if e.lock, err = lockStore(e.fs, e.dir, e.opt.owner(e.clock())); err != nil {
+		return err
+	}
+	if e.identity, absent, err = identify(e.fs, e.dir); err == nil && absent {
+		e.identity, err = writeIdentity(e.fs, e.dir)
+		err = classified("create store", err)
+	}
+	if err != nil || e.opt.ReadOnly {
+		return err
+	}
+	e.guard, err = space.Open(e.fs, e.dir, e.sizes.space)
+	return err
+}
+
+// classified gives an error of the file system its kind, unless it has one.
+func classified(op string, err error) error {
+	if objstore.KindOf(err) != 0 {
+		return err
+	}
+	return disk.Error(op, err)
+}
+
+// openMarks opens the marks. They may be missing only where nothing was committed yet.
+func (e *Engine) openMarks(context.Context) error {
+	_, err := e.fs.Stat(e.path(marksName))
+	switch {
+	case err == nil:
+		e.marks, err = marks.Open(e.fs, e.path(marksName))
+		return err
+	case !errors.Is(err, fs.ErrNotExist):
+		return disk.Error("open marks", err)
+	}
+	if _, err := e.fs.Stat(e.path(badgerName)); !errors.Is(err, fs.ErrNotExist) {
+		return problem(objstore.ErrCorrupt, "the file marks is missing")
+	}
+	if e.opt.ReadOnly {
+		return problem(objstore.ErrNotFound, "the store was never completed: open it for writing first")
+	}
+	e.marks, err = marks.Create(e.fs, e.path(marksName), marks.Marks{Lease: 1, LowBlob: 1, Clean: true})
+	if err == nil {
+		err = disk.Error("create store", e.fs.SyncDir(e.dir))
+	}
+	return err
+}
+
+// openBadger opens the key-value engine.
+func (e *Engine) openBadger(context.Context) error {
+	dir := e.path(badgerName)
+	if !e.opt.ReadOnly {
+		if err := e.fs.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
+			return disk.Error("create store", err)
+		}
+		if err := removeEmptyLogs(e.fs, dir); err != nil {
+			return err
+		}
+		if !e.marks.Get().Clean {
+			if err := dropCachedLogs(e.fs, dir); err != nil {
+				return err
+			}
+		}
+	}
+	log := &badgerLogger{log: e.log}
+	opt := badgerOptions(dir, e.sizes, e.opt.ReadOnly, log)
+	db, err := badger.OpenManaged(opt)
+	switch {
+	case errors.Is(err, badger.ErrTruncateNeeded):
+		return problem(objstore.ErrUnavailable, "the store was not closed: open it for writing once to repair it")
+	case err != nil:
+		return &objstore.Error{Kind: objstore.ErrCorrupt, Detail: "the key-value files cannot be opened", Err: err}
+	}
+	e.db = db
+	if ignored := log.ignored.Load(); ignored != nil {
+		return problem(objstore.ErrCorrupt, "a table of the key-value files is damaged: %s", *ignored)
+	}
+	e.batchBytesMax = int(db.MaxBatchSize() * 3 / 4)
+	e.batchKeysMax = int(db.MaxBatchCount() * 3 / 4)
+	return nil
+}
+
+func (e *Engine) openBlobs(context.Context) (err error) {
+	e.blobs, err = blob.Open(e.fs, e.path(blobsName), blob.Options{})
+	return err
+}
+
+// start begins the work in the background, once the store is whole.
+func (e *Engine) start(ctx context.Context) error {
+	if e.opt.ReadOnly {
+		return nil
+	}
+	err := e.marks.Update(true, func(m *marks.Marks) { m.Clean = false })
+	if err != nil {
+		return err
+	}
+	e.syncer = newSyncer(e, newBadgerLogs(e.fs, e.path(badgerName)), e.marks.Get().Durable)
+	e.collector = newCollector(e)
+	if err := errors.Join(e.sweepBlobs(), e.collector.load()); err != nil {
+		return err
+	}
+	if e.session, err = staging.OpenSession(e.fs, e.path(stagingName), staging.Options{
+		InlineBytes: e.sizes.inlineBytes, NewID: e.newBlobID, Space: e.guard,
+	}); err != nil {
+		return err
+	}
+	go e.syncer.run()
+	go e.collector.run()
+	if err = e.firstBucket(ctx); err == nil {
+		err = e.adoptOrphans(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	e.collector.close()
+	e.committer.close()
+	e.syncer.close()
+	return err
+}

@@ -1,0 +1,104 @@
+package badgerstore
+
+import (
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/space"
+)
+
+// MainBucket exists in every store from the start.
+const MainBucket = "main"
+
+// Profile is a set of sizes.
+type Profile uint8
+
+// The profiles. Both can open each other's stores.
+const (
+	ProfileMount  Profile = iota // little memory, quick to open
+	ProfileServer                // more of both, for more writes
+)
+
+// Options say how to open a store. They are comparable; the zero value opens
+// an existing store for one mount.
+type Options struct {
+	Profile  Profile
+	Create   bool // make the store if the directory is absent or empty
+	ReadOnly bool // take no mutations
+
+	NewFile objstore.NewAttr // of files made by a put; zero: mode 0644
+	NewDir  objstore.NewAttr // of directories that keys imply; zero: mode 0755
+
+	Program    string // who opens, for the lock file; empty: the name of the executable
+	MountPoint string // where it will be mounted, for the lock file; may be empty
+}
+
+// Parts are what a store works with. The zero value is good.
+type Parts struct {
+	Logger *slog.Logger     // nil: none
+	Clock  func() time.Time // nil: time.Now
+	Rand   io.Reader        // of conflict ids; nil: crypto/rand
+	Disk   disk.FS          // nil: the machine's; Badger's own files do not go through it
+}
+
+// sizes are what a profile stands for.
+type sizes struct {
+	inlineBytes   int
+	memTableBytes int64
+	memTables     int
+	compactors    int
+	tablesL0      int
+	tablesL0Stall int
+	batchOps      int
+	batchBytes    int
+	cacheRecords  int
+	space         space.Profile
+}
+
+func (p Profile) sizes() sizes {
+	if p == ProfileServer {
+		return sizes{
+			inlineBytes: 32 << 10, memTableBytes: 64 << 20, memTables: 3, compactors: 4,
+			tablesL0: 5, tablesL0Stall: 15, batchOps: 4000, batchBytes: 4 << 20,
+			cacheRecords: 64 << 10, space: space.Server(),
+		}
+	}
+	return sizes{
+		inlineBytes: 16 << 10, memTableBytes: 8 << 20, memTables: 2, compactors: 2,
+		tablesL0: 2, tablesL0Stall: 6, batchOps: 1000, batchBytes: 512 << 10,
+		cacheRecords: 16 << 10, space: space.Mount(),
+	}
+}
+
+const vlogBytes = 1 << 20 // the least Badger takes; nothing is ever written there
+
+// badgerOptions never let a value reach the value log: its space does not come
+// back. Checksums are off in Badger, whose on-read mode turns one flipped bit
+// into thousands of keys lost without an error; every record has its own.
+func badgerOptions(dir string, s sizes, readOnly bool, log badger.Logger) badger.Options {
+	return badger.DefaultOptions(dir).
+		WithReadOnly(readOnly).
+		WithLogger(log).
+		WithSyncWrites(false).
+		WithDetectConflicts(false).
+		WithNumVersionsToKeep(1).
+		WithCompression(options.None).
+		WithBlockCacheSize(0).
+		WithIndexCacheSize(0).
+		WithMetricsEnabled(false).
+		WithChecksumVerificationMode(options.NoVerification).
+		WithCompactL0OnClose(false).
+		WithMemTableSize(s.memTableBytes).
+		WithNumMemtables(s.memTables).
+		WithValueThreshold(min(1<<20, s.memTableBytes/10)).
+		WithValueLogFileSize(vlogBytes).
+		WithNumCompactors(s.compactors).
+		WithNumLevelZeroTables(s.tablesL0).
+		WithNumLevelZeroTablesStall(s.tablesL0Stall)
+}

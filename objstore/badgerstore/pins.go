@@ -1,0 +1,243 @@
+package badgerstore
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
+	"github.com/etagfs/etagfs/objstore/blockhash"
+)
+
+// pins count who reads which version of which lineage. What a version used is
+// not removed while it, or an older one of its lineage, is pinned.
+type pins struct {
+	mu     sync.Mutex
+	counts map[uint64]map[uint64]int // GUARDED_BY(mu): by lineage and version; no zeros, no empty maps
+}
+
+func (p *pins) add(lineage, version uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.counts[lineage] == nil {
+		p.counts[lineage] = map[uint64]int{}
+	}
+	p.counts[lineage][version]++
+}
+
+func (p *pins) remove(lineage, version uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	versions := p.counts[lineage]
+	if versions[version]--; versions[version] == 0 {
+		delete(versions, version)
+	}
+	if len(versions) == 0 {
+		delete(p.counts, lineage)
+	}
+}
+
+// holds reports whether version, or an older one, of lineage is pinned.
+func (p *pins) holds(lineage, version uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for pinned := range p.counts[lineage] {
+		if pinned <= version {
+			return true
+		}
+	}
+	return false
+}
+
+// pinned is a content that stays readable until all holders have released it.
+// It is the base of stages and what readers read.
+type pinned struct {
+	// Constant.
+	e       *Engine
+	lineage uint64
+	version uint64
+	content extent.Content
+	rec     record.Content // what content was decoded from
+	inline  []byte         // the bytes of a content that is one inline payload; nil otherwise
+
+	holders atomic.Int64
+}
+
+// pin reads c, which lineage has at version in v, and holds on to it. The
+// caller has one hold.
+func (v *view) pin(lineage, version uint64, c record.Content) (*pinned, error) {
+	x, err := extentsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &pinned{e: v.e, lineage: lineage, version: version, content: x, rec: c}
+	p.holders.Store(1)
+	if run, ok := x.Run(); ok && run.Kind == extent.Inline {
+		payload, err := v.readPayload(run.ID)
+		if err == nil && int64(len(payload)) < run.Off+x.Size {
+			err = damaged("inline payload %d is too short", run.ID)
+		}
+		if err != nil {
+			return nil, err
+		}
+		p.inline = payload[run.Off : run.Off+x.Size]
+		return p, nil
+	}
+	if len(x.Refs()) > 0 {
+		v.e.pins.add(lineage, version)
+	}
+	return p, nil
+}
+
+// pinFresh is pin for a content that was just committed, whose inline payloads are
+// still at hand. The caller has pinned the version already.
+func (e *Engine) pinFresh(lineage, version uint64, c record.Content, payload func(id uint64) []byte) (*pinned, error) {
+	x, err := extentsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	p := &pinned{e: e, lineage: lineage, version: version, content: x, rec: c}
+	p.holders.Store(1)
+	if run, ok := x.Run(); ok && run.Kind == extent.Inline {
+		p.inline = bytes.Clone(payload(run.ID)[run.Off : run.Off+x.Size])
+		return p, nil
+	}
+	if len(x.Refs()) > 0 {
+		e.pins.add(lineage, version)
+	}
+	return p, nil
+}
+
+// hold adds a holder; the caller must have one.
+func (p *pinned) hold() *pinned {
+	p.holders.Add(1)
+	return p
+}
+
+// release ends one hold.
+func (p *pinned) release() {
+	if p.holders.Add(-1) > 0 || p.inline != nil || len(p.content.Refs()) == 0 {
+		return
+	}
+	p.e.pins.remove(p.lineage, p.version)
+	p.e.collector.wake()
+}
+
+// Size implements staging.Base.
+func (p *pinned) Size() int64 { return p.content.Size }
+
+// ReadAt implements staging.Base: verified bytes, as io.ReaderAt.
+func (p *pinned) ReadAt(ctx context.Context, buf []byte, off int64) (int, error) {
+	switch {
+	case off < 0:
+		return 0, objstore.ErrInvalid
+	case len(buf) == 0:
+		return 0, nil
+	case off >= p.content.Size:
+		return 0, io.EOF
+	}
+	short := int64(len(buf)) > p.content.Size-off
+	if short {
+		buf = buf[:p.content.Size-off]
+	}
+	n, err := p.read(ctx, buf, off)
+	if err == nil && short {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// read fills buf, which lies within the content.
+func (p *pinned) read(ctx context.Context, buf []byte, off int64) (int, error) {
+	if p.inline != nil {
+		return copy(buf, p.inline[off:]), nil
+	}
+	if run, ok := p.content.Run(); ok {
+		return p.e.readBlob(ctx, extent.Ref{Kind: extent.RefKind(run.Kind), ID: run.ID}, buf, run.Off+off)
+	}
+	done := 0
+	v := p.e.view()
+	defer v.close()
+	err := p.content.Extents(pages{v.tree}, off, int64(len(buf)), func(x extent.Extent) error {
+		part := buf[x.Off-off : x.End()-off]
+		n, err := p.e.readExtent(ctx, v, x, part)
+		done += n
+		return err
+	})
+	return done, err
+}
+
+// readExtent fills part with the bytes of x.
+func (e *Engine) readExtent(ctx context.Context, v *view, x extent.Extent, part []byte) (int, error) {
+	switch x.Source.Kind {
+	case extent.Hole:
+		clear(part)
+		return len(part), nil
+	case extent.Inline:
+		payload, err := v.readPayload(x.Source.ID)
+		if err == nil && int64(len(payload)) < x.Source.Off+x.Len {
+			err = damaged("inline payload %d is too short", x.Source.ID)
+		}
+		if err != nil {
+			return 0, err
+		}
+		return copy(part, payload[x.Source.Off:]), nil
+	default:
+		return e.readBlob(ctx, extent.Ref{Kind: extent.RefKind(x.Source.Kind), ID: x.Source.ID}, part, x.Source.Off)
+	}
+}
+
+// readBlob fills part from a blob, which must have that many bytes.
+func (e *Engine) readBlob(ctx context.Context, r extent.Ref, part []byte, off int64) (int, error) {
+	n, err := e.blobs.ReadAt(ctx, blobOf(r.Kind, r.ID), part, off)
+	switch {
+	case n == len(part):
+		return n, nil
+	case err == io.EOF:
+		return n, damaged("blob %d is too short", r.ID)
+	}
+	return n, err
+}
+
+// Extents implements staging.Base.
+func (p *pinned) Extents(off, length int64, yield func(extent.Extent) error) error {
+	v := p.e.view()
+	defer v.close()
+	return p.content.Extents(pages{v.tree}, off, length, yield)
+}
+
+// Digests implements staging.Base.
+func (p *pinned) Digests(first, n int64) ([]blockhash.Digest, error) {
+	if p.inline != nil {
+		if first != 0 || n < 1 || len(p.inline) == 0 {
+			return nil, nil
+		}
+		return []blockhash.Digest{blockhash.Of(p.inline)}, nil
+	}
+	v := p.e.view()
+	defer v.close()
+	return p.content.Digests(pages{v.tree}, runDigests{p.e, v.tree}, first, n)
+}
+
+// runDigests gives package extent the digests that lie with payloads.
+type runDigests struct {
+	e *Engine
+	tree
+}
+
+// BlockDigests implements extent.DigestSource.
+func (r runDigests) BlockDigests(s extent.Source, n int64) ([]blockhash.Digest, error) {
+	if s.Kind == extent.Inline {
+		payload, err := r.readPayload(s.ID)
+		if err != nil || n != 1 || s.Off != 0 {
+			return nil, err
+		}
+		return []blockhash.Digest{blockhash.Of(payload)}, nil
+	}
+	ref := blobOf(extent.RefKind(s.Kind), s.ID)
+	return r.e.blobs.BlockDigests(ref, s.Off/blockhash.BlockBytes, n)
+}

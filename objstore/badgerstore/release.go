@@ -1,0 +1,58 @@
+package badgerstore
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"path/filepath"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+)
+
+const (
+	releaseInterval = 10 * time.Millisecond // between looks at the lock
+	releasePatience = time.Second           // before it is said what is waited for
+)
+
+// Owner says who has the store in dir open; held is false if nobody has.
+func Owner(dir string) (owner LockOwner, held bool, err error) {
+	fs, name := disk.OS{}, filepath.Join(dir, lockName)
+	if _, err := fs.Stat(name); err != nil {
+		return LockOwner{}, false, disk.Error("look at lock", err)
+	}
+	lock, err := fs.Lock(name)
+	if err == nil {
+		return LockOwner{}, false, lock.Close()
+	}
+	if !errors.Is(err, disk.ErrLocked) {
+		return LockOwner{}, false, disk.Error("look at lock", err)
+	}
+	text, err := readFile(fs, name)
+	if err != nil || json.Unmarshal(text, &owner) != nil {
+		return LockOwner{Program: "another process"}, true, nil // it is about to write its name
+	}
+	return owner, true, nil
+}
+
+// Released returns when nobody has the store in dir open any more. If that
+// takes long, waiting is called once with who has.
+func Released(ctx context.Context, dir string, waiting func(LockOwner)) error {
+	ticks := time.NewTicker(releaseInterval)
+	defer ticks.Stop()
+	patience := time.NewTimer(releasePatience)
+	defer patience.Stop()
+	for {
+		owner, held, err := Owner(dir)
+		if err != nil || !held {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-patience.C:
+			waiting(owner)
+		case <-ticks.C:
+		}
+	}
+}

@@ -1,0 +1,253 @@
+package badgerstore
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/blob"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/staging"
+)
+
+// stage implements [objstore.Stage]: bytes are package staging's business,
+// commits this one's.
+type stage struct {
+	*staging.Stage
+	b *Bucket
+
+	// commitMu serialises seals and what follows them.
+	commitMu sync.Mutex
+	base     *pinned             // GUARDED_BY(commitMu): what a commit replaces; nil: nothing. A hold is ours
+	empty    bool                // GUARDED_BY(commitMu): the bytes do not start from base
+	sealed   *staging.Sealed     // GUARDED_BY(commitMu): between seal and finish
+	in       *incoming           // GUARDED_BY(commitMu): made of sealed
+	adopted  map[blob.Ref]bool   // GUARDED_BY(commitMu): in the tree, not in a commit
+	kept     objstore.ConflictID // GUARDED_BY(commitMu): empty: nothing was kept
+	held     []uint64            // GUARDED_BY(commitMu): lineages of kept contents, whose blobs the stage may use again
+	closed   bool                // GUARDED_BY(commitMu)
+}
+
+// NewStage implements [objstore.Namespace].
+func (b *Bucket) NewStage(ctx context.Context, spec objstore.StageSpec) (objstore.Stage, error) {
+	if err := cancelled(ctx); err != nil {
+		return nil, named("new stage", spec.Owner.Path, err)
+	}
+	if b.e.opt.ReadOnly {
+		return nil, named("new stage", spec.Owner.Path, objstore.ErrReadOnly)
+	}
+	if spec.Base == nil {
+		return b.newStage(spec.Owner, nil, spec.Empty), nil
+	}
+	r, ok := spec.Base.(*reader)
+	if !ok {
+		return nil, named("new stage", spec.Owner.Path, problem(objstore.ErrInvalid, "the base is not a reader of this store"))
+	}
+	base := r.hold()
+	if base == nil {
+		return nil, named("new stage", spec.Owner.Path, objstore.ErrClosed)
+	}
+	return b.newStage(spec.Owner, base, spec.Empty), nil
+}
+
+// newStage takes over the caller's hold on base.
+func (b *Bucket) newStage(owner objstore.Owner, base *pinned, empty bool) *stage {
+	s := &stage{b: b, base: base, empty: empty || base == nil, adopted: map[blob.Ref]bool{}}
+	s.Stage = b.e.session.NewStage(owner, s.stagingBase())
+	return s
+}
+
+// adoptStage makes a stage of one that was found; it takes over the hold on base.
+func (b *Bucket) adoptStage(st *staging.Stage, base *pinned) *stage {
+	return &stage{Stage: st, b: b, base: base, empty: base == nil, adopted: map[blob.Ref]bool{}}
+}
+
+// stagingBase is what the bytes start from; requires commitMu, or that nobody else has s.
+func (s *stage) stagingBase() staging.Base {
+	if s.empty {
+		return nil // not a *pinned that is nil
+	}
+	return s.base
+}
+
+// newBlobID is a number for a blob. What cannot be leased makes the store stop.
+func (e *Engine) newBlobID() uint64 {
+	id, err := e.numbers.next()
+	if err != nil {
+		e.committer.fail(err)
+	}
+	return id
+}
+
+// seal freezes the bytes and puts their blobs into the tree. finish must
+// follow. It requires commitMu, or that nobody else has s.
+func (s *stage) seal(ctx context.Context, object objstore.ID) error {
+	if s.closed {
+		return objstore.ErrClosed
+	}
+	e := s.b.e
+	version, err := e.numbers.next()
+	if err != nil {
+		return err
+	}
+	if s.sealed, err = s.Stage.Seal(ctx, object, version); err != nil {
+		s.sealed = nil
+		return err
+	}
+	base := s.base
+	if s.empty {
+		base = nil
+	}
+	if s.in, err = e.incoming(version, s.sealed, base); err == nil {
+		err = s.adopt()
+	}
+	if err != nil {
+		s.finish(false)
+	}
+	return err
+}
+
+// adopt puts the blobs of a sealed content into the tree.
+func (s *stage) adopt() error {
+	for _, b := range s.sealed.Blobs {
+		if s.adopted[b.Ref] {
+			continue
+		}
+		s.b.e.inFlight.add(b.Ref.ID)
+		s.adopted[b.Ref] = true
+		if err := s.b.e.blobs.Adopt(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// finish ends what seal began, if rebase has not; the stage is as before. After a
+// commit the blobs belong to the store. It requires commitMu, or that nobody else has s.
+func (s *stage) finish(committed bool) {
+	if s.sealed == nil {
+		return
+	}
+	if committed {
+		s.handOver()
+	}
+	s.sealed.Failed()
+	s.sealed, s.in = nil, nil
+}
+
+// handOver leaves the sealed blobs to the commit they are part of now.
+func (s *stage) handOver() {
+	for _, b := range s.sealed.Blobs {
+		s.b.e.inFlight.remove(b.Ref.ID)
+		delete(s.adopted, b.Ref)
+	}
+}
+
+// rebase makes p, a hold on which it takes over, what the stage goes on from.
+func (s *stage) rebase(p *pinned, info objstore.Info) {
+	owner := s.Stage.Owner()
+	owner.Object, owner.Base = info.ID, info.Version
+	old := s.base
+	s.base, s.empty = p, false
+	s.handOver()
+	if err := s.sealed.Committed(owner, p); err != nil {
+		s.b.e.log.Warn("staged bytes of a commit stay behind", "object", info.ID, "error", err)
+	}
+	s.sealed, s.in = nil, nil
+	release(old)
+}
+
+// Commit implements [objstore.Stage].
+func (s *stage) Commit(ctx context.Context, req objstore.CommitRequest) (objstore.CommitResult, error) {
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	res, err := s.commit(ctx, req)
+	return res, named("commit", s.Stage.Owner().Path, err)
+}
+
+func (s *stage) commit(ctx context.Context, req objstore.CommitRequest) (res objstore.CommitResult, err error) {
+	if !req.Cond.Valid() {
+		return res, objstore.ErrInvalid
+	}
+	if err := cancelled(ctx); err != nil {
+		return res, err
+	}
+	if err := s.seal(ctx, req.Target.ID); err != nil {
+		return res, err
+	}
+	res, err = s.commitSealed(ctx, req)
+	if err != nil {
+		s.finish(false)
+	}
+	return res, err
+}
+
+// commitSealed commits and goes on from what was committed. The version is
+// pinned beforehand: another commit may replace it at once.
+func (s *stage) commitSealed(ctx context.Context, req objstore.CommitRequest) (objstore.CommitResult, error) {
+	lineage, version := uint64(req.Target.ID), s.in.version
+	s.b.e.pins.add(lineage, version)
+	defer s.b.e.pins.remove(lineage, version)
+	var c *committing
+	err := s.b.write(ctx, req.Durability, false, func(t *tx) error {
+		c = &committing{b: s.b, t: t, req: req, in: s.in, baseVersion: s.baseVersion()}
+		return c.once(s.requestOf(req))
+	})
+	if err != nil {
+		return objstore.CommitResult{}, err
+	}
+	if c.object == nil {
+		s.finish(false) // an earlier attempt was answered once more
+		return c.res, nil
+	}
+	p, err := s.b.e.pinFresh(lineage, version, c.object.Content, s.payload)
+	if err != nil {
+		return objstore.CommitResult{}, err
+	}
+	s.rebase(p, c.res.Info)
+	return c.res, nil
+}
+
+// payload is an inline payload that comes with the sealed content.
+func (s *stage) payload(id uint64) []byte {
+	if id == s.in.baseID {
+		return s.base.inline
+	}
+	return s.sealed.Inline
+}
+
+// baseVersion is the version a commit would replace; 0: none.
+func (s *stage) baseVersion() uint64 {
+	if s.base == nil {
+		return 0
+	}
+	return s.base.version
+}
+
+func (s *stage) requestOf(req objstore.CommitRequest) [16]byte {
+	t := req.Target
+	return requestOf("commit", t.ID, t.Parent, t.Name, req.Cond.String(), s.in.hash, s.in.size)
+}
+
+// Close implements [objstore.Stage].
+func (s *stage) Close() error {
+	s.commitMu.Lock()
+	defer s.commitMu.Unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	errs := []error{s.Stage.Close()}
+	for ref := range s.adopted {
+		errs = append(errs, s.b.e.blobs.Remove(ref))
+		s.b.e.inFlight.remove(ref.ID)
+	}
+	for _, lineage := range s.held {
+		s.b.e.pins.remove(lineage, sideVersion)
+	}
+	if s.base != nil {
+		s.base.release()
+		s.base = nil
+	}
+	return named("close stage", s.Stage.Owner().Path, errors.Join(errs...))
+}

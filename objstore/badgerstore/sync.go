@@ -1,0 +1,244 @@
+package badgerstore
+
+import (
+	"sync"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/marks"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
+)
+
+const (
+	// syncAfter is how long a commit may stay undurable if nobody asks.
+	syncAfter = time.Second
+	// marksAfter is how long the durable mark on disk may lag behind.
+	marksAfter = 250 * time.Millisecond
+)
+
+// syncer makes commits durable beside the committer. One round at a time: it
+// syncs the blobs and every log of Badger written since the last round, then the commits
+// published before it began are durable.
+//
+// The mark on disk follows without a sync of its own and at most marksAfter later with
+// one: a mark that lags only makes recovery look at more batches.
+type syncer struct {
+	e *Engine
+
+	mu       sync.Mutex
+	durable  uint64        // GUARDED_BY(mu): commits up to it are
+	wanted   uint64        // GUARDED_BY(mu): somebody waits for it
+	since    time.Time     // GUARDED_BY(mu): when the first undurable commit came; zero: none, or not noted
+	blobs    []undurable   // GUARDED_BY(mu): of commits that are not durable, ascending
+	failed   error         // GUARDED_BY(mu): final
+	finished chan struct{} // GUARDED_BY(mu): closed at the end of the round in progress, then replaced
+
+	work chan struct{} // capacity 1: something is wanted
+	stop chan struct{}
+	done chan struct{}
+
+	// Owned by the goroutine.
+	logs     *badgerLogs
+	syncedAt time.Time // of the marks
+}
+
+// undurable is a blob of a commit that is not durable.
+type undurable struct {
+	ts   uint64
+	blob uint64
+}
+
+func newSyncer(e *Engine, logs *badgerLogs, durable uint64) *syncer {
+	return &syncer{
+		e: e, logs: logs, durable: durable,
+		finished: make(chan struct{}), work: make(chan struct{}, 1),
+		stop: make(chan struct{}), done: make(chan struct{}),
+	}
+}
+
+// note tells of a commit that is about to be published.
+func (s *syncer) note(ts uint64, blobs []record.Blob) {
+	if len(blobs) == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range blobs {
+		s.blobs = append(s.blobs, undurable{ts, b.ID})
+	}
+}
+
+// touch makes sure that there is a round within syncAfter.
+func (s *syncer) touch() {
+	s.mu.Lock()
+	first := s.since.IsZero()
+	if first {
+		s.since = time.Now()
+	}
+	s.mu.Unlock()
+	if first {
+		s.wake()
+	}
+}
+
+func (s *syncer) wake() {
+	select {
+	case s.work <- struct{}{}:
+	default:
+	}
+}
+
+// wait returns once commits up to ts are durable.
+func (s *syncer) wait(ts uint64) error {
+	s.mu.Lock()
+	for s.durable < ts {
+		if s.failed != nil {
+			err := s.failed
+			s.mu.Unlock()
+			return &objstore.Error{Kind: objstore.ErrUnavailable,
+				Detail: "the commit is visible but could not be made durable", Err: err}
+		}
+		s.wanted = max(s.wanted, ts)
+		finished := s.finished
+		s.mu.Unlock()
+		s.wake()
+		<-finished
+		s.mu.Lock()
+	}
+	s.mu.Unlock()
+	return nil
+}
+
+// run is the goroutine.
+func (s *syncer) run() {
+	defer close(s.done)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.work:
+		case <-timer.C:
+		case <-s.stop:
+			return
+		}
+		timer.Reset(s.rounds())
+	}
+}
+
+// rounds syncs while somebody waits, and says when to look again.
+func (s *syncer) rounds() time.Duration {
+	for {
+		s.mu.Lock()
+		waiting := s.wanted > s.durable
+		due := syncAfter
+		if !s.since.IsZero() {
+			due = syncAfter - time.Since(s.since)
+		}
+		idle := s.since.IsZero() && !waiting
+		stopped := s.failed != nil
+		s.mu.Unlock()
+		switch {
+		case stopped:
+			return time.Hour
+		case waiting || due <= 0:
+			s.round()
+		case idle:
+			return s.settle()
+		default:
+			return due
+		}
+	}
+}
+
+// settle syncs the marks once nothing else is to do.
+func (s *syncer) settle() time.Duration {
+	if wait := marksAfter - time.Since(s.syncedAt); wait > 0 && s.e.marks.Dirty() {
+		return wait
+	}
+	s.syncMarks()
+	return time.Hour
+}
+
+// round makes all that is published durable.
+func (s *syncer) round() {
+	s.mu.Lock()
+	s.since = time.Time{}
+	s.mu.Unlock()
+	ts := s.e.published.Load()
+	err := s.syncFiles(ts)
+	if err == nil {
+		err = s.e.marks.Update(false, func(m *marks.Marks) { m.Durable, m.LowBlob = ts, s.lowBlob(ts) })
+	}
+	if err != nil {
+		s.e.committer.fail(err)
+	}
+	s.mu.Lock()
+	if err != nil {
+		s.failed = err
+	} else {
+		s.durable = ts
+	}
+	close(s.finished)
+	s.finished = make(chan struct{})
+	s.mu.Unlock()
+	if err == nil && time.Since(s.syncedAt) >= marksAfter {
+		s.syncMarks()
+	}
+}
+
+func (s *syncer) syncFiles(ts uint64) error {
+	s.mu.Lock()
+	blobs := len(s.blobs) > 0 && s.blobs[0].ts <= ts
+	s.mu.Unlock()
+	if blobs {
+		if err := s.e.blobs.Sync(); err != nil {
+			return err
+		}
+	}
+	return s.logs.sync()
+}
+
+// lowBlob forgets the blobs of commits up to ts, which are durable, and returns
+// the number below which every blob is committed durably or gone.
+func (s *syncer) lowBlob(ts uint64) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for n < len(s.blobs) && s.blobs[n].ts <= ts {
+		n++
+	}
+	s.blobs = append([]undurable(nil), s.blobs[n:]...)
+	low := s.e.inFlight.lowest()
+	for _, b := range s.blobs {
+		low = min(low, b.blob)
+	}
+	return low
+}
+
+// syncMarks makes the marks durable; then older versions may go.
+func (s *syncer) syncMarks() {
+	if err := s.e.marks.Sync(); err != nil {
+		s.e.committer.fail(err)
+		s.mu.Lock()
+		s.failed = err
+		s.mu.Unlock()
+		return
+	}
+	s.syncedAt = time.Now()
+	safe := s.e.epochs.turn(s.e.published.Load)
+	s.e.db.SetDiscardTs(min(safe, s.e.marks.Get().Durable))
+	s.e.collector.wake()
+}
+
+// isDurable reports whether the commit at ts is durable.
+func (s *syncer) isDurable(ts uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return ts <= s.durable
+}
+
+// close ends the goroutine; what is not durable stays so.
+func (s *syncer) close() {
+	close(s.stop)
+	<-s.done
+}

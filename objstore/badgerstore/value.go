@@ -1,0 +1,101 @@
+package badgerstore
+
+import (
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
+)
+
+// raw is a value that was encoded before it came to the committer.
+type raw []byte
+
+// decode is the value under key as the rest of the package works with it:
+// *record.Object, record.Ref, record.Place, *extent.Page or raw. The first byte of
+// the key decides.
+func decode(key, value []byte) (any, error) {
+	switch key[0] {
+	case record.TagEntry:
+		o, ref, err := record.DecodeEntry(key, value)
+		if o != nil {
+			return o, err
+		}
+		return ref, err
+	case record.TagObject:
+		o, place, err := record.DecodeObject(key, value)
+		if o != nil {
+			return o, err
+		}
+		return place, err
+	case record.TagPage:
+		return extent.DecodePage(extent.PageID(record.Number(key)), value)
+	case record.TagRefs:
+		return record.DecodeRefs(key, value)
+	case record.TagGarbage:
+		return record.DecodeGarbage(key, value)
+	case record.TagConflict:
+		return record.DecodeConflict(key, value)
+	case record.TagOutcome:
+		return record.DecodeOutcome(key, value)
+	case record.TagBucket:
+		return record.DecodeBucket(key, value)
+	default:
+		return raw(append([]byte(nil), value...)), nil
+	}
+}
+
+// encode is the reverse of decode.
+func encode(key []byte, value any) ([]byte, error) {
+	switch v := value.(type) {
+	case raw:
+		return v, nil
+	case *record.Object:
+		return record.EncodeObject(key, v), nil
+	case record.Ref:
+		return record.EncodeRef(key, v), nil
+	case record.Place:
+		return record.EncodePlace(key, v), nil
+	case *extent.Page:
+		return v.Encode(extent.PageID(record.Number(key))), nil
+	case record.Refs:
+		return record.EncodeRefs(key, v), nil
+	case *record.Garbage:
+		return record.EncodeGarbage(key, v), nil
+	case *record.Conflict:
+		return record.EncodeConflict(key, v), nil
+	case *record.Outcome:
+		return record.EncodeOutcome(key, v), nil
+	case record.Bucket:
+		return record.EncodeBucket(key, v), nil
+	}
+	return nil, problem(objstore.ErrCorrupt, "a value of type %T has no encoding", value)
+}
+
+// isCached says which values are worth remembering.
+func isCached(key []byte) bool {
+	switch key[0] {
+	case record.TagEntry, record.TagObject, record.TagPage:
+		return true
+	}
+	return false
+}
+
+// weight is about how many bytes a value takes in a batch.
+func weight(value any) int {
+	const recordBytes = 384
+	switch v := value.(type) {
+	case raw:
+		return len(v)
+	case *extent.Page:
+		return recordBytes + 24*len(v.Extents) + 24*len(v.Slots)
+	case *record.Garbage:
+		return recordBytes + 16*len(v.Dropped) + 12*len(v.Freed)
+	case *record.Object:
+		n := recordBytes + len(v.Target)
+		for _, x := range v.Xattrs {
+			n += len(x)
+		}
+		return n
+	default:
+		return recordBytes
+	}
+}

@@ -1,0 +1,122 @@
+package badgerstore
+
+import (
+	"errors"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// source is where records are read from: a [view], or a [tx] that sees its own changes.
+type source interface {
+	// get returns the decoded value under key; nil if there is none. It must not be changed.
+	get(key []byte) (any, error)
+	// scan calls f for the keys with the prefix, in the order of keys for a view and in any
+	// order for a tx, until f returns false. key is only valid until f returns.
+	scan(prefix []byte, f func(key []byte, value any) (bool, error)) error
+}
+
+// view reads one state of the store. It must be closed.
+type view struct {
+	tree
+	e     *Engine
+	ts    uint64
+	epoch uint64
+	txn   *badger.Txn
+}
+
+// view opens a view of the published state.
+func (e *Engine) view() *view {
+	v := &view{e: e, epoch: e.epochs.enter()}
+	v.ts = e.published.Load()
+	v.txn = e.db.NewTransactionAt(v.ts, false)
+	v.tree = tree{v}
+	return v
+}
+
+func (v *view) close() {
+	v.txn.Discard()
+	v.e.epochs.leave(v.epoch)
+}
+
+func (v *view) get(key []byte) (any, error) {
+	if !isCached(key) {
+		return v.read(key)
+	}
+	if value, ok := v.e.cache.get(key, v.ts); ok {
+		return value, nil
+	}
+	value, err := v.read(key)
+	if err == nil {
+		v.e.cache.fill(key, v.ts, value)
+	}
+	return value, err
+}
+
+// read is get without the cache.
+func (v *view) read(key []byte) (any, error) {
+	item, err := v.txn.Get(key)
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &objstore.Error{Op: "read store", Kind: objstore.ErrUnavailable, Err: err}
+	}
+	return decodeItem(key, item)
+}
+
+func decodeItem(key []byte, item *badger.Item) (value any, err error) {
+	verr := item.Value(func(p []byte) error {
+		value, err = decode(key, p)
+		return nil
+	})
+	if verr != nil {
+		return nil, &objstore.Error{Op: "read store", Kind: objstore.ErrUnavailable, Err: verr}
+	}
+	return value, err
+}
+
+func (v *view) scan(prefix []byte, f func(key []byte, value any) (bool, error)) error {
+	return v.scanFrom(prefix, prefix, f)
+}
+
+// scanFrom is scan from the key start on.
+func (v *view) scanFrom(prefix, start []byte, f func(key []byte, value any) (bool, error)) error {
+	it := v.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Seek(start); it.Valid(); it.Next() {
+		item := it.Item()
+		value, err := decodeItem(item.Key(), item)
+		if err != nil {
+			return err
+		}
+		if more, err := f(item.Key(), value); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// scanKeys calls f for the keys with the prefix, until it returns false. key is
+// only valid until f returns.
+func (v *view) scanKeys(prefix []byte, f func(key []byte) (bool, error)) error {
+	it := v.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if more, err := f(it.Item().Key()); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// countKeys is the number of keys with the prefix.
+func (v *view) countKeys(prefix []byte) (n uint64) {
+	it := v.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		n++
+	}
+	return n
+}
