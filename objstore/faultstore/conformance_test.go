@@ -1,0 +1,72 @@
+package faultstore
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore/memstore"
+	"github.com/etagfs/etagfs/objstore/objstoretest"
+)
+
+func openOracle(context.Context) (*objstoretest.Subject, error) {
+	b := memstore.NewBucket(memstore.Options{})
+	return &objstoretest.Subject{Store: b, Namespace: b}, nil
+}
+
+func openBucket(injector Injector) objstoretest.Opener {
+	return func(context.Context) (*objstoretest.Subject, error) {
+		inner := memstore.NewBucket(memstore.Options{})
+		b := NewBucket(inner, inner, injector)
+		return &objstoretest.Subject{Store: b, Namespace: b}, nil
+	}
+}
+
+func TestConformanceWithoutFaults(t *testing.T) {
+	objstoretest.Run(t, objstoretest.Config{Open: openBucket(None()), Oracle: openOracle})
+}
+
+func TestConformanceOfAFlatStoreWithoutFaults(t *testing.T) {
+	objstoretest.Run(t, objstoretest.Config{Open: func(context.Context) (*objstoretest.Subject, error) {
+		return &objstoretest.Subject{Store: New(memstore.NewBucket(memstore.Options{}), None())}, nil
+	}})
+}
+
+// recorder notes which operations were asked about, at which phases.
+type recorder struct {
+	mu   sync.Mutex
+	seen map[Kind]map[Phase]bool
+}
+
+func (r *recorder) Decide(_ context.Context, op Op) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen[op.Kind] == nil {
+		r.seen[op.Kind] = map[Phase]bool{}
+	}
+	r.seen[op.Kind][op.Phase] = true
+	return nil
+}
+
+func (r *recorder) String() string { return "(record)" }
+
+// TestEveryOperationCanFail: the conformance suite calls everything, and each
+// call is decided on before and after it, and bodies also in between.
+func TestEveryOperationCanFail(t *testing.T) {
+	r := &recorder{seen: map[Kind]map[Phase]bool{}}
+	cfg := objstoretest.Config{Open: openBucket(r), Oracle: openOracle}
+	for _, c := range objstoretest.Cases() {
+		if err := c.Check(t.Context(), cfg); err != nil && !errors.Is(err, objstoretest.ErrSkipped) {
+			t.Fatalf("%s: %v", c.Name, err)
+		}
+	}
+	for _, kind := range Kinds() {
+		want := map[Phase]bool{Before: kind != OpStream, After: kind != OpStream, Body: kind == OpPut || kind == OpStream || kind == OpRead}
+		for phase, asked := range want {
+			if r.seen[kind][phase] != asked {
+				t.Errorf("%v %v: asked %v instead of %v", kind, phase, r.seen[kind][phase], asked)
+			}
+		}
+	}
+}
