@@ -13,6 +13,7 @@ func modelCases() []Case {
 	return []Case{
 		{Name: "RandomOpsMatchTheOracle", needs: needOracle | needNamespace, run: randomOpsMatchTheOracle},
 		{Name: "RandomOpsAreWatched", needs: needNamespace, run: randomOpsAreWatched},
+		{Name: "ConcurrentOpsAreWatchedInOrder", needs: needNamespace, run: concurrentOpsAreWatchedInOrder},
 	}
 }
 
@@ -111,6 +112,22 @@ func randomOpsAreWatched(ctx context.Context, e *Env) {
 	e.runOps(ctx, ops, func(i int, outcome string) {
 		m.compare(ctx, e, fmt.Sprintf("op %d, %v: %s (%s)", i, ops[i], outcome, e.rerun()))
 	})
+}
+
+// concurrentOpsAreWatchedInOrder: the changes several make at once explain the tree only
+// if they are told in the order they were made.
+func concurrentOpsAreWatchedInOrder(ctx context.Context, e *Env) {
+	m := e.watch()
+	e.parallel(4, func(i int) {
+		ops := e.randomOps(uint64(200+i), 200)
+		e.runOps(ctx, ops, func(n int, outcome string) {
+			if strings.HasPrefix(outcome, "failed") {
+				e.Failf("op %d of %d, %v: %s (%s)", n, i, ops[n], outcome, e.rerun())
+			}
+		})
+	})
+	m.compare(ctx, e, "operations by several, "+e.rerun())
+	equal(e, len(e.conflicts(ctx)), 0, "conflicts")
 }
 
 // dump is everything the subject holds, as text without ids, versions and times.

@@ -35,6 +35,7 @@ func conditionMutants() []mutant {
 		{"commit ignores its condition, two writers", "FirstCommitWins", weakCommits},
 		{"put checks, then acts: creators", "OneCreatorWins", func(b *memstore.Bucket) subjectStore { return checkThenAct{b} }},
 		{"put checks, then acts: counter", "CounterLosesNoUpdate", func(b *memstore.Bucket) subjectStore { return checkThenAct{b} }},
+		{"put checks, then acts: chain", "ConditionalWritesFormAChain", func(b *memstore.Bucket) subjectStore { return checkThenAct{b} }},
 		{"delete checks, then acts", "OneDeleterWins", func(b *memstore.Bucket) subjectStore { return checkThenAct{b} }},
 		{"mkdir checks, then acts", "OneMakerWins", func(b *memstore.Bucket) subjectStore { return checkThenAct{b} }},
 		{"rename checks, then acts", "OneRenamerWins", func(b *memstore.Bucket) subjectStore { return checkThenAct{b} }},

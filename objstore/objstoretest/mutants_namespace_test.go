@@ -43,6 +43,7 @@ func namespaceMutants() []mutant {
 		info("every directory is explicit", "ImpliedDirectoriesComeAndGo", func(i *objstore.Info) { i.Explicit = i.Type == objstore.TypeDir }),
 		info("xattrs are lost", "MakeMakesEveryType", func(i *objstore.Info) { i.Xattrs = nil }),
 		watch("changes are told late", "WatchTellsContentsInOrder", tellOneLate()),
+		watch("changes of several are told late", "ConcurrentOpsAreWatchedInOrder", tellOneLate()),
 		watch("creations are not told", "WatchTellsEveryName", func(_ int, c objstore.Change, tell func(objstore.Change)) {
 			if c.Kind != objstore.ChangeCreated {
 				tell(c)
@@ -67,6 +68,10 @@ func namespaceMutants() []mutant {
 			tell(c)
 		}),
 		{"watching never stops", "WatchStops", func(b *memstore.Bucket) subjectStore { return watchesOn{b} }},
+		{"errors name nothing", "NamespaceErrorsNameOperationAndName", func(b *memstore.Bucket) subjectStore { return namelessErrors{b} }},
+		{"cancelling has no effect", "CancelledNamespaceCallsChangeNothing", func(b *memstore.Bucket) subjectStore {
+			return stageChanger{b, func(s objstore.Stage, _ objstore.StageSpec) objstore.Stage { return cancelledCommits{s} }}
+		}},
 		{"readdir continues by position", "ReadDirIsStableUnderChange", func(b *memstore.Bucket) subjectStore { return &readDirByPosition{Bucket: b} }},
 		{"readdir returns too much", "ReadDirPages", func(b *memstore.Bucket) subjectStore { return readDirAll{b} }},
 		{"names of 256 bytes are cut", "NamesAreThoseOfPOSIX", func(b *memstore.Bucket) subjectStore { return cutsNames{b} }},
@@ -293,4 +298,26 @@ func (forgetsBytes) WriteAt(_ context.Context, p []byte, _ int64) (int, error) {
 		return 0, fmt.Errorf("nothing to forget")
 	}
 	return len(p), nil
+}
+
+// namelessErrors say what failed and not on what.
+type namelessErrors struct{ *memstore.Bucket }
+
+func (n namelessErrors) Make(ctx context.Context, req objstore.MakeRequest) (objstore.Info, error) {
+	info, err := n.Bucket.Make(ctx, req)
+	if err != nil {
+		err = &objstore.Error{Op: "make", Kind: objstore.KindOf(err)}
+	}
+	return info, err
+}
+
+// cancelledCommits commit all the same.
+type cancelledCommits struct{ objstore.Stage }
+
+func (c cancelledCommits) Commit(ctx context.Context, req objstore.CommitRequest) (objstore.CommitResult, error) {
+	res, err := c.Stage.Commit(context.WithoutCancel(ctx), req)
+	if err == nil && ctx.Err() != nil {
+		err = &objstore.Error{Op: "commit", Kind: objstore.ErrUnavailable, Err: ctx.Err()}
+	}
+	return res, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -18,6 +19,7 @@ func raceCases() []Case {
 		{Name: "OneMakerWins", needs: needNamespace, run: oneMakerWins},
 		{Name: "CounterLosesNoUpdate", run: counterLosesNoUpdate},
 		{Name: "CounterOfCommitsLosesNoUpdate", needs: needNamespace, run: counterOfCommitsLosesNoUpdate},
+		{Name: "ConditionalWritesFormAChain", run: conditionalWritesFormAChain},
 		{Name: "ReadersSeeWholeContents", run: readersSeeWholeContents},
 		{Name: "WritesAreSeenAtOnce", run: writesAreSeenAtOnce},
 	}
@@ -182,6 +184,75 @@ func counterOfCommitsLosesNoUpdate(ctx context.Context, e *Env) {
 		}
 	})
 	e.wantBytes(e.readID(ctx, id), strconv.Itoa(racers*increments), "counter")
+}
+
+// chain is what became of one key: which version each conditional write ended, and
+// which it began. The empty version stands for no object.
+type chain struct {
+	mu      sync.Mutex
+	ended   map[objstore.Version]int
+	created int
+	deleted int
+}
+
+func (c *chain) add(e *Env, from, to objstore.Version) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case from == "":
+		c.created++
+	case to == "":
+		c.deleted++
+	}
+	if c.ended[from]++; from != "" && c.ended[from] > 1 {
+		e.Failf("two writes succeeded on version %s", from)
+	}
+}
+
+// conditionalWritesFormAChain: every version is ended by at most one conditional
+// write, and all but the last by exactly one. So the writes happened in one order.
+func conditionalWritesFormAChain(ctx context.Context, e *Env) {
+	if caps := e.Store.Capabilities(); !caps.Put.Has(objstore.IfVersion("1")) || !caps.Put.Has(objstore.IfAbsent()) || !caps.Delete.Has(objstore.IfVersion("1")) {
+		return
+	}
+	const key = "chain/k"
+	c := &chain{ended: map[objstore.Version]int{}}
+	var made sync.Map
+	e.parallel(racers, func(i int) {
+		for j := range increments {
+			info, err := e.Store.Head(ctx, key)
+			from, cond := info.Version, objstore.IfVersion(info.Version)
+			if err != nil {
+				e.want(err, objstore.ErrNotFound, "head")
+				from, cond = "", objstore.IfAbsent()
+			}
+			var to objstore.Version
+			if from != "" && (i+j)%5 == 0 {
+				err = e.Store.Delete(ctx, key, cond, objstore.DeleteOptions{Durability: objstore.Visible})
+			} else {
+				info, err = e.tryPut(ctx, key, strconv.Itoa(i), cond)
+				to = info.Version
+			}
+			if err == nil {
+				made.Store(to, true)
+				c.add(e, from, to)
+			} else if !objstore.IsLostCondition(err) {
+				e.Failf("conditional write: %w", err)
+			}
+		}
+	})
+	last, err := e.Store.Head(ctx, key)
+	present := 0
+	if err == nil {
+		present = 1
+	}
+	equal(e, c.created, c.deleted+present, "creations, against deletions and what is left")
+	made.Range(func(version, _ any) bool {
+		if version != objstore.Version("") && version != last.Version && c.ended[version.(objstore.Version)] != 1 {
+			e.Failf("version %s was lost without a write that ended it", version)
+		}
+		return true
+	})
 }
 
 // readersSeeWholeContents is promise C1: contents are of one letter, and as

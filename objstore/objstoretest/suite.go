@@ -173,7 +173,7 @@ func Cases() []Case {
 	for _, group := range [][]Case{
 		basicCases(), bodyCases(), readerCases(), conditionCases(), raceCases(), versionCases(),
 		listingCases(), keyCases(), replayCases(), bucketCases(), capabilityCases(),
-		treeCases(), renameCases(), linkCases(), attributeCases(), mixedCases(),
+		treeCases(), readDirCases(), renameCases(), linkCases(), attributeCases(), mixedCases(),
 		commitCases(), stageCases(), conflictCases(), watchCases(), crashCases(), modelCases(),
 	} {
 		all = append(all, group...)

@@ -2,10 +2,9 @@ package objstoretest
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"sync/atomic"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -20,9 +19,9 @@ func treeCases() []Case {
 		{Name: "DirectoriesCountTheirLinks", needs: needNamespace, run: directoriesCountTheirLinks},
 		{Name: "ParentsFeelChanges", needs: needNamespace, run: parentsFeelChanges},
 		{Name: "PathAndParentTellThePlace", needs: needNamespace, run: pathAndParentTellThePlace},
-		{Name: "ReadDirPages", needs: needNamespace, run: readDirPages},
-		{Name: "ReadDirIsStableUnderChange", needs: needNamespace, run: readDirIsStableUnderChange},
 		{Name: "MissingIDsAreNotFound", needs: needNamespace, run: missingIDsAreNotFound},
+		{Name: "NamespaceErrorsNameOperationAndName", needs: needNamespace, run: namespaceErrorsNameOperationAndName},
+		{Name: "CancelledNamespaceCallsChangeNothing", needs: needNamespace, run: cancelledNamespaceCallsChangeNothing},
 		{Name: "NewIDsAreDistinct", needs: needNamespace, run: newIDsAreDistinct},
 	}
 }
@@ -236,110 +235,6 @@ func pathAndParentTellThePlace(ctx context.Context, e *Env) {
 	e.want(err, objstore.ErrNotDir, "parent of a file")
 }
 
-func readDirPages(ctx context.Context, e *Env) {
-	dir := e.mkdir(ctx, e.root(), "d")
-	want := map[string]objstore.ID{}
-	for i := range 100 {
-		name := fmt.Sprintf("%d-%d", i*7%100, i)
-		want[name] = e.create(ctx, dir, name, "x").ID
-	}
-	var order []string
-	for _, max := range []int{1, 7, 99, 100, 101, 10_000} {
-		var names []string
-		after := ""
-		for more := true; more; {
-			page, left, err := e.ns().ReadDir(ctx, dir, after, max)
-			e.ok(err, "readdir")
-			if len(page) > max || left && len(page) == 0 {
-				e.Failf("a page of %d entries, at most %d asked, more %v", len(page), max, left)
-			}
-			for _, entry := range page {
-				names = append(names, entry.Name)
-				equal(e, entry.Info.ID, want[entry.Name], "id of "+entry.Name)
-				equal(e, entry.Info.Size, 1, "size of "+entry.Name)
-			}
-			more = left
-			if len(page) > 0 {
-				after = page[len(page)-1].Name
-			}
-		}
-		equal(e, len(names), len(want), "entries")
-		if order == nil {
-			order = names
-		}
-		if !slices.Equal(names, order) {
-			e.Failf("pages of %d come in another order", max)
-		}
-	}
-	page, more, err := e.ns().ReadDir(ctx, dir, order[49]+"\x01", 10) // no such name
-	e.ok(err, "readdir after a name that is gone")
-	if len(page) != 10 || !more {
-		e.Failf("readdir after a name that is gone: %d entries, more %v", len(page), more)
-	}
-	_, _, err = e.ns().ReadDir(ctx, want[order[0]], "", 10)
-	e.want(err, objstore.ErrNotDir, "readdir of a file")
-}
-
-func readDirIsStableUnderChange(ctx context.Context, e *Env) {
-	dir := e.mkdir(ctx, e.root(), "d")
-	const stable = 50
-	for i := range stable {
-		e.create(ctx, dir, fmt.Sprintf("%d-stable", i*13%stable), "")
-	}
-	e.walkWhileEntriesGo(ctx, dir, stable)
-	const writers = 3
-	var writing, reads atomic.Int64
-	writing.Store(writers)
-	e.parallel(writers+2, func(i int) {
-		if i < writers {
-			defer writing.Add(-1)
-			for j := 0; j < 60 || reads.Load() < 10; j++ {
-				name := fmt.Sprintf("%d-churn-%d", j, i)
-				e.create(ctx, dir, name, "")
-				e.rename(ctx, dir, name, dir, name+"-moved")
-				e.unlink(ctx, dir, name+"-moved")
-			}
-			return
-		}
-		defer reads.Add(10) // nobody waits for who failed
-		for writing.Load() > 0 {
-			reads.Add(1)
-			seen := map[string]int{}
-			for _, entry := range e.readDir(ctx, dir) {
-				seen[entry.Name]++
-			}
-			for i := range stable {
-				equal(e, seen[fmt.Sprintf("%d-stable", i)], 1, "times an entry that was there throughout was returned")
-			}
-		}
-	})
-	equal(e, len(e.readDir(ctx, dir)), stable, "entries in the end")
-}
-
-// walkWhileEntriesGo removes the entry a page ended with before it reads the next.
-func (e *Env) walkWhileEntriesGo(ctx context.Context, dir objstore.ID, stable int) {
-	for i := range stable {
-		e.create(ctx, dir, fmt.Sprintf("%d-going", i), "")
-	}
-	seen := map[string]int{}
-	for after, more := "", true; more; {
-		page, left, err := e.ns().ReadDir(ctx, dir, after, 3)
-		e.ok(err, "readdir")
-		for _, entry := range page {
-			seen[entry.Name]++
-			if after = entry.Name; strings.HasSuffix(after, "-going") {
-				e.unlink(ctx, dir, after)
-			}
-		}
-		more = left
-	}
-	for name, times := range seen {
-		equal(e, times, 1, "times "+name+" was returned")
-	}
-	equal(e, len(seen), 2*stable, "entries returned")
-	equal(e, len(e.readDir(ctx, dir)), stable, "entries left")
-}
-
 func missingIDsAreNotFound(ctx context.Context, e *Env) {
 	id := e.newID(ctx)
 	calls := map[string]func() error{
@@ -367,6 +262,76 @@ func missingIDsAreNotFound(ctx context.Context, e *Env) {
 	r, err := e.ns().Open(ctx, file.ID, file.Version)
 	e.ok(err, "open of the current version")
 	e.ok(r.Close(), "close")
+}
+
+func namespaceErrorsNameOperationAndName(ctx context.Context, e *Env) {
+	d := e.mkdir(ctx, e.root(), "d")
+	file := e.create(ctx, d, "taken-name", "x")
+	s, _ := e.edit(ctx, file.ID)
+	defer s.Close()
+	for what, call := range map[string]func() error{
+		"lookup": func() error { _, err := e.ns().Lookup(ctx, d, "absent-name"); return err },
+		"unlink": func() error { _, err := e.tryUnlink(ctx, d, "absent-name"); return err },
+		"rmdir":  func() error { _, err := e.ns().Rmdir(ctx, d, "taken-name", objstore.Visible); return err },
+		"link":   func() error { _, err := e.ns().Link(ctx, file.ID, d, "taken-name", objstore.Visible); return err },
+		"mkdir": func() error {
+			_, err := e.ns().Make(ctx, objstore.MakeRequest{Parent: d, Name: "taken-name", Type: objstore.TypeDir})
+			return err
+		},
+		"rename": func() error {
+			_, err := e.tryMove(ctx, d, "absent-name", d, "x", objstore.RenameReplace)
+			return err
+		},
+	} {
+		err := call()
+		e.want(err, objstore.KindOf(err), what)
+		if err == nil || !strings.Contains(err.Error(), "absent-name") && !strings.Contains(err.Error(), "taken-name") {
+			e.Failf("%s: the error does not name the name: %w", what, orSuccess(err))
+		}
+	}
+	// Who lost a commit may learn who won.
+	winner := e.overwrite(ctx, file.ID, "y")
+	_, err := e.tryCommit(ctx, s, file.ID, objstore.IfVersion(file.Version))
+	e.want(err, objstore.ErrPrecondition, "commit")
+	var full *objstore.Error
+	if errors.As(err, &full) && full.Winner != "" {
+		equal(e, full.Winner, winner.ETag, "winner")
+	}
+}
+
+func cancelledNamespaceCallsChangeNothing(ctx context.Context, e *Env) {
+	file := e.create(ctx, e.root(), "f", "x")
+	s, _ := e.edit(ctx, file.ID)
+	defer s.Close()
+	e.write(ctx, s, "y", 0)
+	target := e.target(ctx, e.root(), "g")
+	cancelled, cancel := context.WithCancel(ctx)
+	cancel()
+	for what, call := range map[string]func() error{
+		"commit": func() error { _, err := e.tryCommit(cancelled, s, file.ID, objstore.IfPresent()); return err },
+		"create": func() error {
+			_, err := s.Commit(cancelled, objstore.CommitRequest{Target: target, Cond: objstore.IfAbsent()})
+			return err
+		},
+		"mkdir": func() error {
+			_, err := e.ns().Make(cancelled, objstore.MakeRequest{Parent: e.root(), Name: "d", Type: objstore.TypeDir})
+			return err
+		},
+		"unlink": func() error { _, err := e.tryUnlink(cancelled, e.root(), "f"); return err },
+		"rename": func() error {
+			_, err := e.tryMove(cancelled, e.root(), "f", e.root(), "g", objstore.RenameReplace)
+			return err
+		},
+	} {
+		err := call()
+		if kind := objstore.KindOf(err); err == nil || kind == 0 || kind.Applied() != objstore.NotApplied {
+			e.Failf("%s with a cancelled context: %w", what, orSuccess(err))
+		}
+	}
+	equal(e, len(e.readDir(ctx, e.root())), 1, "entries")
+	equal(e, e.stat(ctx, file.ID).MetaVersion, file.MetaVersion, "metadata version")
+	e.commit(ctx, s, file.ID, objstore.IfVersion(file.Version))
+	e.wantContent(ctx, "f", "y")
 }
 
 func newIDsAreDistinct(ctx context.Context, e *Env) {
