@@ -82,11 +82,18 @@ func (d *draft) isHole(b int64) bool {
 	return true
 }
 
+// hashBlock is the digest of block b, read chunk by chunk.
 func (d *draft) hashBlock(b int64) blockhash.Digest {
-	start := b * blockhash.BlockBytes
-	p := make([]byte, min(blockhash.BlockBytes, d.size-start))
-	readAt(d.chunks, d.size, p, start) // within the size: never fails
-	return blockhash.Of(p)
+	var h blockhash.Hasher
+	end := min((b+1)*blockhash.BlockBytes, d.size)
+	for off := b * blockhash.BlockBytes; off < end; off += chunkBytes {
+		length := min(chunkBytes, end-off)
+		chunk := d.chunks[off/chunkBytes]
+		chunk = chunk[:min(length, int64(len(chunk)))]
+		h.Write(chunk) // never fails
+		h.Write(make([]byte, length-int64(len(chunk))))
+	}
+	return h.Sum()
 }
 
 // touch notes that [off, end) is no longer what the base had there.
