@@ -43,7 +43,7 @@ func namespaceMutants() []mutant {
 		info("every directory is explicit", "ImpliedDirectoriesComeAndGo", func(i *objstore.Info) { i.Explicit = i.Type == objstore.TypeDir }),
 		info("xattrs are lost", "MakeMakesEveryType", func(i *objstore.Info) { i.Xattrs = nil }),
 		watch("changes are told late", "WatchTellsContentsInOrder", tellOneLate()),
-		watch("changes of several are told late", "ConcurrentOpsAreWatchedInOrder", tellOneLate()),
+		watch("changes of several are told in pairs, the second first", "ConcurrentOpsAreWatchedInOrder", tellSwapped()),
 		watch("creations are not told", "WatchTellsEveryName", func(_ int, c objstore.Change, tell func(objstore.Change)) {
 			if c.Kind != objstore.ChangeCreated {
 				tell(c)
@@ -173,6 +173,19 @@ func tellOneLate() func(int, objstore.Change, func(objstore.Change)) {
 			tell(earlier)
 		}
 		held = []objstore.Change{c}
+	}
+}
+
+// tellSwapped tells every second change before the first.
+func tellSwapped() func(int, objstore.Change, func(objstore.Change)) {
+	var held objstore.Change
+	return func(n int, c objstore.Change, tell func(objstore.Change)) {
+		if n%2 == 1 {
+			held = c
+			return
+		}
+		tell(c)
+		tell(held)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"strings"
+	"sync/atomic"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/memstore"
@@ -320,19 +321,19 @@ func (l losesName) crash(ctx context.Context) {
 // versionsAgain counts versions anew after each crash.
 type versionsAgain struct {
 	*memstore.Bucket
-	base uint64
-	top  uint64
+	base uint64 // changed between crashes only
+	top  atomic.Uint64
 }
 
 func (v *versionsAgain) Put(ctx context.Context, key objstore.Key, body io.Reader, cond objstore.Cond, opt objstore.PutOptions) (objstore.Info, error) {
 	info, err := v.Bucket.Put(ctx, key, body, cond, opt)
 	n, _ := info.Version.Number()
-	v.top = n
+	v.top.Store(n)
 	info.Version = objstore.VersionOf(n - v.base)
 	return info, err
 }
 
-func (v *versionsAgain) crash(context.Context) { v.base = v.top }
+func (v *versionsAgain) crash(context.Context) { v.base = v.top.Load() }
 
 // idsAgain counts reserved ids anew after each crash.
 type idsAgain struct {
