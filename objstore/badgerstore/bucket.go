@@ -117,7 +117,7 @@ func (e *Engine) DeleteBucket(ctx context.Context, name string) error {
 		t.set(record.BucketKey(name), nil)
 		t.set(record.ObjectKey(rec.Root), nil)
 		t.objects--
-		return t.discard(root.ID, root.Version, root.Content)
+		return t.discard(contentOf(root))
 	})
 	return named("delete bucket", name, err)
 }

@@ -18,8 +18,8 @@ type committing struct {
 }
 
 // once runs the commit, or finds what became of it.
-func (c *committing) once(request [16]byte) error {
-	o, extra, err := c.b.outcome(c.t, c.req.WriteID, request, func() (*record.Object, []byte, error) {
+func (c *committing) once(ask func() [16]byte) error {
+	o, extra, err := c.b.outcome(c.t, c.req.WriteID, ask, func() (*record.Object, []byte, error) {
 		o, err := c.run()
 		if err != nil {
 			return nil, nil, err

@@ -131,7 +131,7 @@ func (t *tx) discardSide(s *record.Side) error {
 	if !s.Held {
 		return nil
 	}
-	return t.discard(s.Lineage, sideVersion, s.Content)
+	return t.discard(leaving{s.Lineage, sideVersion, s.Content})
 }
 
 // dropConflicts drops all of a bucket.
@@ -231,7 +231,7 @@ func (k *keeping) run(c objstore.Conflict) (*record.Conflict, error) {
 // fill completes the sides.
 func (k *keeping) fill(rec *record.Conflict) error {
 	base, _ := k.s.in.baseFor(&record.Object{})
-	content, err := k.t.build(k.s.in, base, false, 0, 0)
+	content, err := k.t.build(k.s.in, base, false, leaving{})
 	if err != nil {
 		return err
 	}

@@ -40,16 +40,18 @@ type incoming struct {
 	cloned   *record.Content // if set, the content is this one, which has references of its own
 }
 
-// whole is an incoming content of few bytes.
-func (e *Engine) whole(version uint64, p []byte) (*incoming, error) {
-	in := &incoming{version: version, size: int64(len(p)), hash: blockhash.Of(p)}
+// whole is an incoming content of the first n bytes of an unfinished payload.
+func (e *Engine) whole(version uint64, payload []byte, n int) (*incoming, error) {
+	in := &incoming{version: version, size: int64(n), hash: blockhash.Of(record.PayloadBytes(payload)[:n])}
 	in.edit.Size = in.size
-	if len(p) == 0 {
+	if n == 0 {
 		return in, nil
 	}
-	if err := in.inline(e, p); err != nil {
+	var err error
+	if in.inlineID, err = e.numbers.next(); err != nil {
 		return nil, err
 	}
+	in.payload = record.FinishPayload(record.PayloadKey(in.inlineID), payload, n)
 	in.edit.Changes = []extent.Extent{{Len: in.size, Source: extent.Source{Kind: extent.Inline, ID: in.inlineID}}}
 	return in, nil
 }
@@ -99,11 +101,11 @@ func (t *tx) setContent(o *record.Object, in *incoming) error {
 	var err error
 	if in.cloned != nil {
 		content = *in.cloned
-	} else if content, err = t.build(in, base, baseIsCurrent, o.ID, o.Version); err != nil {
+	} else if content, err = t.build(in, base, baseIsCurrent, contentOf(o)); err != nil {
 		return err
 	}
 	if !baseIsCurrent {
-		if err := t.discard(o.ID, o.Version, o.Content); err != nil {
+		if err := t.discard(contentOf(o)); err != nil {
 			return err
 		}
 	}
@@ -126,8 +128,8 @@ func (in *incoming) baseFor(o *record.Object) (base extent.Content, current bool
 }
 
 // build writes what in needs and returns its record. With consume set the
-// references of base move, and what it leaves is garbage of lineage.
-func (t *tx) build(in *incoming, base extent.Content, consume bool, lineage, died uint64) (record.Content, error) {
+// references of base, which is old's, move.
+func (t *tx) build(in *incoming, base extent.Content, consume bool, old leaving) (record.Content, error) {
 	none := record.Content{}
 	fresh := in.fresh()
 	if in.base != nil && in.base.inline != nil {
@@ -152,7 +154,7 @@ func (t *tx) build(in *incoming, base extent.Content, consume bool, lineage, die
 	if err != nil {
 		return none, err
 	}
-	if err := t.apply(plan, fresh, lineage, died); err != nil {
+	if err := t.apply(plan, fresh, old); err != nil {
 		return none, err
 	}
 	for _, b := range in.blobs {
@@ -246,7 +248,7 @@ func (t *tx) clone(c record.Content, inline []byte) (record.Content, error) {
 		err = env.failed
 	}
 	if err == nil {
-		err = t.apply(plan, nil, 0, 0)
+		err = t.apply(plan, nil, leaving{})
 	}
 	if err != nil {
 		return c, err

@@ -44,7 +44,7 @@
 //
 // A leader, of which there is one at a time, may take any other lock. Otherwise
 //
-//	stage.commitMu
+//	stage.commitMu, collector.working
 //	  staging's own
 //	  committer.mu
 //	syncer.mu, collector.mu, pins.mu, watchers.mu, epochs.mu, numbers.mu, cacheShard.mu, Engine.mu

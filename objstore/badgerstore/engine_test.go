@@ -41,13 +41,29 @@ func mainBucket(t testing.TB, e *Engine) *Bucket {
 	return b
 }
 
-// copyStore copies the files of a store as they are, holes kept.
+// copyStore copies the files of a store as they are at one moment, holes kept. Badger's background
+// work may come between, and then it is done again.
 func copyStore(from, to string) error {
-	out, err := exec.Command("cp", "-a", "--sparse=always", from, to).CombinedOutput()
-	if err != nil {
-		return errors.Join(err, errors.New(string(out)))
+	var err error
+	for range 100 {
+		before := listing(from)
+		var out []byte
+		out, err = exec.Command("cp", "-a", "--sparse=always", from, to).CombinedOutput()
+		if err == nil && listing(from) == before {
+			return nil
+		}
+		err = errors.Join(err, errors.New("cp: "+string(out)), os.RemoveAll(to))
 	}
-	return nil
+	return err
+}
+
+// listing is the names below dir, with what changes when a file does.
+func listing(dir string) string {
+	out, err := exec.Command("find", dir, "-printf", "%p %s %T@\n").CombinedOutput()
+	if err != nil {
+		return ""
+	}
+	return string(out)
 }
 
 func subjectOf(t *testing.T, dir string, profile Profile) (*objstoretest.Subject, error) {

@@ -144,7 +144,7 @@ func (b *Bucket) afterDetach(t *tx, o *record.Object) error {
 		b.tellLinks(t, o)
 		return nil
 	}
-	return t.discard(o.ID, o.Version, o.Content)
+	return t.discard(contentOf(o))
 }
 
 // tellLinks tells that the link count of a file changed that has other names.

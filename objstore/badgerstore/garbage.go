@@ -31,6 +31,8 @@ type pending struct {
 type collector struct {
 	e *Engine
 
+	working sync.Mutex // held while garbage is being removed
+
 	mu    sync.Mutex
 	queue []pending // GUARDED_BY(mu): in the order of commits
 
@@ -99,6 +101,8 @@ func (c *collector) run() {
 
 // collect removes a handful of garbage and reports whether there may be more.
 func (c *collector) collect() bool {
+	c.working.Lock()
+	defer c.working.Unlock()
 	batch := c.take()
 	if len(batch) == 0 {
 		return false
@@ -107,6 +111,10 @@ func (c *collector) collect() bool {
 	err := c.e.commit(c.ctx, objstore.Visible, true, func(t *tx) error {
 		unlink = nil
 		for _, p := range batch {
+			if t.isLarge() {
+				t.garbage = append(t.garbage, p)
+				continue
+			}
 			blobs, err := t.collect(p)
 			if err != nil {
 				return err
@@ -131,7 +139,7 @@ func (c *collector) take() (batch []pending) {
 	if len(c.queue) == 0 {
 		return nil
 	}
-	safe := min(c.e.epochs.turn(c.e.published.Load), c.e.marks.Get().Durable)
+	safe := min(c.e.epochs.turn(c.e.published.Load), c.e.syncer.marked.Load())
 	var left []pending
 	for _, p := range c.queue {
 		if len(batch) < collectAtOnce && p.ts <= safe && !c.e.pins.holds(p.lineage, p.died) {
@@ -192,10 +200,9 @@ func (t *tx) collect(p pending) ([]record.PayloadRef, error) {
 		t.setRefs(extent.Ref{Kind: extent.RefPage, ID: id}, record.Refs{Count: 1})
 		t.set(record.PageKey(id), nil)
 	}
-	rest := &record.Garbage{Lineage: old.Lineage, Version: old.Version, Unlink: old.Unlink}
+	rest := &record.Garbage{Lineage: old.Lineage, Version: old.Version, Unlink: old.Unlink} // the content is not whole any more
 	work := old.Dropped
-	const dropsMax = 2000
-	for n := 0; len(work) > 0 && n < dropsMax; n++ {
+	for len(work) > 0 && !t.isLarge() {
 		r := extent.Ref{Kind: extent.RefKind(work[0].Kind), ID: work[0].ID}
 		below, gone, err := t.dropOne(r)
 		if err != nil {
@@ -219,6 +226,11 @@ func (t *tx) collect(p pending) ([]record.PayloadRef, error) {
 		t.set(key, nil)
 		return nil, nil
 	}
+}
+
+// isLarge reports whether a mutation that can be split should be.
+func (t *tx) isLarge() bool {
+	return t.ov.bytes > t.e.batchBytesMax/2 || len(t.ov.changed) > t.e.batchKeysMax/2
 }
 
 // dropOne ends one reference. If it was the last, what it referred to is gone,

@@ -19,6 +19,7 @@ type audit struct {
 	counted  map[extent.Ref]record.Refs // counts that are stored
 	refs     map[extent.Ref]uint64      // references found
 	stored   map[extent.Ref]bool        // pages and payloads found
+	live     map[extent.Ref]bool        // payloads that contents in use have bytes from
 	freed    map[uint64]bool            // pages that garbage lists as freed
 	objects  int
 	problems []error
@@ -30,13 +31,15 @@ type audit struct {
 //	directories count their entries right, files their names;
 //	every page and payload is referred to as often as is counted, and none is left over.
 func (e *Engine) checkInvariants() error {
+	e.collector.working.Lock()
+	defer e.collector.working.Unlock()
 	v := e.view()
 	defer v.close()
 	a := &audit{
 		v: v, places: map[uint64]place{}, free: map[uint64]*record.Object{}, names: map[uint64]int{},
 		entries: map[uint64]int{}, subdirs: map[uint64]int{}, roots: map[uint64]bool{},
 		counted: map[extent.Ref]record.Refs{}, refs: map[extent.Ref]uint64{}, stored: map[extent.Ref]bool{},
-		freed: map[uint64]bool{},
+		freed: map[uint64]bool{}, live: map[extent.Ref]bool{},
 	}
 	if err := v.scan(nil, a.note); err != nil {
 		return err
@@ -128,6 +131,7 @@ func (a *audit) content(c record.Content) {
 	err = x.Extents(pages{a.v.tree}, 0, x.Size, func(e extent.Extent) error {
 		if e.Source.Kind != extent.Hole {
 			allocated += e.Len
+			a.live[extent.Ref{Kind: extent.RefKind(e.Source.Kind), ID: e.Source.ID}] = true
 		}
 		return nil
 	})
@@ -198,7 +202,7 @@ func (a *audit) checkRefs() {
 		if !isBlob(r.Kind) && !a.stored[r] {
 			a.bad("%v is referred to and not there", r)
 		}
-		if isBlob(r.Kind) {
+		if isBlob(r.Kind) && a.live[r] { // what garbage refers to may be gone already
 			if _, err := a.v.e.blobs.Size(blobOf(r.Kind, r.ID)); err != nil {
 				a.bad("%v: %w", r, err)
 			}

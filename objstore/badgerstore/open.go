@@ -53,6 +53,9 @@ func Open(ctx context.Context, dir string, opt Options, parts Parts) (*Engine, e
 		log: parts.Logger, clock: parts.Clock, rand: parts.Rand, fs: parts.Disk,
 		buckets: map[string]*Bucket{}, checked: map[uint64]bool{},
 	}
+	if parts.sizes != nil {
+		e.sizes = *parts.sizes
+	}
 	e.cache = newCache(e.sizes.cacheRecords)
 	e.pins.counts = map[uint64]map[uint64]int{}
 	e.committer.e = e
@@ -204,15 +207,14 @@ func (e *Engine) start(ctx context.Context) error {
 		return err
 	}
 	go e.syncer.run()
-	go e.collector.run()
 	if err = e.firstBucket(ctx); err == nil {
-		err = e.adoptOrphans(ctx)
+		err = e.adoptOrphans(ctx) // before garbage goes that they are based on
 	}
-	if err == nil {
-		return nil
+	if err != nil {
+		e.committer.close()
+		e.syncer.close()
+		return err
 	}
-	e.collector.close()
-	e.committer.close()
-	e.syncer.close()
-	return err
+	go e.collector.run()
+	return nil
 }

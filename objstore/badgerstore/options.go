@@ -45,6 +45,8 @@ type Parts struct {
 	Clock  func() time.Time // nil: time.Now
 	Rand   io.Reader        // of conflict ids; nil: crypto/rand
 	Disk   disk.FS          // nil: the machine's; Badger's own files do not go through it
+
+	sizes *sizes // of tests; nil: those of the profile
 }
 
 // sizes are what a profile stands for.

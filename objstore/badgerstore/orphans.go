@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/staging"
 )
 
@@ -35,18 +36,36 @@ func (e *Engine) adoptOrphans(ctx context.Context) error {
 	})
 }
 
-// baseOf is what a stage that was found continues, if that is still there.
+// baseOf is what a stage that was found started from; nil if that is nothing, or lost.
 func (b *Bucket) baseOf(f staging.Found) (*pinned, error) {
+	version, ok := f.Owner.Base.Number()
+	if !ok {
+		return nil, nil
+	}
 	v := b.e.view()
 	defer v.close()
 	o, err := v.object(uint64(f.Owner.Object))
-	if err != nil || o == nil || o.Type != objstore.TypeFile {
+	if err != nil {
 		return nil, err
 	}
-	if objstore.VersionOf(o.Version) != f.Owner.Base {
-		return nil, nil
+	if o != nil && o.Version == version {
+		return v.pin(o.ID, o.Version, o.Content)
 	}
-	return v.pin(o.ID, o.Version, o.Content)
+	return v.pinReplaced(uint64(f.Owner.Object), version)
+}
+
+// pinReplaced pins a content that was replaced and whose garbage is still there;
+// nil if it is not. Nobody may be collecting garbage.
+func (v *view) pinReplaced(lineage, version uint64) (p *pinned, err error) {
+	err = v.scan(record.GarbagePrefix(), func(_ []byte, value any) (bool, error) {
+		g, ok := value.(*record.Garbage)
+		if !ok || g.Lineage != lineage || g.Version != version || g.Content.Size == 0 {
+			return true, nil
+		}
+		p, err = v.pin(lineage, version, g.Content)
+		return false, err
+	})
+	return p, err
 }
 
 // isCommitted reports whether what was found is the current content of its object.

@@ -16,13 +16,14 @@ const (
 	expireAtOnce = 4
 )
 
-// outcome runs f, unless an earlier call with the same write id has done so:
+// outcome runs f, which does what ask is a digest of, unless an earlier call with the same write id has done so:
 // then it returns what became of that. Applied mutations and lost conditions are
 // outcomes; other failures are not.
-func (b *Bucket) outcome(t *tx, id string, request [16]byte, f func() (*record.Object, []byte, error)) (*record.Object, []byte, error) {
+func (b *Bucket) outcome(t *tx, id string, ask func() [16]byte, f func() (*record.Object, []byte, error)) (*record.Object, []byte, error) {
 	if id == "" {
 		return f()
 	}
+	request := ask()
 	key := record.OutcomeKey(b.root, id)
 	value, err := t.get(key)
 	if err != nil {
@@ -90,8 +91,8 @@ func (t *tx) storeOutcome(key []byte, id string, root uint64, o *record.Outcome)
 }
 
 // once is outcome for mutations of the flat store.
-func (b *Bucket) once(t *tx, id string, request [16]byte, f func() (*record.Object, error)) (objstore.Info, error) {
-	o, _, err := b.outcome(t, id, request, func() (*record.Object, []byte, error) {
+func (b *Bucket) once(t *tx, id string, ask func() [16]byte, f func() (*record.Object, error)) (objstore.Info, error) {
+	o, _, err := b.outcome(t, id, ask, func() (*record.Object, []byte, error) {
 		o, err := f()
 		return o, nil, err
 	})

@@ -85,7 +85,6 @@ func (v *view) pin(lineage, version uint64, c record.Content) (*pinned, error) {
 			return nil, err
 		}
 		p.inline = payload[run.Off : run.Off+x.Size]
-		return p, nil
 	}
 	if len(x.Refs()) > 0 {
 		v.e.pins.add(lineage, version)
@@ -104,7 +103,6 @@ func (e *Engine) pinFresh(lineage, version uint64, c record.Content, payload fun
 	p.holders.Store(1)
 	if run, ok := x.Run(); ok && run.Kind == extent.Inline {
 		p.inline = bytes.Clone(payload(run.ID)[run.Off : run.Off+x.Size])
-		return p, nil
 	}
 	if len(x.Refs()) > 0 {
 		e.pins.add(lineage, version)
@@ -120,7 +118,7 @@ func (p *pinned) hold() *pinned {
 
 // release ends one hold.
 func (p *pinned) release() {
-	if p.holders.Add(-1) > 0 || p.inline != nil || len(p.content.Refs()) == 0 {
+	if p.holders.Add(-1) > 0 || len(p.content.Refs()) == 0 {
 		return
 	}
 	p.e.pins.remove(p.lineage, p.version)

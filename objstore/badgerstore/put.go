@@ -39,7 +39,7 @@ func (b *Bucket) put(ctx context.Context, key objstore.Key, body io.Reader, cond
 		return info, err
 	}
 	defer func() { u.close(err == nil) }()
-	request := requestOf("put", string(key), cond.String(), u.in.hash, u.in.size)
+	request := func() [16]byte { return requestOf("put", string(key), cond.String(), u.in.hash, u.in.size) }
 	err = b.write(ctx, opt.Durability, false, func(t *tx) (err error) {
 		info, err = b.once(t, opt.WriteID, request, func() (*record.Object, error) {
 			old, err := t.objectAt(b.root, key)
@@ -75,7 +75,8 @@ func (b *Bucket) receive(ctx context.Context, body io.Reader, opt objstore.PutOp
 	if err := cancelled(ctx); err != nil {
 		return nil, err
 	}
-	head := make([]byte, b.headBytes(opt))
+	payload := record.NewPayload(b.headBytes(opt))
+	head := record.PayloadBytes(payload)
 	n, ended, err := fill(ctx, body, head)
 	switch {
 	case err != nil:
@@ -90,7 +91,7 @@ func (b *Bucket) receive(ctx context.Context, body io.Reader, opt objstore.PutOp
 	if err != nil {
 		return nil, err
 	}
-	in, err := b.e.whole(version, head[:n])
+	in, err := b.e.whole(version, payload, n)
 	return &upload{in: in}, err
 }
 

@@ -49,9 +49,16 @@ func (t *tx) gain(r extent.Ref, n uint64) error {
 	return nil
 }
 
+// leaving is a content that is being replaced: version was the last of its lineage to have it.
+type leaving struct {
+	lineage uint64
+	version uint64
+	content record.Content
+}
+
 // apply does what package extent planned. Payloads in fresh come with it. What the base
-// leaves is garbage of lineage, last used by version died.
-func (t *tx) apply(plan *extent.Plan, fresh map[extent.Ref]bool, lineage, died uint64) error {
+// leaves is garbage of old.
+func (t *tx) apply(plan *extent.Plan, fresh map[extent.Ref]bool, old leaving) error {
 	for _, p := range plan.Pages {
 		t.set(record.PageKey(uint64(p.ID)), p.Page)
 	}
@@ -75,12 +82,12 @@ func (t *tx) apply(plan *extent.Plan, fresh map[extent.Ref]bool, lineage, died u
 			return err
 		}
 	}
-	return t.leave(plan, fresh, lineage, died)
+	return t.leave(plan, fresh, old)
 }
 
 // leave notes what the base of a plan leaves behind.
-func (t *tx) leave(plan *extent.Plan, fresh map[extent.Ref]bool, lineage, died uint64) error {
-	g := &record.Garbage{Lineage: lineage, Version: died}
+func (t *tx) leave(plan *extent.Plan, fresh map[extent.Ref]bool, old leaving) error {
+	g := old.garbage()
 	for _, r := range plan.Dropped {
 		if fresh[r] {
 			t.set(record.PayloadKey(r.ID), nil) // brought along and not needed
@@ -101,9 +108,13 @@ func (t *tx) leave(plan *extent.Plan, fresh map[extent.Ref]bool, lineage, died u
 	return nil
 }
 
-// addGarbage enters g, unless it is empty, and returns its number.
+func (l leaving) garbage() *record.Garbage {
+	return &record.Garbage{Lineage: l.lineage, Version: l.version, Content: l.content}
+}
+
+// addGarbage enters g, unless it is empty and of no use to a stage, and returns its number.
 func (t *tx) addGarbage(g *record.Garbage) (uint64, error) {
-	if len(g.Dropped) == 0 && len(g.Freed) == 0 {
+	if len(g.Dropped) == 0 && len(g.Freed) == 0 && !t.e.pins.holds(g.Lineage, g.Version) {
 		return 0, nil
 	}
 	number, err := t.e.numbers.next()
@@ -144,15 +155,15 @@ func (t *tx) revive(id extent.PageID) error {
 	return nil
 }
 
-// discard gives up a content of lineage that version died was the last to
-// have. A payload nobody else can reach goes at once: readers of small contents have a copy.
-func (t *tx) discard(lineage, died uint64, c record.Content) error {
-	x, err := extentsOf(c)
+// discard gives up a content that has no successor. A payload that nobody else
+// refers to and no stage may be based on goes at once: readers of small contents have a copy.
+func (t *tx) discard(old leaving) error {
+	x, err := extentsOf(old.content)
 	if err != nil || len(x.Refs()) == 0 {
 		return err
 	}
 	r := x.Refs()[0]
-	if r.Kind == extent.RefInline {
+	if r.Kind == extent.RefInline && !t.e.pins.holds(old.lineage, old.version) {
 		refs, err := t.refs(r)
 		if err != nil {
 			return err
@@ -162,9 +173,11 @@ func (t *tx) discard(lineage, died uint64, c record.Content) error {
 			return nil
 		}
 	}
-	_, err = t.addGarbage(&record.Garbage{
-		Lineage: lineage, Version: died,
-		Dropped: []record.PayloadRef{{Kind: uint8(r.Kind), ID: r.ID}},
-	})
+	g := old.garbage()
+	g.Dropped = []record.PayloadRef{{Kind: uint8(r.Kind), ID: r.ID}}
+	_, err = t.addGarbage(g)
 	return err
 }
+
+// contentOf is the content of o on its way out.
+func contentOf(o *record.Object) leaving { return leaving{o.ID, o.Version, o.Content} }

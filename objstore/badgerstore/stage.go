@@ -191,7 +191,7 @@ func (s *stage) commitSealed(ctx context.Context, req objstore.CommitRequest) (o
 	var c *committing
 	err := s.b.write(ctx, req.Durability, false, func(t *tx) error {
 		c = &committing{b: s.b, t: t, req: req, in: s.in, baseVersion: s.baseVersion()}
-		return c.once(s.requestOf(req))
+		return c.once(func() [16]byte { return s.requestOf(req) })
 	})
 	if err != nil {
 		return objstore.CommitResult{}, err

@@ -48,7 +48,7 @@ func (b *Bucket) Head(ctx context.Context, key objstore.Key) (info objstore.Info
 
 // Delete implements [objstore.Store].
 func (b *Bucket) Delete(ctx context.Context, key objstore.Key, cond objstore.Cond, opt objstore.DeleteOptions) error {
-	request := requestOf("delete", string(key), cond.String())
+	request := func() [16]byte { return requestOf("delete", string(key), cond.String()) }
 	err := b.write(ctx, opt.Durability, true, func(t *tx) error {
 		_, err := b.once(t, opt.WriteID, request, func() (*record.Object, error) {
 			o, err := t.objectAt(b.root, key)
@@ -98,7 +98,9 @@ func (b *Bucket) Copy(ctx context.Context, req objstore.CopyRequest) (info objst
 	if err := checkNewKey(req.Dst, req.DstCond); err != nil {
 		return info, named("copy", key, err)
 	}
-	request := requestOf("copy", string(req.Src), req.SrcCond.String(), string(req.Dst), req.DstCond.String())
+	request := func() [16]byte {
+		return requestOf("copy", string(req.Src), req.SrcCond.String(), string(req.Dst), req.DstCond.String())
+	}
 	err = b.write(ctx, req.Put.Durability, false, func(t *tx) (err error) {
 		info, err = b.once(t, req.Put.WriteID, request, func() (*record.Object, error) { return b.copyObject(t, req) })
 		return err
@@ -143,7 +145,9 @@ func (b *Bucket) Rename(ctx context.Context, req objstore.RenameRequest) (info o
 	if err := checkRename(req); err != nil {
 		return info, named("rename", key, err)
 	}
-	request := requestOf("rename", string(req.Src), req.SrcCond.String(), string(req.Dst), req.DstCond.String())
+	request := func() [16]byte {
+		return requestOf("rename", string(req.Src), req.SrcCond.String(), string(req.Dst), req.DstCond.String())
+	}
 	err = b.write(ctx, req.Durability, true, func(t *tx) (err error) {
 		info, err = b.once(t, req.WriteID, request, func() (*record.Object, error) { return b.rename(t, req) })
 		return err

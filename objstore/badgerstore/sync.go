@@ -2,6 +2,7 @@ package badgerstore
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -33,6 +34,10 @@ type syncer struct {
 	failed   error         // GUARDED_BY(mu): final
 	finished chan struct{} // GUARDED_BY(mu): closed at the end of the round in progress, then replaced
 
+	// marked is the durable mark that is certainly on the disk: recovery looks at no batch
+	// up to it. What such batches need may go.
+	marked atomic.Uint64
+
 	work chan struct{} // capacity 1: something is wanted
 	stop chan struct{}
 	done chan struct{}
@@ -49,11 +54,13 @@ type undurable struct {
 }
 
 func newSyncer(e *Engine, logs *badgerLogs, durable uint64) *syncer {
-	return &syncer{
+	s := &syncer{
 		e: e, logs: logs, durable: durable,
 		finished: make(chan struct{}), work: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
+	s.marked.Store(durable)
+	return s
 }
 
 // note tells of a commit that is about to be published.
@@ -217,6 +224,7 @@ func (s *syncer) lowBlob(ts uint64) uint64 {
 
 // syncMarks makes the marks durable; then older versions may go.
 func (s *syncer) syncMarks() {
+	mark := s.e.marks.Get().Durable
 	if err := s.e.marks.Sync(); err != nil {
 		s.e.committer.fail(err)
 		s.mu.Lock()
@@ -225,8 +233,9 @@ func (s *syncer) syncMarks() {
 		return
 	}
 	s.syncedAt = time.Now()
+	s.marked.Store(mark)
 	safe := s.e.epochs.turn(s.e.published.Load)
-	s.e.db.SetDiscardTs(min(safe, s.e.marks.Get().Durable))
+	s.e.db.SetDiscardTs(min(safe, mark))
 	s.e.collector.wake()
 }
 

@@ -127,6 +127,7 @@ type Garbage struct {
 	Dropped []PayloadRef
 	Freed   []uint64     // pages whose references have moved
 	Unlink  []PayloadRef // blobs nothing refers to any more
+	Content Content      // of that version, for a stage that was based on it and is found after a crash
 }
 
 const (
@@ -144,6 +145,7 @@ func EncodeGarbage(key []byte, g *Garbage) []byte {
 	e := newEncoder(kindGarbage)
 	e.uint(tagLineage, g.Lineage)
 	e.uint(tagDied, g.Version)
+	e.content(&g.Content)
 	for _, d := range g.Dropped {
 		e.uint(tagDroppedKind, uint64(d.Kind))
 		e.uint(tagDroppedID, d.ID) // ends one reference
@@ -183,7 +185,7 @@ func DecodeGarbage(key, value []byte) (*Garbage, error) {
 		case tagUnlinkID:
 			g.Unlink = append(g.Unlink, PayloadRef{kind, f.uint()})
 		default:
-			return false
+			return g.Content.field(f)
 		}
 		return true
 	})
@@ -230,12 +232,31 @@ func DecodeRefs(key, value []byte) (r Refs, err error) {
 	return r, err
 }
 
+// payloadHeadBytes of a payload's value come before its bytes.
+const payloadHeadBytes = 2
+
+// NewPayload is the value of an inline payload of n bytes, which are to be
+// put where PayloadBytes says.
+func NewPayload(n int) []byte {
+	p := make([]byte, payloadHeadBytes+n, payloadHeadBytes+n+checksumBytes)
+	p[0], p[1] = version, byte(kindPayload)
+	return p
+}
+
+// PayloadBytes is where the bytes of an unfinished payload are.
+func PayloadBytes(value []byte) []byte { return value[payloadHeadBytes:] }
+
+// FinishPayload completes the value made by NewPayload, of which the first n bytes count.
+func FinishPayload(key, value []byte, n int) []byte {
+	e := encoder{buf: value[:payloadHeadBytes+n]}
+	return e.finish(key, nil)
+}
+
 // EncodePayload is the value of an inline payload.
 func EncodePayload(key, p []byte) []byte {
-	e := &encoder{buf: make([]byte, 0, 2+len(p)+checksumBytes)}
-	e.buf = append(e.buf, version, byte(kindPayload))
-	e.buf = append(e.buf, p...)
-	return e.finish(key, nil)
+	value := NewPayload(len(p))
+	copy(PayloadBytes(value), p)
+	return FinishPayload(key, value, len(p))
 }
 
 // DecodePayload returns the bytes in value, aliasing it.

@@ -1,0 +1,115 @@
+package badgerstore
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+)
+
+// logDir is a directory like Badger's, and what is synced in it.
+type logDir struct {
+	dir    string
+	logs   *badgerLogs
+	synced []string // base names, of files and of the directory, since they were last asked for
+}
+
+func newLogDir(t *testing.T) *logDir {
+	l := &logDir{dir: t.TempDir()}
+	l.logs = newBadgerLogs(disk.Hooked(disk.OS{}, func(op disk.Op) error {
+		if op.Kind == disk.OpSync || op.Kind == disk.OpSyncDir {
+			l.synced = append(l.synced, filepath.Base(op.Name))
+		}
+		return nil
+	}), l.dir)
+	t.Cleanup(func() {
+		if err := l.logs.close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
+func (l *logDir) make(t *testing.T, names ...string) {
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(l.dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// round syncs and returns what was synced.
+func (l *logDir) round(t *testing.T) string {
+	l.synced = nil
+	if err := l.logs.sync(); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range l.synced {
+		if name == filepath.Base(l.dir) {
+			l.synced[i] = "directory"
+		}
+	}
+	slices.Sort(l.synced)
+	return strings.Join(l.synced, " ")
+}
+
+// TestSyncCoversEveryLogWrittenSinceTheLast: (1) the current log is synced in every round; (2) so is
+// every one Badger went on from since the last round; (3) the directory is, whenever a name
+// came or went; (4) a log that was flushed and removed is no error. C8
+func TestSyncCoversEveryLogWrittenSinceTheLast(t *testing.T) {
+	l := newLogDir(t)
+	l.make(t, "00001.mem", "MANIFEST")
+	expect := func(what, want string) {
+		t.Helper()
+		if got := l.round(t); got != want {
+			t.Errorf("%s: synced %q instead of %q", what, got, want)
+		}
+	}
+	expect("first round", "00001.mem directory")
+	expect("nothing new", "00001.mem")
+	l.make(t, "00002.mem", "00003.mem")
+	expect("two rotations", "00001.mem 00002.mem 00003.mem directory")
+	expect("the old ones are not written any more", "00003.mem")
+	l.make(t, "00004.mem", "000001.sst")
+	for _, gone := range []string{"00001.mem", "00002.mem", "00003.mem"} {
+		if err := os.Remove(filepath.Join(l.dir, gone)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect("flushed since", "00004.mem directory")
+}
+
+// TestBadgerNamesItsLogsAsExpected guards what badgerLogs takes for granted: the
+// current log is the one with the highest number, and there is always one.
+func TestBadgerNamesItsLogsAsExpected(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	parts := testParts(t)
+	parts.sizes = smallSizes()
+	e, err := Open(t.Context(), dir, Options{Create: true}, parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	b := mainBucket(t, e)
+	highest := 0
+	for i := range 800 {
+		if err := (step{kind: "put", key: "k", body: bodyOf(5*i + 2)}).run(t.Context(), b, 1); err != nil {
+			t.Fatal(err)
+		}
+		names, err := disk.OS{}.ReadDir(filepath.Join(dir, badgerName))
+		if err != nil {
+			t.Fatal(err)
+		}
+		numbers := logNumbers(names)
+		if len(numbers) == 0 || numbers[len(numbers)-1] < highest {
+			t.Fatalf("logs %v after number %d", numbers, highest)
+		}
+		highest = numbers[len(numbers)-1]
+	}
+	if highest < 3 {
+		t.Fatalf("logs did not rotate: %d", highest)
+	}
+}
