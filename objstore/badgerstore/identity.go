@@ -17,6 +17,7 @@ import (
 const (
 	formatName    = "FORMAT"
 	formatNewName = "FORMAT.new"
+	linkProbeName = "link.probe"
 	lockName      = "lock"
 	marksName     = "marks"
 	badgerName    = "badger"
@@ -86,7 +87,7 @@ func identify(fsys disk.FS, dir string) (id identity, absent bool, err error) {
 	}
 	for _, name := range names {
 		switch name {
-		case lockName, formatNewName, space.BallastName, "lost+found":
+		case lockName, formatNewName, linkProbeName, space.BallastName, "lost+found":
 		default:
 			return id, false, &objstore.Error{Op: "open store", Key: dir, Kind: objstore.ErrInvalid,
 				Detail: "the directory is not empty and not a store: name another one"}
@@ -120,7 +121,7 @@ func writeIdentity(fsys disk.FS, dir string) (id identity, err error) {
 
 // needLinks tries a hard link, which commits are made of.
 func needLinks(fsys disk.FS, dir, file string) error {
-	probe := filepath.Join(dir, "link.probe")
+	probe := filepath.Join(dir, linkProbeName)
 	if err := fsys.Remove(probe); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

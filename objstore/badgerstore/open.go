@@ -59,6 +59,7 @@ func Open(ctx context.Context, dir string, opt Options, parts Parts) (*Engine, e
 	e.cache = newCache(e.sizes.cacheRecords)
 	e.pins.counts = map[uint64]map[uint64]int{}
 	e.committer.e = e
+	e.collector = newCollector(e)
 	steps := []func(context.Context) error{e.openDirectory, e.openMarks, e.openBadger, e.openBlobs, e.recover, e.start}
 	for _, step := range steps {
 		if err := errors.Join(cancelled(ctx), step(ctx)); err != nil {
@@ -197,7 +198,6 @@ func (e *Engine) start(ctx context.Context) error {
 		return err
 	}
 	e.syncer = newSyncer(e, newBadgerLogs(e.fs, e.path(badgerName)), e.marks.Get().Durable)
-	e.collector = newCollector(e)
 	if err := errors.Join(e.sweepBlobs(), e.collector.load()); err != nil {
 		return err
 	}

@@ -55,17 +55,23 @@ type File struct {
 	failed     error  // GUARDED_BY(mu): of a sync; final, as nobody knows what reached the disk
 }
 
-// Create makes a marks file, durable but for its name.
+// Create makes a marks file, durable but for its name. A file of another name,
+// name + ".new", may stay behind if it is interrupted.
 func Create(fsys disk.FS, name string, m Marks) (*File, error) {
-	f, err := fsys.OpenRW(name)
+	fresh := name + ".new"
+	f, err := fsys.OpenRW(fresh)
 	if err != nil {
 		return nil, disk.Error("create marks", err)
 	}
 	file := &File{f: f, synced: 1}
-	if err := file.Update(true, func(to *Marks) { *to = m }); err != nil {
-		return nil, errors.Join(err, f.Close())
+	err = errors.Join(file.Update(true, func(to *Marks) { *to = m }), f.Close())
+	if err == nil {
+		err = disk.Error("create marks", fsys.Rename(fresh, name))
 	}
-	return file, nil
+	if err != nil {
+		return nil, err
+	}
+	return Open(fsys, name)
 }
 
 // Open reads the newest good slot.
