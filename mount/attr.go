@@ -23,6 +23,10 @@ const (
 	ioBytes = 64 << 10
 )
 
+// volatile reports whether an object belongs to the control directory. Package fs gives those
+// ids with the highest bit set; what they show changes without notice, so the kernel keeps nothing of it.
+func volatile(id objstore.ID) bool { return id>>63 == 1 }
+
 // typeBits are the S_IFMT bits of a file type.
 func typeBits(t objstore.FileType) uint32 {
 	switch t {

@@ -183,6 +183,7 @@ func (b *bridge) truncate(n *node, c fs.Caller, ch fs.Change, out *fuse.AttrOut)
 		return err
 	})
 	b.table.spend(&o)
+	b.unpin()
 	if err != nil {
 		return b.status("truncate", err)
 	}
@@ -235,4 +236,14 @@ func (b *bridge) StatFs(_ <-chan struct{}, _ *fuse.InHeader, out *fuse.StatfsOut
 }
 
 // Forget implements [fuse.RawFileSystem].
-func (b *bridge) Forget(node, lookups uint64) { b.table.forget(node, lookups) }
+func (b *bridge) Forget(node, lookups uint64) {
+	b.table.forget(node, lookups)
+	b.unpin()
+}
+
+// unpin releases what reserved nodes do not need any more.
+func (b *bridge) unpin() {
+	for _, h := range b.table.takeLoose() {
+		h.Release(context.Background())
+	}
+}

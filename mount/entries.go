@@ -50,9 +50,11 @@ func (es entries) move(from, to name, exchange bool) {
 	es.remove(to)
 	if moved != nil {
 		es.put(to, moved)
+		moved.found = to
 	}
 	if exchange && replaced != nil {
 		es.put(from, replaced)
+		replaced.found = from
 	}
 }
 

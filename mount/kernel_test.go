@@ -200,7 +200,27 @@ func (k *kernel) open(thread uint32, base string, flags uint32) (*opened, syscal
 		return nil, errno
 	}
 	defer k.drop(second.NodeId)
+	if second.AttrTimeout() == 0 { // the mode is checked
+		in, out := fuse.GetAttrIn{InHeader: header(second.NodeId, thread)}, fuse.AttrOut{}
+		if status := k.bridge.GetAttr(nil, &in, &out); !status.Ok() {
+			return nil, syscall.Errno(status)
+		}
+	}
 	return k.openNode(thread, second.NodeId, flags)
+}
+
+// rename moves a name over another in the root.
+func (k *kernel) rename(from, to string) syscall.Errno {
+	in := fuse.RenameIn{InHeader: header(fuse.FUSE_ROOT_ID, 1), Newdir: fuse.FUSE_ROOT_ID}
+	status := k.bridge.Rename(nil, &in, from, to)
+	if status.Ok() {
+		k.mu.Lock()
+		moved := k.entries[name{fuse.FUSE_ROOT_ID, from}]
+		k.mu.Unlock()
+		k.believe(name{fuse.FUSE_ROOT_ID, to}, moved)
+		k.believe(name{fuse.FUSE_ROOT_ID, from}, 0)
+	}
+	return syscall.Errno(status)
 }
 
 func (k *kernel) openNode(thread uint32, node uint64, flags uint32) (*opened, syscall.Errno) {

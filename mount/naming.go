@@ -17,30 +17,60 @@ func (b *bridge) Lookup(_ <-chan struct{}, in *fuse.InHeader, base string, out *
 	if !ok {
 		return fuse.Status(syscall.ESTALE)
 	}
-	ctx, c, at := context.Background(), caller(in), name{in.NodeId, base}
+	c, at := caller(in), name{in.NodeId, base}
 	for {
 		since := b.table.mark()
-		e, err := b.fs.Lookup(ctx, c, dir.Object, base)
-		if err == nil && !e.View.Committed() && b.table.wantsCommitted(c.Thread, e.View.Object) {
-			e, err = b.fs.LookupCommitted(ctx, c, dir.Object, base)
-		}
-		if objstore.KindOf(err) == objstore.ErrNotFound {
-			return b.absent(at, since, out)
+		e, err := b.find(c, dir.Object, at)
+		if objectGone(err) {
+			b.table.endRetry(c.Thread)
+			return b.absent(dir.Object, at, since, out)
 		}
 		if err != nil {
 			return b.status("lookup", err)
 		}
-		if n, believed := b.table.enter(at, &e, c.Thread, since); n != nil {
+		n, believed := b.table.enter(at, &e, c.Thread, since)
+		if n == nil {
+			continue
+		}
+		switch err := b.keep(n, c, e.View); {
+		case err == nil:
 			fillEntry(out, n, &e.Attr, believed)
 			return fuse.OK
+		case !movedOn(err):
+			return b.status("lookup", err)
 		}
 	}
 }
 
+// find is what a name stands for, to this caller.
+func (b *bridge) find(c fs.Caller, dir objstore.ID, at name) (fs.Entry, error) {
+	ctx := context.Background()
+	e, err := b.fs.Lookup(ctx, c, dir, at.base)
+	if err == nil && !e.View.Committed() && b.table.wantsCommitted(c.Thread, at) {
+		return b.fs.LookupCommitted(ctx, c, dir, at.base)
+	}
+	return e, err
+}
+
+// keep makes sure that a reserved node can be opened. It fails with the node forgotten: if
+// its version is gone already, the name has moved on.
+func (b *bridge) keep(n *node, c fs.Caller, view fs.View) error {
+	if !b.table.wantsPin(n) {
+		return nil
+	}
+	h, _, err := b.fs.Open(context.Background(), c, view, fs.OpenMode{Read: true, Pinned: true})
+	if err != nil {
+		b.Forget(n.id, 1)
+		return err
+	}
+	b.table.pin(n, h)
+	return nil
+}
+
 // absent answers that there is no such name, which the kernel may remember if
 // that has not changed meanwhile.
-func (b *bridge) absent(at name, since mark, out *fuse.EntryOut) fuse.Status {
-	if !b.table.unchanged(at, since) {
+func (b *bridge) absent(dir objstore.ID, at name, since mark, out *fuse.EntryOut) fuse.Status {
+	if volatile(dir) || !b.table.unchanged(at, since) {
 		return fuse.ENOENT
 	}
 	out.SetEntryTimeout(cacheTime)

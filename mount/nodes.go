@@ -35,11 +35,13 @@ type node struct {
 	files     []*file // open on it, the owner's included
 	opening   int     // OPENs under way
 	reserved  bool
-	holder    uint32    // the thread it is reserved to, until...
-	heldUntil time.Time // ...then
+	holder    uint32     // the thread it is reserved to, until...
+	heldUntil time.Time  // ...then
+	pin       *fs.Handle // of a reserved node: view stays openable whatever becomes of the name
 	busy      bool
 	spent     bool
 	visited   bool   // others read through it while it was owned
+	found     name   // where it was last looked up
 	names     []name // its keys in table.entries
 	// timesKnown: the kernel may believe times of this directory that it
 	// would not forget by itself.
@@ -63,10 +65,11 @@ type table struct {
 	nodes     map[uint64]*node
 	objects   map[objstore.ID]*object
 	entries   entries
-	retries   map[uint32]*retry      // by thread, never 0
-	strangers map[objstore.ID]*retry // of threads that are 0
+	retries   map[uint32]*retry // by thread, never 0
+	strangers map[name]*retry   // of threads that are 0
 	changes   changes
 	lastID    uint64 // ids are never reused
+	pins      pins
 }
 
 func newTable(root objstore.ID, now func() time.Time) *table {
@@ -76,7 +79,7 @@ func newTable(root objstore.ID, now func() time.Time) *table {
 		objects:   make(map[objstore.ID]*object),
 		entries:   make(entries),
 		retries:   make(map[uint32]*retry),
-		strangers: make(map[objstore.ID]*retry),
+		strangers: make(map[name]*retry),
 		changes:   newChanges(),
 		lastID:    fuse.FUSE_ROOT_ID - 1,
 	}
@@ -126,7 +129,7 @@ type belief struct {
 func (t *table) enter(at name, e *fs.Entry, thread uint32, since mark) (*node, belief) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := t.pick(e, thread)
+	n := t.pick(at, e, thread)
 	if n == nil {
 		return nil, belief{}
 	}
@@ -149,7 +152,8 @@ func (t *table) enterListed(at name, e *fs.Entry, since mark) (*node, belief) {
 // names that mean different things to different processes. mu is held.
 func (t *table) admit(at name, n *node, since mark) belief {
 	n.lookups++
-	if t.changes.objectSince(since, n.object) {
+	n.found = at
+	if volatile(n.object) || t.changes.objectSince(since, n.object) {
 		return belief{}
 	}
 	if !n.regular {
@@ -176,9 +180,9 @@ func (n *node) settled() bool {
 }
 
 // pick chooses the node for a lookup. mu is held.
-func (t *table) pick(e *fs.Entry, thread uint32) *node {
+func (t *table) pick(at name, e *fs.Entry, thread uint32) *node {
 	if e.Attr.Type == objstore.TypeFile {
-		if n := t.pickForRetry(e, thread); n != nil {
+		if n := t.pickForRetry(at, e, thread); n != nil {
 			return n
 		}
 	}
@@ -233,6 +237,7 @@ func (t *table) drop(n *node) {
 	}
 	delete(t.nodes, n.id)
 	t.entries.take(n)
+	t.pins.loosen(n)
 	o := t.objects[n.object]
 	o.nodes = slices.DeleteFunc(o.nodes, func(other *node) bool { return other == n })
 	if o.current == n {

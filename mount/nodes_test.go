@@ -211,6 +211,14 @@ func TestContentionIsNeverSeen(t *testing.T) {
 				}
 				workers.Go(func() { k.contend(thread, random) })
 			}
+			workers.Go(func() {
+				for i := range 60 {
+					k.put("new", fmt.Sprint("replaced", i))
+					if errno := k.rename("new", "f"); errno != 0 {
+						t.Errorf("rename: %v", errno)
+					}
+				}
+			})
 			workers.Wait()
 			k.bridge.table.checkInvariants(t)
 			if k.refusals == 0 {

@@ -20,7 +20,7 @@ func (b *bridge) Create(_ <-chan struct{}, in *fuse.CreateIn, base string, out *
 	h, e, err := b.fs.Create(context.Background(), c, dir.Object, base, mode, in.Mode&07777)
 	if err != nil {
 		if fs.KindOf(err) == fs.ErrStale {
-			b.table.refuseCreate(c.Thread)
+			b.table.refuseCreate(name{in.NodeId, base}, c.Thread)
 		}
 		return b.status("create", err)
 	}
@@ -51,12 +51,14 @@ func (b *bridge) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fus
 	if err != nil {
 		again := !o.last && movedOn(err)
 		b.table.abandon(&o, again)
+		b.unpin()
 		if again {
 			return fuse.Status(syscall.ESTALE)
 		}
 		return b.status("open", err)
 	}
 	b.table.finish(&o, f, shown)
+	b.unpin()
 	b.handles.add(f)
 	out.Fh, out.OpenFlags = f.id, openFlags(f.description)
 	return fuse.OK
@@ -87,8 +89,8 @@ func (b *bridge) open(o *opening, c fs.Caller, mode fs.OpenMode) (*file, fs.View
 	if err != nil {
 		return nil, fs.View{}, err
 	}
-	onDirect := o.plan == planFollow && o.owner.direct
-	return &file{description: newDescription(h, mode, direct(mode) || onDirect)}, e.View, nil
+	uncached := o.plan == planFollow && o.owner.direct || volatile(o.node.object)
+	return &file{description: newDescription(h, mode, direct(mode) || uncached)}, e.View, nil
 }
 
 // asGuest makes f a file whose bytes the node does not show.
@@ -98,17 +100,22 @@ func (b *bridge) asGuest(f *file) *file {
 	return f
 }
 
-// openCurrent opens whatever is current.
+// openCurrent opens whatever is current, or what was when the name was looked up, if the file
+// is gone since.
 func (b *bridge) openCurrent(ctx context.Context, o *opening, c fs.Caller, mode fs.OpenMode) (f *file, shown fs.View, err error) {
 	mode.Pinned = true
-	err = b.withCurrent(o.node.object, func(v fs.View) error {
+	open := func(v fs.View) error {
 		h, e, err := b.fs.Open(ctx, c, v, mode)
 		if err != nil {
 			return err
 		}
 		f, shown = &file{description: newDescription(h, mode, direct(mode))}, e.View
 		return nil
-	})
+	}
+	err = b.withCurrent(o.node.object, open)
+	if err != nil && movedOn(err) && o.view.Version != "" {
+		err = open(o.view)
+	}
 	return f, shown, err
 }
 
@@ -165,4 +172,5 @@ func (b *bridge) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 		}
 	}
 	b.table.closed(f)
+	b.unpin()
 }

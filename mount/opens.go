@@ -99,6 +99,7 @@ func (t *table) finish(o *opening, f *file, shown fs.View) {
 	switch o.plan {
 	case planClaim, planBind:
 		n.busy, n.reserved = false, false
+		t.pins.loosen(n)
 		n.view, n.size = shown, -1
 		if o.write {
 			n.owner = f.description
@@ -137,6 +138,7 @@ func (t *table) end(o *opening) {
 	o.node.opening--
 	if o.plan == planClaim || o.plan == planBind {
 		o.node.busy = false
+		t.pins.loosen(o.node)
 		if o.write {
 			t.objects[o.node.object].writers--
 		}
@@ -218,7 +220,10 @@ func (t *table) witness(n *node) (view fs.View, h *fs.Handle, cached bool) {
 	if n.owner != nil {
 		return n.view, n.owner.handle, false
 	}
-	cached = n.settled()
+	if n.pin != nil {
+		return n.view, n.pin, false
+	}
+	cached = n.settled() && !volatile(n.object)
 	n.timesKnown = n.timesKnown || !n.regular
 	for _, f := range n.files {
 		if f.guest {

@@ -13,7 +13,9 @@ import (
 	"github.com/etagfs/etagfs/objstore"
 )
 
-// processes answers package fs from /proc. Nothing it reads touches a mount.
+// processes answers package fs from /proc. Nothing it reads touches a mount, nor needs the right to
+// trace: execve(2) holds a lock which such reads wait for (the links in fd, stat, exe, cwd) while it
+// closes descriptors, which is when we are asked.
 type processes struct {
 	mu     sync.Mutex
 	device string // of our mount, "major:minor"; guarded by mu; empty until mounted
@@ -82,10 +84,6 @@ func (p *processes) HoldsOther(thread uint32, object objstore.ID) bool {
 
 // writes reports whether a descriptor is open for writing on an inode of this number.
 func writes(dir, fd string, object objstore.ID) bool {
-	target, err := os.Readlink(filepath.Join(dir, "fd", fd))
-	if err != nil || !strings.HasPrefix(target, "/") {
-		return false // a pipe, a socket: cheaper to see here
-	}
 	info := filepath.Join(dir, "fdinfo", fd)
 	inode, ok := procField(info, "ino:")
 	if !ok || inode != strconv.FormatUint(uint64(object), 10) {

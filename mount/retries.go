@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/etagfs/etagfs/fs"
-	"github.com/etagfs/etagfs/objstore"
 )
 
 const (
@@ -24,7 +23,7 @@ const (
 // same node.
 //
 // A thread the kernel does not name (0: another pid namespace) cannot be told from others.
-// Once one was refused a file, each lookup of that file by any such thread gets a node of its own for
+// Once one was refused, each lookup of that name by any such thread gets a node of its own for
 // a while; whether it repeats on the same node cannot be known.
 type retry struct {
 	refused *node
@@ -39,7 +38,7 @@ func (t *table) refuse(n *node, thread uint32, write bool) {
 	r := &retry{refused: n, write: write, until: now.Add(retryTime)}
 	if thread == 0 {
 		sweep(t.strangers, now)
-		t.strangers[n.object] = r
+		t.strangers[n.found] = r
 		return
 	}
 	sweep(t.retries, now)
@@ -47,12 +46,10 @@ func (t *table) refuse(n *node, thread uint32, write bool) {
 }
 
 // refuseCreate is refuse for a CREATE of a name that exists after all.
-func (t *table) refuseCreate(thread uint32) {
+func (t *table) refuseCreate(at name, thread uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if thread != 0 {
-		t.retries[thread] = &retry{write: true, until: t.now().Add(retryTime)}
-	}
+	t.refuse(&node{found: at}, thread, true)
 }
 
 // sweep removes what is over, if there is much.
@@ -67,11 +64,11 @@ func sweep[K comparable](retries map[K]*retry, now time.Time) {
 	}
 }
 
-// retryOf is the retry a thread may be making on an object, nil if there is none. mu is held.
-func (t *table) retryOf(thread uint32, object objstore.ID) *retry {
+// retryOf is the retry a thread may be making at a name, nil if there is none. mu is held.
+func (t *table) retryOf(thread uint32, at name) *retry {
 	r := t.retries[thread]
 	if thread == 0 {
-		r = t.strangers[object]
+		r = t.strangers[at]
 	}
 	if r == nil || t.now().After(r.until) {
 		return nil
@@ -84,23 +81,30 @@ func (t *table) takeRetry(thread uint32) *retry {
 	if thread == 0 {
 		return nil
 	}
-	r := t.retryOf(thread, 0)
+	r := t.retryOf(thread, name{})
 	delete(t.retries, thread)
 	return r
 }
 
-// wantsCommitted reports whether a lookup shall not show a working copy of object: it
-// may come from a thread that was refused writing.
-func (t *table) wantsCommitted(thread uint32, object objstore.ID) bool {
+// endRetry ends a retry whose name turned out to be gone.
+func (t *table) endRetry(thread uint32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := t.retryOf(thread, object)
+	t.takeRetry(thread)
+}
+
+// wantsCommitted reports whether a lookup shall not show a working copy: it may come from a
+// thread that was refused writing.
+func (t *table) wantsCommitted(thread uint32, at name) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.retryOf(thread, at)
 	return r != nil && r.write
 }
 
 // pickForRetry chooses the node for the lookup after a refusal; nil if this is not one. mu is held.
-func (t *table) pickForRetry(e *fs.Entry, thread uint32) *node {
-	r := t.retryOf(thread, e.View.Object)
+func (t *table) pickForRetry(at name, e *fs.Entry, thread uint32) *node {
+	r := t.retryOf(thread, at)
 	switch {
 	case r == nil:
 		return nil

@@ -3,36 +3,229 @@ package mounts
 import (
 	"errors"
 	"os"
+	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
-func TestSecondCloseLosesWithEBUSYAndIsKept(t *testing.T) {
-	m := mounttest.Start(t, mounttest.Options{})
+// C3, C4: the second of two handles to close gets EBUSY; the file has the winner's
+// bytes, the kept copy the loser's.
+func TestSecondCloseLosesAndIsKept(t *testing.T) {
+	m := start(t)
 	path := m.Path("f")
-	if err := os.WriteFile(path, []byte("base"), 0o644); err != nil {
-		t.Fatal(err)
+	put(t, path, "base")
+	a, b := open(t, path, os.O_WRONLY), open(t, path, os.O_WRONLY)
+	write(t, a, "AAAA")
+	write(t, b, "BBBB")
+	wants(t, "first close", a.Close(), 0)
+	wants(t, "second close", b.Close(), syscall.EBUSY)
+	check(t, path, "AAAA")
+	checkKept(t, m, "BBBB")
+}
+
+// C3: whatever a handle changed and whatever ends it, it loses if another commit was first.
+func TestEveryWayToCommitCanLose(t *testing.T) {
+	closes := func(f *os.File) error { return f.Close() }
+	changes := map[string]func(t *testing.T, f *os.File){
+		"write":    func(t *testing.T, f *os.File) { write(t, f, "LOSER") },
+		"truncate": func(t *testing.T, f *os.File) { wants(t, "truncate", f.Truncate(2), 0) },
+		"extend":   func(t *testing.T, f *os.File) { wants(t, "truncate", f.Truncate(9), 0) },
+		"mapping":  mapped,
 	}
-	a, err := os.OpenFile(path, os.O_WRONLY, 0)
+	ends := map[string]func(f *os.File) error{
+		"close":     closes,
+		"fsync":     func(f *os.File) error { return f.Sync() },
+		"fdatasync": func(f *os.File) error { return unix.Fdatasync(int(f.Fd())) },
+		// Without data the first of the two may be a shell's redirection: it is put off.
+		"two closes": func(f *os.File) error { return errors.Join(closeDuplicate(f), f.Close()) },
+	}
+	m := start(t)
+	for change, do := range changes {
+		for end, commit := range ends {
+			t.Run(change+" then "+end, func(t *testing.T) {
+				path := m.Path(change + "-" + end)
+				put(t, path, "base")
+				loser := open(t, path, os.O_RDWR)
+				do(t, loser)
+				put(t, path, "winner")
+				wants(t, end, commit(loser), syscall.EBUSY)
+				check(t, path, "winner")
+			})
+		}
+	}
+}
+
+// mapped stores through a shared mapping, which stays.
+func mapped(t *testing.T, f *os.File) {
+	memory, err := unix.Mmap(int(f.Fd()), 0, 4, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := os.OpenFile(path, os.O_WRONLY, 0)
+	t.Cleanup(func() { unix.Munmap(memory) })
+	copy(memory, "MMAP")
+}
+
+func closeDuplicate(f *os.File) error {
+	fd, err := unix.Dup(int(f.Fd()))
+	if err != nil {
+		return err
+	}
+	return unix.Close(fd)
+}
+
+// C3
+func TestMsyncOfALosingMappingFails(t *testing.T) {
+	m := start(t)
+	path := m.Path("f")
+	put(t, path, "base")
+	f := open(t, path, os.O_RDWR)
+	memory, err := unix.Mmap(int(f.Fd()), 0, 4, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.WriteString("AAAA")
-	b.WriteString("BBBB")
-	if err := a.Close(); err != nil {
+	defer unix.Munmap(memory)
+	copy(memory, "LOSE")
+	put(t, path, "winner")
+	wants(t, "msync", unix.Msync(memory, unix.MS_SYNC), syscall.EBUSY)
+	check(t, path, "winner")
+}
+
+// C3: a descriptor that came with fork and exec is the same transaction.
+func TestInheritedDescriptorLoses(t *testing.T) {
+	m := start(t)
+	path := m.Path("f")
+	put(t, path, "base")
+	f := open(t, path, os.O_WRONLY)
+	write(t, f, "LOSER")
+	put(t, path, "winner")
+	child := mounttest.Command(t, "close")
+	child.ExtraFiles = []*os.File{f}
+	child.Stderr = nil
+	_, err := child.Output()
+	exit, ok := err.(*exec.ExitError)
+	if !ok || !strings.Contains(string(exit.Stderr), "busy") {
+		t.Errorf("the child's close: %v", err)
+	}
+	wants(t, "the parent's close", f.Close(), syscall.EBUSY)
+	check(t, path, "winner")
+}
+
+// C9: a descriptor closed twice, by dup, fork or fsync before close, never conflicts with itself.
+func TestHandleNeverConflictsWithItself(t *testing.T) {
+	m := start(t)
+	path := m.Path("f")
+	f := open(t, path, os.O_RDWR|os.O_CREATE)
+	for _, text := range []string{"one", "two", "three"} {
+		if _, err := f.WriteAt([]byte(text), 0); err != nil {
+			t.Fatal(err)
+		}
+		wants(t, "fsync", f.Sync(), 0)
+		wants(t, "close of a duplicate", closeDuplicate(f), 0)
+	}
+	child := mounttest.Command(t, "close")
+	child.ExtraFiles = []*os.File{f}
+	run(t, child)
+	wants(t, "close", f.Close(), 0)
+	check(t, path, "three")
+	checkKept(t, m)
+}
+
+// C3, C6: two files of one name cannot both be made.
+func TestCreateAgainstCreate(t *testing.T) {
+	m := start(t)
+	path := m.Path("f")
+	a := open(t, path, os.O_WRONLY|os.O_CREATE)
+	b := open(t, path, os.O_WRONLY|os.O_CREATE)
+	write(t, a, "AAAA")
+	write(t, b, "BBBB")
+	wants(t, "first close", a.Close(), 0)
+	wants(t, "second close", b.Close(), syscall.EBUSY)
+	check(t, path, "AAAA")
+	checkKept(t, m, "BBBB")
+}
+
+// C9: a change of mode, owner or time is no conflict, and the commit does not undo it.
+func TestAttributesAreNoConflict(t *testing.T) {
+	m := start(t)
+	path := m.Path("f")
+	put(t, path, "base")
+	f := open(t, path, os.O_WRONLY)
+	write(t, f, "data")
+	if err := os.Chmod(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Close(); !errors.Is(err, syscall.EBUSY) {
-		t.Fatalf("second close: %v", err)
+	wants(t, "close", f.Close(), 0)
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v (%v) after the commit", info.Mode(), err)
 	}
-	got, err := os.ReadFile(path)
-	if err != nil || string(got) != "AAAA" {
-		t.Fatalf("%q %v", got, err)
+	check(t, path, "data")
+}
+
+// C3: a handle whose file was unlinked by the same mount goes with it: no error, no resurrection.
+func TestUnlinkDetachesAWriter(t *testing.T) {
+	m := start(t)
+	path := m.Path("f")
+	put(t, path, "base")
+	f := open(t, path, os.O_RDWR)
+	write(t, f, "data")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, "close", f.Close(), 0)
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("the name came back: %v", err)
+	}
+	checkKept(t, m)
+}
+
+// C3, C7: a rename of the file is followed, a rename over it detaches.
+func TestRenameIsFollowedAndRenameOverDetaches(t *testing.T) {
+	m := start(t)
+	put(t, m.Path("a"), "base")
+	f := open(t, m.Path("a"), os.O_RDWR)
+	write(t, f, "data")
+	if err := os.Rename(m.Path("a"), m.Path("b")); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, "fsync after the rename", f.Sync(), 0)
+	check(t, m.Path("b"), "data")
+	if _, err := f.WriteAt([]byte("late"), 0); err != nil {
+		t.Fatal(err)
+	}
+	put(t, m.Path("c"), "other")
+	if err := os.Rename(m.Path("c"), m.Path("b")); err != nil {
+		t.Fatal(err)
+	}
+	wants(t, "close after the rename over it", f.Close(), 0)
+	check(t, m.Path("b"), "other")
+	checkKept(t, m)
+}
+
+// C4: a conflict is found by its path, and dropped by removing it.
+func TestKeptCopyTellsWhatHappened(t *testing.T) {
+	m := start(t)
+	path := m.Path("dir", "f")
+	if err := os.Mkdir(m.Path("dir"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	put(t, path, "base")
+	f := open(t, path, os.O_WRONLY)
+	write(t, f, "LOSER")
+	put(t, path, "winner")
+	wants(t, "close", f.Close(), syscall.EBUSY)
+	out := shell(t, m, `cd .etagfs/conflicts; test $(ls | wc -l) = 1; cd *; cat base; echo; cat theirs; echo; cat info.json`)
+	for _, part := range []string{"base\n", "winner\n", `"dir/f"`, `"close"`} {
+		if !strings.Contains(out, part) {
+			t.Errorf("%q is missing in\n%s", part, out)
+		}
+	}
+	if out := shell(t, m, `ls -A; rmdir .etagfs/conflicts/*; ls .etagfs/conflicts`); out != "dir\n" {
+		t.Errorf("listing the root, and the conflicts after dropping one: %q", out)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -52,10 +53,11 @@ type Mount struct {
 
 	t       testing.TB
 	options Options
-	device  uint32 // of the mount
-	cmd     *exec.Cmd
-	log     *output
-	exited  chan struct{} // closed once the daemon has ended
+	// connection is the number of the FUSE connection.
+	connection string
+	cmd        *exec.Cmd
+	log        *output
+	exited     chan struct{} // closed once the daemon has ended
 
 	mu      sync.Mutex
 	expired bool // the deadline passed; guarded by mu
@@ -76,6 +78,7 @@ func Start(t testing.TB, options Options) *Mount {
 	}
 	if options.User != 0 {
 		share(t, m.Dir, options.User)
+		shareDevice(t)
 	}
 	m.Restart()
 	watch := time.AfterFunc(orDefault(options.Deadline, deadline), m.expire)
@@ -104,6 +107,30 @@ func share(t testing.TB, dir string, user uint32) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// shareDevice lets users mount, as most systems do, for the time of the test.
+func shareDevice(t testing.TB) {
+	t.Helper()
+	const device = "/dev/fuse"
+	info, err := os.Stat(device)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() == 0o666 {
+		return
+	}
+	if err := os.Chmod(device, 0o666); err != nil {
+		t.Skipf("needs fuse: %v", err)
+	}
+	t.Cleanup(func() { os.Chmod(device, info.Mode().Perm()) })
+}
+
+// As is a command run by a user of this number.
+func (m *Mount) As(user uint32, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+	return cmd
 }
 
 // Restart mounts again after the daemon has ended.
@@ -148,16 +175,16 @@ func (m *Mount) start() error {
 	return m.findDevice()
 }
 
+// findDevice finds the mount without touching it.
 func (m *Mount) findDevice() error {
-	if m.options.User != 0 {
-		return nil // only its owner may look
+	for _, line := range mountLines() {
+		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == m.Dir {
+			_, minor, _ := strings.Cut(fields[2], ":")
+			m.connection = minor
+			return nil
+		}
 	}
-	var st unix.Stat_t
-	if err := unix.Stat(m.Dir, &st); err != nil {
-		return fmt.Errorf("stat %s: %w", m.Dir, err)
-	}
-	m.device = unix.Minor(st.Dev)
-	return nil
+	return fmt.Errorf("%s is not mounted\n%s", m.Dir, m.log)
 }
 
 // Path is a path in the mount.
@@ -264,8 +291,8 @@ func (m *Mount) stacks() {
 
 // kill leaves nothing behind: whoever waits for an answer gets an error.
 func (m *Mount) kill() {
-	if m.device != 0 {
-		abort := fmt.Sprintf("/sys/fs/fuse/connections/%d/abort", m.device)
+	if m.connection != "" {
+		abort := filepath.Join("/sys/fs/fuse/connections", m.connection, "abort")
 		os.WriteFile(abort, []byte("1"), 0) // an error means that it is gone
 	}
 	m.cmd.Process.Kill()
@@ -275,8 +302,16 @@ func (m *Mount) kill() {
 
 // mounted reports whether something is mounted at dir. It does not touch it.
 func mounted(dir string) bool {
+	return slices.ContainsFunc(mountLines(), func(line string) bool { return strings.Contains(line, " "+dir+" ") })
+}
+
+// mountLines is the kernel's mount table.
+func mountLines() []string {
 	table, err := os.ReadFile("/proc/self/mountinfo")
-	return err == nil && bytes.Contains(table, []byte(" "+dir+" "))
+	if err != nil {
+		return nil
+	}
+	return strings.Split(string(table), "\n")
 }
 
 // output is what a daemon writes.

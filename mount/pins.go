@@ -1,0 +1,63 @@
+package mount
+
+import (
+	"time"
+
+	"github.com/etagfs/etagfs/fs"
+)
+
+// pinTime is how long a reserved node keeps its version for an OPEN that does not come.
+const pinTime = 10 * time.Second
+
+// pins are the handles that keep what reserved nodes show: between a second lookup and its OPEN the
+// file may be replaced, and yet the OPEN must not be refused. table.mu guards
+// them; as nothing is called with it held, handles are released later.
+type pins struct {
+	pinned []*node // by age; some may have lost their pin
+	loose  []*fs.Handle
+}
+
+// loosen gives up n's pin.
+func (p *pins) loosen(n *node) {
+	if n.pin != nil {
+		p.loose = append(p.loose, n.pin)
+		n.pin = nil
+	}
+}
+
+// wantsPin reports whether n is to be pinned before the kernel hears of it.
+func (t *table) wantsPin(n *node) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return n.reserved && n.pin == nil && n.view.Version != ""
+}
+
+// pin keeps h for n, unless it is too late.
+func (t *table) pin(n *node, h *fs.Handle) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !n.reserved || n.pin != nil {
+		t.pins.loose = append(t.pins.loose, h)
+		return
+	}
+	n.pin = h
+	t.pins.pinned = append(t.pins.pinned, n)
+}
+
+// takeLoose hands over the handles that nothing needs any more.
+func (t *table) takeLoose() []*fs.Handle {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := &t.pins
+	for len(p.pinned) > 0 {
+		n := p.pinned[0]
+		if n.pin != nil && t.now().Before(n.heldUntil.Add(pinTime)) {
+			break
+		}
+		p.loosen(n)
+		p.pinned = p.pinned[1:]
+	}
+	loose := p.loose
+	p.loose = nil
+	return loose
+}
