@@ -175,7 +175,9 @@ func TestCrashWhileTheStoreIsMade(t *testing.T) {
 			mu.Lock()
 			made = true
 			mu.Unlock()
-			must(t, e.Close())
+			if err := e.Close(); err != nil && !errors.Is(err, stopped) { // a sync behind may have met the stop
+				t.Error(err)
+			}
 			t.Logf("%d operations", n)
 			return
 		}
