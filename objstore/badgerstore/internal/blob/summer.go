@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 
 	"github.com/zeebo/xxh3"
@@ -19,21 +20,30 @@ const BareBytes = 1 << 20
 // Summer keeps the checksums of a file while it is written. Bytes written in
 // order are summed as they pass; others are read again when it is finished. It is not safe for concurrent use.
 type Summer struct {
-	// sums has an entry for each unit with bytes in it.
-	sums map[int64]sum
+	groups map[int64]*sumGroup // of groupUnits units each
 	// The unit being written in order: tailBytes of it have passed.
 	tail      int64
 	tailBytes int
 	tailHash  xxh3.Hasher
 }
 
-type sum struct {
-	value uint64
-	known bool
+const groupUnits = 256
+
+type sumGroup struct {
+	sums   [groupUnits]uint64
+	states [groupUnits]sumState
 }
 
+type sumState uint8
+
+const (
+	sumNone    sumState = iota // no bytes in the unit
+	sumUnknown                 // to be read
+	sumKnown
+)
+
 // NewSummer returns a Summer for an empty file.
-func NewSummer() *Summer { return &Summer{sums: make(map[int64]sum), tail: -1} }
+func NewSummer() *Summer { return &Summer{groups: make(map[int64]*sumGroup), tail: -1} }
 
 // Wrote notes that p was written at off.
 func (s *Summer) Wrote(p []byte, off int64) {
@@ -47,89 +57,109 @@ func (s *Summer) Wrote(p []byte, off int64) {
 
 func (s *Summer) wrote(unit int64, at int, p []byte) {
 	if len(p) == SumBytes {
-		s.leave(unit)
-		s.sums[unit] = sum{xxh3.Hash(p), true}
+		s.set(unit, sumKnown, xxh3.Hash(p))
 		return
 	}
-	if _, used := s.sums[unit]; at == 0 && !used {
+	if at == 0 && s.state(unit) == sumNone {
+		s.set(unit, sumUnknown, 0)
 		s.tail, s.tailBytes = unit, 0
 		s.tailHash.Reset()
 	}
-	if unit == s.tail && at == s.tailBytes {
-		s.tailHash.Write(p) // never fails
-		s.tailBytes += len(p)
-		s.sums[unit] = sum{}
-		if s.tailBytes == SumBytes {
-			s.sums[unit] = sum{s.tailHash.Sum64(), true}
-			s.tail = -1
-		}
+	if unit != s.tail || at != s.tailBytes {
+		s.set(unit, sumUnknown, 0)
 		return
 	}
-	s.leave(unit)
-	s.sums[unit] = sum{}
+	s.tailHash.Write(p) // never fails
+	if s.tailBytes += len(p); s.tailBytes == SumBytes {
+		s.set(unit, sumKnown, s.tailHash.Sum64())
+	}
 }
 
-// leave ends writing in order if it was in that unit.
-func (s *Summer) leave(unit int64) {
+// set sets the state of a unit, which is no longer the tail.
+func (s *Summer) set(unit int64, state sumState, value uint64) {
 	if s.tail == unit {
 		s.tail = -1
 	}
+	g := s.groups[unit/groupUnits]
+	if g == nil {
+		g = new(sumGroup)
+		s.groups[unit/groupUnits] = g
+	}
+	g.states[unit%groupUnits], g.sums[unit%groupUnits] = state, value
 }
 
-// Cut notes that the file now ends at size, or that what was behind is zeros.
-func (s *Summer) Cut(size int64) {
-	for unit := range s.sums {
-		switch start := unit * SumBytes; {
-		case start >= size:
-			s.leave(unit)
-			delete(s.sums, unit)
-		case start+SumBytes > size:
-			s.leave(unit)
-			s.sums[unit] = sum{}
+func (s *Summer) state(unit int64) sumState {
+	if g := s.groups[unit/groupUnits]; g != nil {
+		return g.states[unit%groupUnits]
+	}
+	return sumNone
+}
+
+// used are the units of [from, to) with bytes in them, in order.
+func (s *Summer) used(from, to int64) []int64 {
+	var units []int64
+	for _, i := range slices.Sorted(maps.Keys(s.groups)) {
+		for j, state := range s.groups[i].states {
+			if unit := i*groupUnits + int64(j); state != sumNone && unit >= from && unit < to {
+				units = append(units, unit)
+			}
+		}
+	}
+	return units
+}
+
+// Cut notes that the file now ends at size.
+func (s *Summer) Cut(size int64) { s.Zeroed(size, math.MaxInt64) }
+
+// Zeroed notes that [from, to) has no bytes any more.
+func (s *Summer) Zeroed(from, to int64) {
+	for _, unit := range s.used(from/SumBytes, to/SumBytes+1) {
+		switch start, end := unit*SumBytes, (unit+1)*SumBytes; {
+		case start >= from && end <= to:
+			s.set(unit, sumNone, 0)
+		case start < to && end > from:
+			s.set(unit, sumUnknown, 0)
 		}
 	}
 }
 
-// Zeroed notes that [from, to) reads as zeros.
-func (s *Summer) Zeroed(from, to int64) {
-	for unit := range s.sums {
-		start, end := unit*SumBytes, (unit+1)*SumBytes
-		if end <= from || start >= to {
-			continue
-		}
-		s.leave(unit)
-		s.sums[unit] = sum{}
+// Doubt notes that bytes in [from, to) may have changed.
+func (s *Summer) Doubt(from, to int64) {
+	for _, unit := range s.used(from/SumBytes, (to-1)/SumBytes+1) {
+		s.set(unit, sumUnknown, 0)
 	}
 }
 
 // Found notes that [from, to) has bytes from before; they are read when it is finished.
 func (s *Summer) Found(from, to int64) {
 	for unit := from / SumBytes; unit*SumBytes < to; unit++ {
-		s.leave(unit)
-		s.sums[unit] = sum{}
+		s.set(unit, sumUnknown, 0)
 	}
 }
 
 // finish returns the units with bytes of the first dataBytes of f and their
 // checksums; those not known are read.
 func (s *Summer) finish(f disk.File, dataBytes int64) (runs []run, sums []byte, err error) {
-	units := slices.Sorted(maps.Keys(s.sums))
+	units := s.used(0, (dataBytes+SumBytes-1)/SumBytes)
 	sums = make([]byte, 0, len(units)*sumEntry)
-	buf := make([]byte, SumBytes)
+	var buf []byte
 	for _, unit := range units {
 		length := min(SumBytes, dataBytes-unit*SumBytes)
-		value := s.sums[unit]
+		value := s.groups[unit/groupUnits].sums[unit%groupUnits]
 		switch {
-		case value.known:
+		case s.state(unit) == sumKnown:
 		case unit == s.tail && int64(s.tailBytes) == length:
-			value.value = s.tailHash.Sum64()
+			value = s.tailHash.Sum64()
 		default:
+			if buf == nil {
+				buf = make([]byte, SumBytes)
+			}
 			if _, err := f.ReadAt(buf[:length], unit*SumBytes); err != nil {
 				return nil, nil, disk.Error("checksum staged bytes", err)
 			}
-			value.value = xxh3.Hash(buf[:length])
+			value = xxh3.Hash(buf[:length])
 		}
-		sums = binary.BigEndian.AppendUint64(sums, value.value)
+		sums = binary.BigEndian.AppendUint64(sums, value)
 		runs = appendUnit(runs, unit)
 	}
 	return runs, sums, nil

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/blob"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
@@ -30,7 +31,7 @@ type layer struct {
 	memory []byte // if file is nil
 
 	// Constant.
-	fs       disk.FS
+	session  *Session
 	file     disk.File
 	id       uint64
 	straight int64 // so many chunks are where they are in the content
@@ -40,8 +41,10 @@ type layer struct {
 	end    int64           // of the bytes in the file
 	summer *blob.Summer
 
-	writtenBack int64 // of the file, as far as it was written in order
-	background  sync.WaitGroup
+	order     int64 // of the file: where the next bytes come if they come in order
+	writeback int64 // of the file: from there to order nothing was written back
+	busy      sync.WaitGroup
+	busyCount atomic.Int32 // write-backs under way
 
 	// Once frozen, nothing but sealed and digests changes, under the seal token.
 	frozen  bool
@@ -66,21 +69,32 @@ func (l *layer) place(off int64) (src, n int64) {
 // inPlace reports whether off of the content is off of the file.
 func (l *layer) inPlace(off int64) bool { return off < l.straight*chunkBytes }
 
-// writeback starts the writing of what came in order, a large piece at a time.
-func (l *layer) writeback(src, n int64) {
-	if src != l.writtenBack && (src < l.writtenBack || l.writtenBack+writebackBytes < src) {
-		l.writtenBack = src
-		return
+// wrote starts the writing back of what came in order, a large piece at a time.
+func (l *layer) wrote(src, n int64) {
+	if src != l.order {
+		l.writeback = src
 	}
-	from := l.writtenBack
-	if src+n-from < writebackBytes {
-		return
+	l.order = src + n
+	if l.order-l.writeback >= writebackBytes && l.startWriteback(l.writeback, l.order-l.writeback) {
+		l.writeback = l.order
 	}
-	l.writtenBack = src + n
-	l.background.Go(func() {
-		// Best effort: a sync follows where it matters.
-		_ = l.file.StartWriteback(from, src+n-from)
+}
+
+// startWriteback has a range, or with n 0 all of the file, written back, unless the disk has enough to do.
+// It can take as long as the disk likes, so nobody waits for it; a sync follows where it matters.
+func (l *layer) startWriteback(src, n int64) bool {
+	select {
+	case l.session.writebacks <- struct{}{}:
+	default:
+		return false
+	}
+	l.busyCount.Add(1)
+	l.busy.Go(func() {
+		_ = l.file.StartWriteback(src, n)
+		l.busyCount.Add(-1)
+		<-l.session.writebacks
 	})
+	return true
 }
 
 // drop removes the layer's file. A blob made of it stays.
@@ -88,13 +102,24 @@ func (l *layer) drop() error {
 	if l.file == nil {
 		return nil
 	}
-	l.background.Wait()
-	name := l.file.Name()
-	err := errors.Join(l.file.Close(), remove(l.fs, name))
+	err := remove(l.session.fs, l.file.Name())
 	if l.sealed != nil && l.sealed.Ref.Bare {
-		err = errors.Join(err, remove(l.fs, l.sealed.SumPath))
+		err = errors.Join(err, remove(l.session.fs, l.sealed.SumPath))
 	}
-	return err
+	return errors.Join(err, l.close())
+}
+
+// close closes the file, later if it is being written back.
+func (l *layer) close() error {
+	if l.busyCount.Load() == 0 {
+		l.busy.Wait()
+		return l.file.Close()
+	}
+	l.session.background.Go(func() {
+		l.busy.Wait()
+		_ = l.file.Close() // its bytes are a blob's, which is synced, or nobody's
+	})
+	return nil
 }
 
 func remove(fsys disk.FS, name string) error {

@@ -18,7 +18,7 @@ const (
 	recordWhole                       // c = layer: what its file has is the content's, at the same offsets
 	recordSize                        // a = new size
 	recordZero                        // a = offset, b = length
-	recordSeal                        // a = object, b = version, d = where the bytes of a whole layer end; 0: nothing is frozen
+	recordSeal                        // a = object, b = version, d = where the bytes of the whole layer end, which is whole no more; 0: there is none
 )
 
 const (

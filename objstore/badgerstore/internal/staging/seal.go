@@ -96,28 +96,38 @@ func (st *Stage) freeze(s *sealing) error {
 	limit := int64(st.session.opt.InlineBytes)
 	s.Whole = st.view.size <= limit && !st.view.untouched()
 	s.inline = !s.Whole && st.view.changedBytes(limit) <= limit
-	var frozenEnd int64
 	if !s.Whole && !s.inline {
-		if err := st.freezeLayer(); err != nil {
-			return err
-		}
-		frozenEnd = st.layers[0].end
-	}
-	if st.log.used > 0 {
-		r := logRecord{kind: recordSeal, a: uint64(s.meta.Object), b: s.meta.Version, d: uint64(frozenEnd)}
-		if err := st.append(r); err != nil {
+		if err := st.freezeLayers(); err != nil {
 			return err
 		}
 	}
-	s.view, s.tail = st.view.snapshot(), st.stream
+	if err := st.logSeal(s.meta); err != nil {
+		return err
+	}
+	s.view, s.tail = st.view.snapshot(), st.stream.clone()
 	s.epoch, s.changes = st.epoch, st.changes
 	st.epoch++
 	st.lowest = math.MaxInt64
 	return nil
 }
 
-// freezeLayer has all changed bytes in files, and further ones go to others.
-func (st *Stage) freezeLayer() error {
+// logSeal notes what the content so far is to be committed as. What a whole layer has from now on is logged.
+func (st *Stage) logSeal(meta blob.Meta) error {
+	if st.log.used == 0 {
+		return nil
+	}
+	r := logRecord{kind: recordSeal, a: uint64(meta.Object), b: meta.Version}
+	for _, l := range st.layers {
+		if l.whole {
+			l.whole = false
+			r.d = uint64(l.end)
+		}
+	}
+	return st.append(r)
+}
+
+// freezeLayers has all changed bytes in files, and further ones go to others.
+func (st *Stage) freezeLayers() error {
 	for _, l := range st.layers {
 		if l.file == nil {
 			if err := st.session.admit(int64(len(l.memory))); err != nil {
@@ -274,7 +284,8 @@ func (b *block) zeros(k, n int64) bool {
 func (s *sealing) hashBlock(ctx context.Context, k, n int64) (blockhash.Digest, error) {
 	buf := s.session.pieces.Get().(*[]byte)
 	defer s.session.pieces.Put(buf)
-	hashed := stream{active: true, block: k}
+	var hashed stream
+	hashed.begin(k)
 	for hashed.filled < n {
 		p := (*buf)[:min(n-hashed.filled, pieceBytes)]
 		if m, err := s.view.readAt(ctx, p, k*blockBytes+hashed.filled); m < len(p) {
@@ -431,14 +442,12 @@ func (s *sealing) sealLayer(l *layer) error {
 	if l.sealed != nil {
 		return nil
 	}
-	sealed, err := blob.Seal(l.fs, l.file, s.session.opt.NewID(), s.meta, l.end, l.summer, s.plain[l])
+	sealed, err := blob.Seal(s.session.fs, l.file, s.session.opt.NewID(), s.meta, l.end, l.summer, s.plain[l])
 	if err != nil {
 		return err
 	}
 	l.sealed, l.digests = &sealed, s.plain[l]
-	l.background.Go(func() {
-		_ = l.file.StartWriteback(0, 0) // all of it; best effort
-	})
+	l.startWriteback(0, 0)
 	return nil
 }
 
@@ -556,7 +565,6 @@ func (st *Stage) dropUnused(used map[*layer]bool) error {
 	var layers []*layer
 	for _, l := range st.layers {
 		if used[l] {
-			l.whole = false
 			layers = append(layers, l)
 			continue
 		}

@@ -21,6 +21,8 @@ const (
 	pathBytesMax   = 4096
 	// grantBytes of space are asked for at once.
 	grantBytes = 1 << 20
+	// writebacksMax are under way at once.
+	writebacksMax = 4
 )
 
 // Space admits bytes to be written; space.Guard is one.
@@ -49,6 +51,9 @@ type Session struct {
 	checks    bool      // of invariants, in tests
 	buffers   sync.Pool // of *[]byte: records being encoded
 	pieces    sync.Pool // of *[]byte, pieceBytes each: bytes being hashed
+	// writebacks has a token for each write-back under way, background waits for them and for files to be closed.
+	writebacks chan struct{}
+	background sync.WaitGroup
 
 	mu        sync.Mutex
 	number    uint64              // GUARDED_BY(mu): the last number given out
@@ -66,7 +71,8 @@ func OpenSession(fsys disk.FS, dir string, opt Options) (*Session, error) {
 	}
 	s := &Session{
 		fs: fsys, root: dir, opt: opt, stages: make(map[*Stage]struct{}),
-		slotBytes: int64(opt.InlineBytes) + slotSpareBytes,
+		writebacks: make(chan struct{}, writebacksMax),
+		slotBytes:  int64(opt.InlineBytes) + slotSpareBytes,
 	}
 	s.buffers.New = func() any { return new([]byte) }
 	s.pieces.New = func() any { b := make([]byte, pieceBytes); return &b }
@@ -119,6 +125,7 @@ func (s *Session) Close() error {
 	for _, st := range open {
 		err = errors.Join(err, st.Close())
 	}
+	s.background.Wait()
 	s.mu.Lock()
 	s.opt.Space.Release(s.granted)
 	s.granted, s.left = 0, 0

@@ -199,7 +199,7 @@ func (st *Stage) newFileLayer() (*layer, error) {
 	if err != nil {
 		return nil, disk.Error("stage", err)
 	}
-	l := &layer{fs: st.session.fs, file: f, id: id, chunks: make(map[int64]int64), summer: blob.NewSummer()}
+	l := &layer{session: st.session, file: f, id: id, chunks: make(map[int64]int64), summer: blob.NewSummer()}
 	if st.view.limit == 0 {
 		l.straight = straightChunks
 	}
@@ -231,7 +231,7 @@ func (st *Stage) writePart(l *layer, p []byte, off, src int64) error {
 	n := int64(len(p))
 	if _, err := l.file.WriteAt(p, src); err != nil {
 		// It may have been written in part, over bytes that were there.
-		l.summer.Zeroed(src, src+n)
+		l.summer.Doubt(src, src+n)
 		st.stream.touch(off, off+n)
 		st.forgetDigests(off, off+n)
 		return disk.Error("write stage", err)
@@ -246,7 +246,7 @@ func (st *Stage) writePart(l *layer, p []byte, off, src int64) error {
 	}
 	st.put(off, n, l, src)
 	st.stream.wrote(&st.view, p, off)
-	l.writeback(src, n)
+	l.wrote(src, n)
 	return nil
 }
 

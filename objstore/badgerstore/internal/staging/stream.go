@@ -14,7 +14,27 @@ type stream struct {
 	active bool
 	block  int64
 	filled int64
-	hash   xxh3.Hasher
+	hash   *xxh3.Hasher // large, and small stages need none
+}
+
+// clone is the stream as it is now.
+func (s *stream) clone() stream {
+	if !s.active {
+		return stream{}
+	}
+	c := *s
+	hash := *s.hash
+	c.hash = &hash
+	return c
+}
+
+// begin starts block k.
+func (s *stream) begin(k int64) {
+	if s.hash == nil {
+		s.hash = new(xxh3.Hasher)
+	}
+	s.hash.Reset()
+	s.active, s.block, s.filled = true, k, 0
 }
 
 // wrote notes that p is now at off. A block that is complete gets its digest.
@@ -23,8 +43,7 @@ func (s *stream) wrote(v *view, p []byte, off int64) {
 		k, at := off/blockBytes, off%blockBytes
 		part := p[:min(int64(len(p)), blockBytes-at)]
 		if at == 0 {
-			s.active, s.block, s.filled = true, k, 0
-			s.hash.Reset()
+			s.begin(k)
 		}
 		s.part(v, k, at, part)
 		p, off = p[len(part):], off+int64(len(part))

@@ -215,8 +215,7 @@ func (st *Stage) abandon() {
 	st.mu.Lock()
 	for _, l := range st.layers {
 		if l.file != nil {
-			l.background.Wait()
-			l.file.Close()
+			l.close()
 		}
 	}
 	st.layers = nil
@@ -306,7 +305,7 @@ func (r *replay) file(id uint64) (*layer, error) {
 	if err != nil {
 		return nil, disk.Error("sweep staging", err)
 	}
-	l := &layer{fs: r.st.session.fs, file: f, id: id, frozen: true, summer: blob.NewSummer()}
+	l := &layer{session: r.st.session, file: f, id: id, frozen: true, summer: blob.NewSummer()}
 	r.files[id] = l
 	r.st.layers = append(r.st.layers, l)
 	return l, nil
