@@ -96,8 +96,7 @@ func (e *Engine) Close() error {
 		errs = append(errs, e.session.Close())
 		e.collector.close()
 		e.committer.close()
-		errs = append(errs, e.syncer.wait(e.published.Load()))
-		e.syncer.close()
+		errs = append(errs, e.syncer.wait(e.published.Load()), e.syncer.close())
 	}
 	errs = append(errs, e.blobs.Close(), e.db.Close())
 	if !e.opt.ReadOnly {

@@ -100,7 +100,11 @@ func (e *Engine) openDirectory(context.Context) error {
 		if !e.opt.Create || e.opt.ReadOnly {
 			return problem(objstore.ErrNotFound, "there is no store")
 		}
-		if err := e.fs.Mkdir(e.dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		err := e.fs.Mkdir(e.dir)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return problem(objstore.ErrNotFound, "the directory it is to be in does not exist: create that first")
+		case err != nil && !errors.Is(err, fs.ErrExist):
 			return disk.Error("create store", err)
 		}
 	}
@@ -212,8 +216,7 @@ func (e *Engine) start(ctx context.Context) error {
 	}
 	if err != nil {
 		e.committer.close()
-		e.syncer.close()
-		return err
+		return errors.Join(err, e.syncer.close())
 	}
 	go e.collector.run()
 	return nil

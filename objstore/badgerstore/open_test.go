@@ -82,7 +82,9 @@ func TestOpenRefusesWithASentence(t *testing.T) {
 		}, Options{}, objstore.ErrCorrupt, "FORMAT is damaged"},
 		{"marks gone", func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, marksName))) },
 			Options{}, objstore.ErrCorrupt, "marks is missing"},
-		{"marks damaged", func(t *testing.T, dir string) { must(t, os.WriteFile(filepath.Join(dir, marksName), make([]byte, 8192), 0o600)) },
+		{"marks damaged", func(t *testing.T, dir string) {
+			must(t, os.WriteFile(filepath.Join(dir, marksName), make([]byte, 8192), 0o600))
+		},
 			Options{}, objstore.ErrCorrupt, "copies of the marks are damaged"},
 		{"log ends before the mark", func(t *testing.T, dir string) {
 			must(t, os.RemoveAll(filepath.Join(dir, badgerName)))

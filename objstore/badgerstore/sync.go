@@ -247,7 +247,8 @@ func (s *syncer) isDurable(ts uint64) bool {
 }
 
 // close ends the goroutine; what is not durable stays so.
-func (s *syncer) close() {
+func (s *syncer) close() error {
 	close(s.stop)
 	<-s.done
+	return s.logs.close()
 }

@@ -1,0 +1,110 @@
+package badgerstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// smallDisk mounts a tmpfs of the given size.
+func smallDisk(t *testing.T, size string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("needs leave to mount: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// TestFullDiskLosesNothing: (1) writers are told that there is no space, before Badger meets it;
+// (2) what was acknowledged is there; (3) deletes still work; (4) the store opens again, also after others filled
+// the disk to the last byte; (5) with room again, writes work again.
+func TestFullDiskLosesNothing(t *testing.T) {
+	disk := smallDisk(t, "96m")
+	dir := filepath.Join(disk, "store")
+	open := func() *Engine {
+		t.Helper()
+		e, err := Open(t.Context(), dir, Options{Create: true}, testParts(t))
+		must(t, err)
+		return e
+	}
+	e := open()
+	b := mainBucket(t, e)
+	there := 0
+	put := func(i int, n int) error {
+		key := objstore.Key(fmt.Sprintf("f/%06d", i))
+		_, err := b.Put(t.Context(), key, bytes.NewReader(bytes.Repeat([]byte{byte(i)}, n)), objstore.IfAbsent(), objstore.PutOptions{Durability: objstore.Durability(i % 2)})
+		return err
+	}
+	sizes := []int{4 << 10, 200 << 10}
+	for ; ; there++ {
+		if err := put(there, sizes[there%2]); err != nil {
+			if objstore.KindOf(err) != objstore.ErrNoSpace {
+				t.Fatalf("after %d puts: %v", there, err)
+			}
+			break
+		}
+	}
+	if there < 20 {
+		t.Errorf("only %d puts found space", there)
+	}
+	check := func(when string) {
+		t.Helper()
+		for i := range there {
+			p, err := getAll(t.Context(), b, objstore.Key(fmt.Sprintf("f/%06d", i)))
+			if err != nil || len(p) != sizes[i%2] || p[0] != byte(i) {
+				t.Fatalf("%s: put %d: %d bytes, %v", when, i, len(p), err)
+			}
+		}
+	}
+	check("full")
+	must(t, b.Delete(t.Context(), "f/000000", objstore.IfPresent(), objstore.DeleteOptions{}))
+	must(t, put(0, sizes[0]/2+sizes[0]/2))
+	must(t, e.Close())
+	hog := filepath.Join(disk, "hog")
+	fillDisk(t, hog)
+	e = open()
+	b = mainBucket(t, e)
+	check("filled by others")
+	must(t, b.Delete(t.Context(), "f/000001", objstore.IfPresent(), objstore.DeleteOptions{}))
+	if err := put(1, sizes[1]); objstore.KindOf(err) != objstore.ErrNoSpace {
+		t.Errorf("a put on a full disk: %v", err)
+	}
+	must(t, os.Remove(hog))
+	for i := 2; i < 40; i++ {
+		must(t, b.Delete(t.Context(), objstore.Key(fmt.Sprintf("f/%06d", i)), objstore.IfPresent(), objstore.DeleteOptions{}))
+	}
+	must(t, e.Close())
+	e = open()
+	b = mainBucket(t, e)
+	must(t, put(1, sizes[1]))
+	must(t, e.checkInvariants())
+	must(t, e.Close())
+}
+
+// fillDisk writes a file until the disk is full.
+func fillDisk(t *testing.T, name string) {
+	t.Helper()
+	f, err := os.Create(name)
+	must(t, err)
+	defer f.Close()
+	for block := make([]byte, 1<<20); len(block) > 0; {
+		if _, err := f.Write(block); errors.Is(err, unix.ENOSPC) {
+			block = block[:len(block)/2]
+		} else {
+			must(t, err)
+		}
+	}
+}
