@@ -181,10 +181,11 @@ func (t *tx) plan(in *incoming, base extent.Content, consume bool) (*extent.Plan
 	return plan, err
 }
 
-// oneRun is the source of a content that is one new payload, the common case.
+// oneRun is the source of a content that is one new payload, the common case. A payload
+// that has not got the digests of all blocks, cut after a failed commit, makes none.
 func (in *incoming) oneRun() (extent.Source, bool) {
 	changes := in.edit.Changes
-	if in.base != nil || len(changes) != 1 || changes[0].Off != 0 || changes[0].Len != in.size {
+	if in.base != nil || len(in.edit.Blocks) > 0 || len(changes) != 1 || changes[0].Off != 0 || changes[0].Len != in.size {
 		return extent.Source{}, false
 	}
 	s := changes[0].Source

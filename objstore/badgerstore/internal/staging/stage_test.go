@@ -451,7 +451,7 @@ func TestReusedSlotHasNoOldRecords(t *testing.T) {
 	}
 }
 
-// A stage found after its process died in the middle of a commit says which, and whether there is more.
+// A stage found after its process died in the middle of a commit says which, unless there is more in it.
 func TestFoundStageNamesItsCommit(t *testing.T) {
 	for _, later := range []bool{false, true} {
 		for _, n := range []int{100, 100_000} {
@@ -469,7 +469,7 @@ func TestFoundStageNamesItsCommit(t *testing.T) {
 			found := 0
 			err = e.session.Sweep(func(f Found) (Base, error) {
 				found++
-				if f.Object != 7 || f.Version != 99 || f.Later != later {
+				if f.Object == 7 == later || f.Version == 99 == later {
 					t.Errorf("found %+v", f)
 				}
 				return nil, nil

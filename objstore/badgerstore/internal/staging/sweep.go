@@ -15,11 +15,10 @@ import (
 // Found is a changed stage of a process that is gone.
 type Found struct {
 	Owner objstore.Owner
-	// Object and Version are what it was last sealed as, 0 if never. If that commit
-	// succeeded nothing is lost: the process had no time to say so here.
+	// Object and Version are what it was sealed as, 0 if it was not or has changed since. If that
+	// commit succeeded nothing is lost: the process had no time to say so here.
 	Object  objstore.ID
 	Version uint64
-	Later   bool // something was changed after that seal, and is not in that commit
 }
 
 // Sweep looks into the sessions beside this one whose process is gone. For each stage
@@ -168,10 +167,10 @@ func readWhole(fsys disk.FS, name string) ([]byte, error) {
 func (l *foundLog) found() Found {
 	f := Found{Owner: l.owner}
 	for _, r := range l.records {
+		f.Object, f.Version = 0, 0
 		if r.kind == recordSeal {
 			f.Object, f.Version = objstore.ID(r.a), r.b
 		}
-		f.Later = r.kind != recordSeal
 	}
 	return f
 }
