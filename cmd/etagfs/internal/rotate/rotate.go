@@ -20,6 +20,7 @@ type File struct {
 	path     string
 	bytesMax int64
 	kept     int
+	opened   func(*os.File) error
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -28,9 +29,10 @@ type File struct {
 }
 
 // Open opens the log at path for appending, readable by its owner only. A file
-// holds bytesMax bytes unless a single write is longer; kept older ones stay.
-func Open(path string, bytesMax int64, kept int) (*File, error) {
-	f := &File{path: path, bytesMax: bytesMax, kept: kept}
+// holds bytesMax bytes unless a single write is longer; kept older ones stay. Each new
+// file is shown to opened before it is written to, if that is not nil.
+func Open(path string, bytesMax int64, kept int, opened func(*os.File) error) (*File, error) {
+	f := &File{path: path, bytesMax: bytesMax, kept: kept, opened: opened}
 	if err := f.open(); err != nil {
 		return nil, err
 	}
@@ -43,6 +45,9 @@ func (f *File) open() error {
 		return fmt.Errorf("open log: %w", err)
 	}
 	info, err := file.Stat()
+	if err == nil && f.opened != nil {
+		err = f.opened(file)
+	}
 	if err != nil {
 		return errors.Join(fmt.Errorf("open log: %w", err), file.Close())
 	}

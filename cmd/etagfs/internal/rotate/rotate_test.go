@@ -9,11 +9,11 @@ import (
 )
 
 func open(t *testing.T, path string, bytesMax int64, kept int) *File {
-	f, err := Open(path, bytesMax, kept)
+	f, err := Open(path, bytesMax, kept, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.Close() })
+	t.Cleanup(func() { f.Close() }) // twice, in tests that close it themselves
 	return f
 }
 
@@ -96,4 +96,20 @@ func TestAFailedRotationLosesNothing(t *testing.T) {
 		t.Errorf("wrote %d, %v; want 4 and what is in the way", n, err)
 	}
 	wantFile(t, path, "one\ntwo\n")
+}
+
+func TestEveryNewFileIsShown(t *testing.T) {
+	var shown []string
+	f, err := Open(filepath.Join(t.TempDir(), "log"), 1, 1, func(f *os.File) error {
+		shown = append(shown, filepath.Base(f.Name()))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, f, "one\n")
+	write(t, f, "two\n")
+	if err := f.Close(); err != nil || len(shown) != 2 {
+		t.Errorf("shown %q, %v", shown, err)
+	}
 }

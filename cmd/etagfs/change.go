@@ -1,0 +1,88 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+func rmCommand(t *terminal) *cobra.Command {
+	var at location
+	var cond condition
+	var force bool
+	c := &cobra.Command{
+		Use:   "rm STORE KEY...",
+		Short: "Delete objects",
+		Args:  arguments(2, -1),
+		RunE: func(c *cobra.Command, args []string) error {
+			otherwise := objstore.IfPresent()
+			if force {
+				otherwise = objstore.Unconditional()
+			}
+			return at.with(c.Context(), args[0], func(bucket objstore.Store) error {
+				for _, key := range args[1:] {
+					if err := t.remove(c, bucket, objstore.Key(key), cond, otherwise); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+	at.flags(c)
+	cond.matchFlag(c)
+	c.Flags().BoolVarP(&force, "force", "f", false, "what is not there is no error")
+	return c
+}
+
+func (t *terminal) remove(c *cobra.Command, bucket objstore.Store, key objstore.Key, cond condition, otherwise objstore.Cond) error {
+	when, err := cond.existing(c.Context(), bucket, key, otherwise)
+	if err != nil {
+		return err
+	}
+	if err := bucket.Delete(c.Context(), key, when, objstore.DeleteOptions{}); err != nil {
+		return err
+	}
+	if !t.json {
+		return nil
+	}
+	return t.printJSON(struct {
+		jsonKey
+		Removed bool `json:"removed"`
+	}{keyJSON(key), true})
+}
+
+func mvCommand(t *terminal) *cobra.Command {
+	var at location
+	var cond condition
+	c := &cobra.Command{
+		Use:   "mv STORE FROM TO",
+		Short: "Rename an object, or with a trailing slash a directory, in one step",
+		Long: `Rename an object in one step, in place of what is at TO. --if-match is about
+FROM, --if-none-match about TO. "mv STORE a/ b/" renames a directory with all
+that is in it.`,
+		Args: arguments(3, 3),
+		RunE: func(c *cobra.Command, args []string) error {
+			from, to := objstore.Key(args[1]), objstore.Key(args[2])
+			return at.with(c.Context(), args[0], func(bucket objstore.Store) error {
+				source, err := cond.existing(c.Context(), bucket, from, objstore.IfPresent())
+				if err != nil {
+					return err
+				}
+				target, err := cond.absent(objstore.Unconditional())
+				if err != nil {
+					return err
+				}
+				info, err := bucket.Rename(c.Context(), objstore.RenameRequest{Src: from, SrcCond: source, Dst: to, DstCond: target})
+				if err != nil || !t.json {
+					return err
+				}
+				return t.printJSON(objectJSON(to, info))
+			})
+		},
+	}
+	at.flags(c)
+	cond.matchFlag(c)
+	cond.noneMatchFlag(c)
+	return c
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// condition is what --if-match and --if-none-match say.
+type condition struct {
+	match     string
+	noneMatch string
+}
+
+func (c *condition) matchFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.match, "if-match", "", "only if the object's ETag is this one, or '*': only if it exists")
+}
+
+func (c *condition) noneMatchFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&c.noneMatch, "if-none-match", "", "'*': only if there is no such object")
+}
+
+// existing is the condition on an object: that of --if-match, or otherwise.
+// The ETag is translated to the version it stands for, and the store compares
+// that one at the moment of the change.
+func (c *condition) existing(ctx context.Context, bucket objstore.Store, key objstore.Key, otherwise objstore.Cond) (objstore.Cond, error) {
+	switch {
+	case c.match == "":
+		return otherwise, nil
+	case c.match == "*":
+		return objstore.IfPresent(), nil
+	case strings.HasPrefix(c.match, "W/"):
+		return objstore.Cond{}, usageErrorf("--if-match %s: a weak ETag matches nothing", c.match)
+	}
+	want := objstore.ETag(strings.Trim(c.match, `"`))
+	info, err := bucket.Head(ctx, key)
+	if err != nil {
+		return objstore.Cond{}, err
+	}
+	if info.ETag != want {
+		return objstore.Cond{}, &objstore.Error{
+			Op: "match", Key: string(key), Kind: objstore.ErrPrecondition, Winner: info.ETag,
+			Detail: fmt.Sprintf("its ETag is %s, not %s", info.ETag, want),
+		}
+	}
+	return objstore.IfVersion(info.Version), nil
+}
+
+// absent is the condition of --if-none-match, or otherwise.
+func (c *condition) absent(otherwise objstore.Cond) (objstore.Cond, error) {
+	switch c.noneMatch {
+	case "":
+		return otherwise, nil
+	case "*":
+		return objstore.IfAbsent(), nil
+	}
+	return objstore.Cond{}, usageErrorf("--if-none-match %s: only '*' is possible", c.noneMatch)
+}
+
+// write is the condition of an overwrite, which may have either flag.
+func (c *condition) write(ctx context.Context, bucket objstore.Store, key objstore.Key) (objstore.Cond, error) {
+	if c.match != "" && c.noneMatch != "" {
+		return objstore.Cond{}, usageErrorf("--if-match and --if-none-match exclude each other")
+	}
+	otherwise, err := c.absent(objstore.Unconditional())
+	if err != nil {
+		return objstore.Cond{}, err
+	}
+	return c.existing(ctx, bucket, key, otherwise)
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// controlDefault is the control directory of a mount without -o control.
+const controlDefault = ".etagfs"
+
+const (
+	conflictsName = "conflicts"
+	infoName      = "info.json"
+	resolveXattr  = "user.etagfs.resolve"
+)
+
+// with calls f with the conflicts of a mount or a store.
+func (p *conflictPlace) with(ctx context.Context, dirOrStore string, f func(keptCopies) error) error {
+	area := filepath.Join(dirOrStore, p.control, conflictsName)
+	if _, err := os.Stat(area); err == nil {
+		return f(keptInMount{area})
+	}
+	return p.location.with(ctx, dirOrStore, func(bucket objstore.Store) error {
+		ns, ok := bucket.(objstore.Namespace)
+		if !ok {
+			return &objstore.Error{Op: "conflicts", Key: dirOrStore, Kind: objstore.ErrUnsupported}
+		}
+		return f(keptInStore{ns})
+	})
+}
+
+// keptInStore are the conflicts of a store this process has open.
+type keptInStore struct{ ns objstore.Namespace }
+
+func (k keptInStore) list(ctx context.Context) (infos [][]byte, err error) {
+	conflicts, err := k.ns.ListConflicts(ctx)
+	for _, c := range conflicts {
+		infos = append(infos, fs.ConflictInfo(c))
+	}
+	return infos, err
+}
+
+func (k keptInStore) info(ctx context.Context, id objstore.ConflictID) ([]byte, error) {
+	c, err := k.ns.Conflict(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return fs.ConflictInfo(c), nil
+}
+
+func (k keptInStore) copySide(ctx context.Context, id objstore.ConflictID, side string, w io.Writer) error {
+	var which objstore.ConflictSide
+	switch side {
+	case "mine":
+		which = objstore.SideMine
+	case "base":
+		which = objstore.SideBase
+	case "theirs":
+		which = objstore.SideTheirs
+	default:
+		return noSuchSide(side)
+	}
+	reader, err := k.ns.OpenConflict(ctx, id, which)
+	if err != nil {
+		return err
+	}
+	return joinClose(copyContent(ctx, reader, w), reader.Close())
+}
+
+func (k keptInStore) keepMine(ctx context.Context, id objstore.ConflictID) error {
+	_, err := fs.KeepMine(ctx, k.ns, id)
+	return err
+}
+
+func (k keptInStore) drop(ctx context.Context, id objstore.ConflictID) error {
+	return fs.KeepTheirs(ctx, k.ns, id)
+}
+
+func noSuchSide(side string) error {
+	return usageErrorf("%q is none of mine, base and theirs", side)
+}
+
+// keptInMount are the conflicts below the control directory of a mount.
+type keptInMount struct{ area string }
+
+func (k keptInMount) list(context.Context) ([][]byte, error) {
+	names, err := os.ReadDir(k.area)
+	if err != nil {
+		return nil, err
+	}
+	var infos []datedInfo
+	for _, name := range names {
+		text, err := os.ReadFile(filepath.Join(k.area, name.Name(), infoName))
+		if errors.Is(err, iofs.ErrNotExist) {
+			continue // decided meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		info, err := parseKept(text)
+		if err != nil {
+			return nil, err
+		}
+		infos = append(infos, datedInfo{info.Time, text})
+	}
+	slices.SortStableFunc(infos, func(a, b datedInfo) int { return a.time.Compare(b.time) })
+	texts := make([][]byte, len(infos))
+	for i := range infos {
+		texts[i] = infos[i].text
+	}
+	return texts, nil
+}
+
+// datedInfo is an info.json and when its conflict happened: ids sort by seconds only.
+type datedInfo struct {
+	time time.Time
+	text []byte
+}
+
+// dir is where a conflict is.
+func (k keptInMount) dir(id objstore.ConflictID) (string, error) {
+	dir := filepath.Join(k.area, string(id))
+	if filepath.Dir(dir) != filepath.Clean(k.area) || strings.HasPrefix(string(id), ".") {
+		return "", noSuchConflict(id, objstore.ErrNotFound)
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return "", noSuchConflict(id, err)
+	}
+	return dir, nil
+}
+
+func noSuchConflict(id objstore.ConflictID, err error) error {
+	if errors.Is(err, iofs.ErrNotExist) {
+		err = objstore.ErrNotFound
+	}
+	return fmt.Errorf("conflict %s: %w", id, err)
+}
+
+func (k keptInMount) info(_ context.Context, id objstore.ConflictID) ([]byte, error) {
+	dir, err := k.dir(id)
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(dir, infoName))
+}
+
+func (k keptInMount) copySide(_ context.Context, id objstore.ConflictID, side string, w io.Writer) error {
+	if side != "mine" && side != "base" && side != "theirs" {
+		return noSuchSide(side)
+	}
+	dir, err := k.dir(id)
+	if err != nil {
+		return err
+	}
+	f, err := os.Open(filepath.Join(dir, side))
+	if err != nil {
+		return fmt.Errorf("%s of conflict %s: %w", side, id, err)
+	}
+	_, err = io.Copy(w, f)
+	return joinClose(err, f.Close())
+}
+
+// keepMine has the daemon decide: only there is the condition checked at the commit.
+func (k keptInMount) keepMine(_ context.Context, id objstore.ConflictID) error {
+	dir, err := k.dir(id)
+	if err != nil {
+		return err
+	}
+	err = unix.Setxattr(dir, resolveXattr, []byte("keep-mine"), 0)
+	if errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("keep-mine %s: the file is not what won any more; look again, the bytes are still kept: %w", id, err)
+	}
+	if err != nil {
+		return fmt.Errorf("keep-mine %s: %w", id, err)
+	}
+	return nil
+}
+
+func (k keptInMount) drop(_ context.Context, id objstore.ConflictID) error {
+	dir, err := k.dir(id)
+	if err != nil {
+		return err
+	}
+	if err := unix.Rmdir(dir); err != nil {
+		return fmt.Errorf("drop %s: %w", id, err)
+	}
+	return nil
+}

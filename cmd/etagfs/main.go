@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+}
+
+// terminal is where a command reads and writes, and how.
+type terminal struct {
+	in   io.Reader
+	out  io.Writer
+	err  io.Writer
+	json bool
+}
+
+// run executes one command line and returns its exit code.
+func run(args []string, t terminal) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := rootCommand(&t)
+	root.SetArgs(args)
+	root.SetIn(t.in)
+	root.SetOut(t.out)
+	root.SetErr(t.err)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintf(t.err, "etagfs: %v\n", err)
+	}
+	return exitCode(err)
+}
+
+func rootCommand(t *terminal) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "etagfs",
+		Short: "A filesystem in which every close is a conditional write",
+		Long: `etagfs mounts a conditional object store as a directory. Closing a changed
+file commits it if nobody else committed since it was opened; otherwise
+close fails with EBUSY and the bytes are kept (etagfs conflicts).
+
+STORE is a directory, or file:///directory.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usageErrorf("there is no command %q; see etagfs help", args[0])
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageErrorf("%v; see %s --help", err, c.CommandPath())
+	})
+	root.PersistentFlags().BoolVar(&t.json, "json", false, "print one JSON object per line")
+	root.AddCommand(
+		mountCommand(t), unmountCommand(t),
+		lsCommand(t), statCommand(t), catCommand(t), putCommand(t), getCommand(t), rmCommand(t), mvCommand(t),
+		conflictsCommand(t), versionCommand(t), exitCodesTopic(),
+	)
+	return root
+}
+
+// usageError is a command line that makes no sense.
+type usageError struct{ text string }
+
+func usageErrorf(format string, args ...any) error {
+	return &usageError{fmt.Sprintf(format, args...)}
+}
+
+// Error is the sentence.
+func (e *usageError) Error() string { return e.text }
+
+// arguments says which positional arguments a command takes: at least least
+// and at most most, or any number if most is negative.
+func arguments(least, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) < least || most >= 0 && len(args) > most {
+			return usageErrorf("wrong number of arguments; usage: %s", c.UseLine())
+		}
+		return nil
+	}
+}
+
+// joinClose adds the error of closing what f used to the error of f.
+func joinClose(err, closeErr error) error {
+	if err == nil {
+		return closeErr
+	}
+	if closeErr == nil {
+		return err
+	}
+	return errors.Join(err, closeErr)
+}

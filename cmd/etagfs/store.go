@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore"
+)
+
+const bucketDefault = "main"
+
+// storeDir is the directory behind a store's URL.
+func storeDir(store string) (string, error) {
+	scheme, _, isURL := strings.Cut(store, "://")
+	switch {
+	case store == "":
+		return "", usageErrorf("the name of the store is empty; give a directory")
+	case !isURL:
+		return store, nil
+	case scheme != "file":
+		return "", usageErrorf("%s: there is no store for %s://; give a directory or file:///directory", store, scheme)
+	}
+	u, err := url.Parse(store)
+	if err != nil || u.Host != "" || u.Path == "" {
+		return "", usageErrorf("%s: not a file URL of this machine; write file:///directory", store)
+	}
+	return u.Path, nil
+}
+
+// location says which objects a command works on.
+type location struct {
+	bucket string
+	create bool
+}
+
+func (l *location) flags(c *cobra.Command) {
+	c.Flags().StringVar(&l.bucket, "bucket", bucketDefault, "bucket of the store")
+}
+
+// with opens the store, calls f with the bucket, and closes the store.
+func (l *location) with(ctx context.Context, store string, f func(bucket objstore.Store) error) (err error) {
+	dir, err := storeDir(store)
+	if err != nil {
+		return err
+	}
+	engine, err := badgerstore.Open(ctx, dir, badgerstore.Options{Create: l.create, Program: "etagfs"}, badgerstore.Parts{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = joinClose(err, engine.Close()) }()
+	bucket, err := engine.Bucket(ctx, l.bucket)
+	if err != nil {
+		return err
+	}
+	return f(bucket)
+}

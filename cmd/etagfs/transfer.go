@@ -1,0 +1,189 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+
+	"github.com/spf13/cobra"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// standardStream is the file name that stands for standard input or output.
+const standardStream = "-"
+
+func catCommand(t *terminal) *cobra.Command {
+	var at location
+	var cond condition
+	c := &cobra.Command{
+		Use:   "cat STORE KEY...",
+		Short: "Print the bytes of objects",
+		Args:  arguments(2, -1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return at.with(c.Context(), args[0], func(bucket objstore.Store) error {
+				for _, key := range args[1:] {
+					if err := read(c.Context(), bucket, objstore.Key(key), cond, t.out); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+	at.flags(c)
+	cond.matchFlag(c)
+	return c
+}
+
+func getCommand(t *terminal) *cobra.Command {
+	var at location
+	var cond condition
+	c := &cobra.Command{
+		Use:   "get STORE KEY [FILE]",
+		Short: "Write an object to FILE (its last name by default; - is standard output)",
+		Long: `Write an object to FILE. The file appears with all of the bytes, or not at
+all; without FILE it is called like the last component of KEY.`,
+		Args: arguments(2, 3),
+		RunE: func(c *cobra.Command, args []string) error {
+			key := objstore.Key(args[1])
+			file := path.Base(args[1])
+			if len(args) == 3 {
+				file = args[2]
+			}
+			return at.with(c.Context(), args[0], func(bucket objstore.Store) error {
+				if file == standardStream {
+					return read(c.Context(), bucket, key, cond, t.out)
+				}
+				return writeFile(file, func(w io.Writer) error { return read(c.Context(), bucket, key, cond, w) })
+			})
+		},
+	}
+	at.flags(c)
+	cond.matchFlag(c)
+	return c
+}
+
+// read copies one version of key to w.
+func read(ctx context.Context, bucket objstore.Store, key objstore.Key, c condition, w io.Writer) error {
+	cond, err := c.existing(ctx, bucket, key, objstore.Unconditional())
+	if err != nil {
+		return err
+	}
+	reader, err := bucket.Get(ctx, key, cond)
+	if err != nil {
+		return err
+	}
+	if err := joinClose(copyContent(ctx, reader, w), reader.Close()); err != nil {
+		return fmt.Errorf("get %s: %w", key, err)
+	}
+	return nil
+}
+
+func copyContent(ctx context.Context, reader objstore.Reader, w io.Writer) error {
+	body := reader.Stream(ctx, 0, -1)
+	_, err := io.Copy(w, body)
+	return joinClose(err, body.Close())
+}
+
+// writeFile makes what fill writes the content of the named file, in one
+// step. What exists and is no regular file (a pipe, a device) is written to.
+func writeFile(name string, fill func(io.Writer) error) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
+		return fillFile(name, os.O_WRONLY, fill)
+	}
+	part := fmt.Sprintf("%s.%d.part", name, os.Getpid())
+	if err := fillFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fill); err != nil {
+		return err
+	}
+	if err := os.Rename(part, name); err != nil {
+		os.Remove(part)
+		return err
+	}
+	return nil
+}
+
+// fillFile opens a file and fills it. One that it made does not stay behind
+// after a failure.
+func fillFile(name string, flags int, fill func(io.Writer) error) error {
+	f, err := os.OpenFile(name, flags, 0o666)
+	if err != nil {
+		return err
+	}
+	err = joinClose(fill(f), f.Close())
+	if err != nil && flags&os.O_EXCL != 0 {
+		os.Remove(name)
+	}
+	return err
+}
+
+func putCommand(t *terminal) *cobra.Command {
+	var at location
+	var cond condition
+	var contentType string
+	c := &cobra.Command{
+		Use:   "put STORE KEY [FILE]",
+		Short: "Make the bytes of FILE (standard input by default) the content of an object",
+		Long: `Make the bytes of FILE, or of standard input, the content of an object, in
+one durable step at its end, and print the new ETag.`,
+		Args: arguments(2, 3),
+		RunE: func(c *cobra.Command, args []string) error {
+			key := objstore.Key(args[1])
+			body, err := t.source(args[2:])
+			if err != nil {
+				return err
+			}
+			defer body.Close()
+			return at.with(c.Context(), args[0], func(bucket objstore.Store) error {
+				when, err := cond.write(c.Context(), bucket, key)
+				if err != nil {
+					return err
+				}
+				source := &reading{from: body}
+				info, err := bucket.Put(c.Context(), key, source, when, objstore.PutOptions{ContentType: contentType})
+				if err != nil {
+					return cmp.Or(source.failed, err)
+				}
+				if t.json {
+					return t.printJSON(objectJSON(key, info))
+				}
+				_, err = fmt.Fprintln(t.out, info.ETag)
+				return err
+			})
+		},
+	}
+	at.flags(c)
+	c.Flags().BoolVar(&at.create, "create", false, "make the store if there is none")
+	c.Flags().StringVar(&contentType, "content-type", "", "media type of the object")
+	cond.matchFlag(c)
+	cond.noneMatchFlag(c)
+	return c
+}
+
+// reading remembers why a body could not be read: to the store that is an
+// invalid body, to a person it is the file.
+type reading struct {
+	from   io.Reader
+	failed error
+}
+
+// Read reads from the body.
+func (r *reading) Read(p []byte) (int, error) {
+	n, err := r.from.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		r.failed = err
+	}
+	return n, err
+}
+
+// source is the file named in args, or standard input.
+func (t *terminal) source(args []string) (io.ReadCloser, error) {
+	if len(args) == 0 || args[0] == standardStream {
+		return io.NopCloser(t.in), nil
+	}
+	return os.Open(args[0])
+}
