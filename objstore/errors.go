@@ -135,18 +135,20 @@ type Error struct {
 	Err    error  // cause; may be nil
 }
 
-// Error is "op key: detail: kind: cause", without the parts that are empty.
+// Error is "op key: detail: cause", without the parts that are empty. The kind
+// stands in for a missing detail, unless the cause says the same.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)
 	if e.Key != "" {
 		b.WriteString(" " + e.Key)
 	}
-	b.WriteString(": ")
-	if e.Detail != "" {
-		b.WriteString(e.Detail)
-	} else {
-		b.WriteString(e.Kind.Error())
+	var cause *Error
+	switch {
+	case e.Detail != "":
+		b.WriteString(": " + e.Detail)
+	case !errors.As(e.Err, &cause) || cause.Kind != e.Kind:
+		b.WriteString(": " + e.Kind.Error())
 	}
 	if e.Err != nil {
 		b.WriteString(": " + e.Err.Error())
