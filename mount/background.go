@@ -6,11 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // readyVariable names the descriptor on which a background process says that it
@@ -50,6 +53,11 @@ func StartBackground(ctx context.Context, args []string, log *os.File) (pid int,
 		cmd.Stdout, cmd.Stderr = log, log
 	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	// What this process inherited is nothing to the daemon: a lock or a pipe would
+	// be held for as long as it lives.
+	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return 0, errors.Join(fmt.Errorf("close_range: %w", err), write.Close())
+	}
 	err = cmd.Start()
 	write.Close()
 	if err != nil {
@@ -59,7 +67,8 @@ func StartBackground(ctx context.Context, args []string, log *os.File) (pid int,
 	defer stop()
 	line, err := bufio.NewReader(read).ReadString('\n')
 	if strings.TrimSpace(line) == readyWord {
-		return cmd.Process.Pid, cmd.Process.Release()
+		pid = cmd.Process.Pid // Release forgets it
+		return pid, cmd.Process.Release()
 	}
 	return 0, endedEarly(ctx, cmd, strings.TrimSpace(line), err)
 }

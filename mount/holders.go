@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Holder is a process that keeps a mount busy.
@@ -36,11 +37,29 @@ func Holders(dir string) ([]Holder, error) {
 			continue
 		}
 		process := uint32(pid)
-		if use := useOf(filepath.Join("/proc", e.Name()), point); use != "" {
+		if use := useWithin(holderPatience, filepath.Join("/proc", e.Name()), point); use != "" {
 			holders = append(holders, Holder{process, (&processes{}).Name(process), use})
 		}
 	}
 	return holders, nil
+}
+
+// holderPatience is how long one process is asked. What is below /proc waits for a process that
+// is stuck in a page fault, be it in a mount that does not answer.
+const holderPatience = time.Second
+
+// useWithin is useOf; a process that takes longer than limit is passed over.
+func useWithin(limit time.Duration, proc, point string) string {
+	use := make(chan string, 1)
+	go func() { use <- useOf(proc, point) }() // ends when the process moves on, or with us
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case u := <-use:
+		return u
+	case <-timer.C:
+		return ""
+	}
 }
 
 // useOf says how the process whose /proc directory is proc uses what is below point.
