@@ -77,7 +77,7 @@ func (k keptInStore) copySide(ctx context.Context, id objstore.ConflictID, side 
 	if err != nil {
 		return err
 	}
-	return joinClose(copyContent(ctx, reader, w), reader.Close())
+	return errors.Join(copyContent(ctx, reader, w), reader.Close())
 }
 
 func (k keptInStore) keepMine(ctx context.Context, id objstore.ConflictID) error {
@@ -170,7 +170,7 @@ func (k keptInMount) copySide(_ context.Context, id objstore.ConflictID, side st
 		return fmt.Errorf("%s of conflict %s: %w", side, id, err)
 	}
 	_, err = io.Copy(w, f)
-	return joinClose(err, f.Close())
+	return errors.Join(err, f.Close())
 }
 
 // keepMine has the daemon decide: only there is the condition checked at the commit.

@@ -2,11 +2,11 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -35,7 +35,7 @@ func run(args []string, t terminal) int {
 	root.SetErr(t.err)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintf(t.err, "etagfs: %v\n", err)
+		fmt.Fprintf(t.err, "etagfs: %s\n", strings.ReplaceAll(err.Error(), "\n", "; ")) // joined errors have lines
 	}
 	return exitCode(err)
 }
@@ -91,15 +91,4 @@ func arguments(least, most int) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// joinClose adds the error of closing what f used to the error of f.
-func joinClose(err, closeErr error) error {
-	if err == nil {
-		return closeErr
-	}
-	if closeErr == nil {
-		return err
-	}
-	return errors.Join(err, closeErr)
 }

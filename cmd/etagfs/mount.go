@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -38,9 +37,10 @@ process logs to STORE/etagfs.log.`,
 			d := daemon{store: store, dir: args[1], options: strings.Join(words, ",")}
 			switch {
 			case serve:
-				return d.background(c.Context())
+				log := &lateLog{}
+				return errors.Join(d.run(c.Context(), log), log.Close())
 			case foreground:
-				return d.serve(c.Context(), t.err, mount.Readiness{})
+				return d.run(c.Context(), t.err)
 			default:
 				return t.startBackground(c.Context(), d)
 			}
@@ -84,61 +84,60 @@ type daemon struct {
 	options string
 }
 
-// background serves and tells who started it whether that works.
-func (d daemon) background(ctx context.Context) error {
+// run serves until it is unmounted or ctx ends. Whoever started the process
+// is told when that works, or why it does not.
+func (d daemon) run(ctx context.Context, log io.Writer) error {
 	ready, err := mount.InheritReadiness()
 	if err != nil {
 		return err
 	}
-	log := &lateLog{}
-	err = d.serve(ctx, log, ready)
+	s, err := d.start(ctx, log)
 	if err != nil {
-		err = errors.Join(err, ready.Failed(err))
+		return errors.Join(err, ready.Failed(err))
 	}
-	return errors.Join(err, log.Close())
+	if err := ready.Ready(); err != nil {
+		s.log.Warn("whoever started the mount is gone", "error", err)
+	}
+	select {
+	case <-s.mount.Done():
+	case <-ctx.Done():
+	}
+	return s.close(context.WithoutCancel(ctx))
 }
 
-// serve mounts, and returns when it is unmounted or ctx ends.
-func (d daemon) serve(ctx context.Context, log io.Writer, ready mount.Readiness) (err error) {
+// served is a mounted store.
+type served struct {
+	store *openStore
+	mount *mount.Mount
+	log   *slog.Logger
+}
+
+func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
 	options, err := mount.ParseOptions(d.options)
 	if err != nil {
-		return usageErrorf("%v", err)
+		return nil, usageErrorf("%v", err)
 	}
 	point, err := mount.Prepare(d.dir)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	store, err := d.open(ctx, options, point, logger)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { err = joinClose(err, store.Close()) }()
-	if late, ok := log.(*lateLog); ok {
-		if err := late.open(filepath.Join(store.dir, logName)); err != nil && !options.FS.ReadOnly {
-			return err
-		}
-	}
-	host, err := os.Hostname()
+	m, err := store.mount(ctx, options, point, log, logger)
 	if err != nil {
-		return err
-	}
-	m, err := mount.Start(ctx, mount.Config{
-		Dir: point, Source: store.dir, Namespace: store.namespace, Options: options, Logger: logger, Host: host,
-	})
-	if err != nil {
-		return err
+		return nil, errors.Join(err, store.Close())
 	}
 	logger.Info("mounted", "store", store.dir, "dir", point, "options", d.options)
-	if err := ready.Ready(); err != nil {
-		logger.Warn("whoever started the mount is gone", "error", err)
-	}
-	select {
-	case <-m.Done():
-	case <-ctx.Done():
-	}
-	err = m.Close(context.WithoutCancel(ctx))
-	logger.Info("unmounted", "dir", point)
+	return &served{store, m, logger}, nil
+}
+
+// close commits or keeps what is still open and releases the store.
+func (s *served) close(ctx context.Context) error {
+	err := errors.Join(s.mount.Close(ctx), s.store.Close())
+	s.log.Info("unmounted", "store", s.store.dir)
 	return err
 }
 
@@ -167,31 +166,28 @@ func (d daemon) open(ctx context.Context, options mount.Options, point string, l
 	}
 	store, err := engine.Bucket(ctx, bucket)
 	if err != nil {
-		return nil, joinClose(err, engine.Close())
+		return nil, errors.Join(err, engine.Close())
 	}
 	namespace, ok := store.(objstore.Namespace)
 	if !ok {
 		err := &objstore.Error{Op: "mount", Key: bucket, Kind: objstore.ErrUnsupported}
-		return nil, joinClose(err, engine.Close())
+		return nil, errors.Join(err, engine.Close())
 	}
 	return &openStore{engine, dir, namespace}, nil
 }
 
-func unmountCommand(t *terminal) *cobra.Command {
-	return &cobra.Command{
-		Use:   "unmount DIR",
-		Short: "Unmount DIR and wait until everything is committed and the store released",
-		Long: `Unmount DIR and wait until everything is committed and the store released. A
-mount in which files are open stays mounted; the message names who has them open.`,
-		Args: arguments(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			store, err := mount.Unmount(args[0])
-			if err != nil {
-				return err
-			}
-			return badgerstore.Released(c.Context(), store, func(owner badgerstore.LockOwner) {
-				fmt.Fprintf(t.err, "waiting for %s to commit and to release %s\n", owner, store)
-			})
-		},
+// mount mounts the store. It is known to be one now: it may get its log.
+func (s *openStore) mount(ctx context.Context, options mount.Options, point string, log io.Writer, logger *slog.Logger) (*mount.Mount, error) {
+	if late, ok := log.(*lateLog); ok {
+		if err := late.open(filepath.Join(s.dir, logName)); err != nil && !options.FS.ReadOnly {
+			return nil, err
+		}
 	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, err
+	}
+	return mount.Start(ctx, mount.Config{
+		Dir: point, Source: s.dir, Namespace: s.namespace, Options: options, Logger: logger, Host: host,
+	})
 }

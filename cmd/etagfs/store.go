@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 
@@ -51,7 +52,7 @@ func (l *location) with(ctx context.Context, store string, f func(bucket objstor
 	if err != nil {
 		return err
 	}
-	defer func() { err = joinClose(err, engine.Close()) }()
+	defer func() { err = errors.Join(err, engine.Close()) }()
 	bucket, err := engine.Bucket(ctx, l.bucket)
 	if err != nil {
 		return err

@@ -78,7 +78,7 @@ func read(ctx context.Context, bucket objstore.Store, key objstore.Key, c condit
 	if err != nil {
 		return err
 	}
-	if err := joinClose(copyContent(ctx, reader, w), reader.Close()); err != nil {
+	if err := errors.Join(copyContent(ctx, reader, w), reader.Close()); err != nil {
 		return fmt.Errorf("get %s: %w", key, err)
 	}
 	return nil
@@ -87,7 +87,7 @@ func read(ctx context.Context, bucket objstore.Store, key objstore.Key, c condit
 func copyContent(ctx context.Context, reader objstore.Reader, w io.Writer) error {
 	body := reader.Stream(ctx, 0, -1)
 	_, err := io.Copy(w, body)
-	return joinClose(err, body.Close())
+	return errors.Join(err, body.Close())
 }
 
 // writeFile makes what fill writes the content of the named file, in one
@@ -114,7 +114,7 @@ func fillFile(name string, flags int, fill func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	err = joinClose(fill(f), f.Close())
+	err = errors.Join(fill(f), f.Close())
 	if err != nil && flags&os.O_EXCL != 0 {
 		os.Remove(name)
 	}
