@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	iofs "io/fs"
 	"path/filepath"
 	"time"
 
@@ -15,10 +16,13 @@ const (
 	releasePatience = time.Second           // before it is said what is waited for
 )
 
-// Owner says who has the store in dir open; held is false if nobody has.
+// Owner says who has the store in dir open; held is false if nobody has, or
+// there is no store.
 func Owner(dir string) (owner LockOwner, held bool, err error) {
 	fs, name := disk.OS{}, filepath.Join(dir, lockName)
-	if _, err := fs.Stat(name); err != nil {
+	if _, err := fs.Stat(name); errors.Is(err, iofs.ErrNotExist) {
+		return LockOwner{}, false, nil
+	} else if err != nil {
 		return LockOwner{}, false, disk.Error("look at lock", err)
 	}
 	lock, err := fs.Lock(name)
