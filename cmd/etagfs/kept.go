@@ -16,6 +16,7 @@ import (
 
 	"github.com/etagfs/etagfs/fs"
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore"
 )
 
 // controlDefault is the control directory of a mount without -o control.
@@ -27,11 +28,20 @@ const (
 	resolveXattr  = "user.etagfs.resolve"
 )
 
-// with calls f with the conflicts of a mount or a store.
+// with calls f with the conflicts of a mount or a store. A store that is mounted is reached
+// through its mount.
 func (p *conflictPlace) with(ctx context.Context, dirOrStore string, f func(keptCopies) error) error {
-	area := filepath.Join(dirOrStore, p.control, conflictsName)
-	if _, err := os.Stat(area); err == nil {
+	if area, found := p.areaIn(dirOrStore); found {
 		return f(keptInMount{area})
+	}
+	store, err := storeDir(dirOrStore)
+	if err != nil {
+		return err
+	}
+	if owner, held, err := badgerstore.Owner(store); err == nil && held && owner.MountPoint != "" {
+		if area, found := p.areaIn(owner.MountPoint); found {
+			return f(keptInMount{area})
+		}
 	}
 	return p.location.with(ctx, dirOrStore, func(bucket objstore.Store) error {
 		ns, ok := bucket.(objstore.Namespace)
@@ -40,6 +50,13 @@ func (p *conflictPlace) with(ctx context.Context, dirOrStore string, f func(kept
 		}
 		return f(keptInStore{ns})
 	})
+}
+
+// areaIn is where a mount at dir shows its conflicts.
+func (p *conflictPlace) areaIn(dir string) (area string, found bool) {
+	area = filepath.Join(dir, p.control, conflictsName)
+	_, err := os.Stat(area)
+	return area, err == nil
 }
 
 // keptInStore are the conflicts of a store this process has open.
