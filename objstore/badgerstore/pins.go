@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/blob"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
 	"github.com/etagfs/etagfs/objstore/blockhash"
@@ -157,16 +158,42 @@ func (p *pinned) read(ctx context.Context, buf []byte, off int64) (int, error) {
 	if run, ok := p.content.Run(); ok {
 		return p.e.readBlob(ctx, extent.Ref{Kind: extent.RefKind(run.Kind), ID: run.ID}, buf, run.Off+off)
 	}
-	done := 0
 	v := p.e.view()
 	defer v.close()
+	var all []extent.Extent
 	err := p.content.Extents(pages{v.tree}, off, int64(len(buf)), func(x extent.Extent) error {
-		part := buf[x.Off-off : x.End()-off]
-		n, err := p.e.readExtent(ctx, v, x, part)
-		done += n
-		return err
+		all = append(all, x)
+		return nil
 	})
-	return done, err
+	for len(all) > 0 && err == nil {
+		n := extent.Through(all, blob.SumBytes)
+		if err = p.e.readThrough(ctx, v, all[:n], buf[all[0].Off-off:all[n-1].End()-off]); err == nil {
+			all = all[n:]
+		}
+	}
+	if len(all) > 0 {
+		return int(all[0].Off - off), err
+	}
+	return len(buf), err
+}
+
+// readThrough reads extents that begin and end with the same blob, at places as far apart as in the
+// content: at once, those between over it. What a small change left of a checksummed unit is verified once.
+func (e *Engine) readThrough(ctx context.Context, v *view, all []extent.Extent, buf []byte) error {
+	through := all[0]
+	through.Len = int64(len(buf))
+	if _, err := e.readExtent(ctx, v, through, buf); err != nil {
+		return err
+	}
+	for _, x := range all[1:] {
+		if through.Holds(x) {
+			continue
+		}
+		if _, err := e.readExtent(ctx, v, x, buf[x.Off-through.Off:x.End()-through.Off]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readExtent fills part with the bytes of x.

@@ -25,7 +25,7 @@ type files struct {
 	// Constant.
 	fs      disk.FS
 	openMax int
-	buffers sync.Pool // of *unitBuffer
+	units   *unitCache
 
 	mu        sync.Mutex
 	changed   *sync.Cond      // on mu: events grew
@@ -45,18 +45,17 @@ type handle struct {
 	element *list.Element // in idle, or nil
 	gone    bool          // no longer in open; closed by the last user
 
-	file    disk.File
-	block   *block
-	buffers *sync.Pool // of *unitBuffer
+	file  disk.File
+	block *block
+	units *unitCache
 }
 
 func newFiles(fsys disk.FS, openMax int) *files {
 	if openMax <= 0 {
 		openMax = openMaxDefault
 	}
-	f := &files{fs: fsys, openMax: openMax, open: make(map[Ref]*handle), idle: list.New()}
+	f := &files{fs: fsys, openMax: openMax, units: newUnitCache(), open: make(map[Ref]*handle), idle: list.New()}
 	f.changed = sync.NewCond(&f.mu)
-	f.buffers.New = func() any { return new(unitBuffer) }
 	return f
 }
 
@@ -80,7 +79,7 @@ func (f *files) use(ref Ref, path string) (*handle, error) {
 
 // openLocked opens a blob, without mu meanwhile. Others that want it wait.
 func (f *files) openLocked(ref Ref, path string) (*handle, error) {
-	h := &handle{ref: ref, opening: true, users: 1, buffers: &f.buffers}
+	h := &handle{ref: ref, opening: true, users: 1, units: f.units}
 	f.open[ref] = h
 	var err error
 	for {

@@ -79,23 +79,27 @@ func (h *handle) readUnits(p []byte, off int64) (int, error) {
 	return len(p), nil
 }
 
-// unitBuffer is for reads of less than a unit.
-type unitBuffer [SumBytes]byte
-
-// readPart reads the unit around off aside and copies what is wanted of it.
+// readPart reads the unit around off and copies what is wanted of it.
 func (h *handle) readPart(p []byte, off int64) (int, error) {
-	buf := h.buffers.Get().(*unitBuffer)
-	defer h.buffers.Put(buf)
-	unit := off / SumBytes
-	start := unit * SumBytes
-	length := min(SumBytes, h.block.dataBytes-start)
-	if _, err := h.file.ReadAt(buf[:length], start); err != nil {
-		return 0, h.readError(err)
+	unit, at := off/SumBytes, off%SumBytes
+	if n, ok := h.units.read(p, h.ref, unit, at); ok {
+		return n, nil
 	}
-	if err := h.verify(buf[:length], unit); err != nil {
+	length := min(SumBytes, h.block.dataBytes-unit*SumBytes)
+	buf := h.units.buffers.Get().(*unitBuffer)
+	_, err := h.file.ReadAt(buf[:length], unit*SumBytes)
+	if err != nil {
+		err = h.readError(err)
+	} else {
+		err = h.verify(buf[:length], unit)
+	}
+	if err != nil {
+		h.units.buffers.Put(buf)
 		return 0, err
 	}
-	return copy(p, buf[off-start:length]), nil
+	n := copy(p, buf[at:length])
+	h.units.keep(h.ref, unit, length, buf)
+	return n, nil
 }
 
 func (h *handle) readError(err error) error {
@@ -166,7 +170,7 @@ func (s *Store) Verify(ctx context.Context, ref Ref, check uint64) error {
 	if check != 0 && found != check {
 		return corrupt("%v: its checksums are not those of its commit", ref)
 	}
-	h := &handle{ref: ref, file: file, block: b, buffers: &s.files.buffers}
+	h := &handle{ref: ref, file: file, block: b, units: newUnitCache()}
 	return h.verifyAll(ctx)
 }
 

@@ -50,6 +50,27 @@ func (e Extent) continues(next Extent) bool {
 	return e.End() == next.Off && e.Source.advance(e.Len) == next.Source
 }
 
+// Holds reports whether x is a part of e's payload where it would be if e went on to it.
+func (e Extent) Holds(x Extent) bool {
+	return e.Source.advance(x.Off-e.Off) == x.Source
+}
+
+// Through is how many of the extents, at least the first, can be read in one go of a blob: it ends with one of
+// the first's, and between such gaps are shorter than gapBytes. If that is the unit a blob is verified in,
+// all units in between have bytes of the blob.
+func Through(extents []Extent, gapBytes int64) int {
+	first, n := extents[0], 1
+	if first.Source.Kind != Blob && first.Source.Kind != Bare {
+		return 1
+	}
+	for i := 1; i < len(extents) && extents[i].Off-extents[n-1].End() < gapBytes; i++ {
+		if first.Holds(extents[i]) {
+			n = i + 1
+		}
+	}
+	return n
+}
+
 // RefKind says what a reference points to.
 type RefKind uint8
 
