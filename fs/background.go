@@ -66,6 +66,8 @@ func (fs *FS) pruneLoop() {
 
 // prune drops the kept copies that are beyond what is retained, and logs each.
 func (fs *FS) prune(ctx context.Context) {
+	fs.kept.pruning.Lock()
+	defer fs.kept.pruning.Unlock()
 	all, err := fs.ns.ListConflicts(ctx)
 	if err != nil {
 		fs.log.Error("kept copies could not be listed for pruning", "error", err)

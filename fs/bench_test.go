@@ -4,8 +4,6 @@ import (
 	"context"
 	"strconv"
 	"testing"
-
-	"github.com/etagfs/etagfs/objstore/memstore"
 )
 
 // BenchmarkCreateWriteClose is what the daemon does for a small new file: create,
@@ -86,7 +84,7 @@ func finishBench(ctx context.Context, b *testing.B, h *Handle, p []byte) {
 }
 
 func benchMount(b *testing.B) *FS {
-	fs, err := New(context.Background(), Config{Namespace: memstore.NewBucket(memstore.Options{})})
+	fs, err := New(context.Background(), Config{Namespace: newStore(b)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -51,7 +51,8 @@ const areaName = "conflicts"
 
 // keptArea numbers the conflicts the control directory has shown.
 type keptArea struct {
-	wake chan struct{} // a conflict was added: prune
+	wake    chan struct{} // a conflict was added: prune
+	pruning sync.Mutex    // held while pruning, over store calls
 
 	mu      sync.Mutex
 	numbers map[objstore.ConflictID]uint64 // guarded by mu

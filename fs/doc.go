@@ -69,6 +69,7 @@
 //	├ reading.mu
 //	└ notices.mu
 //	Dir.mu                    over Lookup and the store's listing
+//	keptArea.pruning          over store calls, alone
 //	keptArea.mu               alone
 //
 // FS.mu and what is below it are held for a few instructions and may be taken under any lock above

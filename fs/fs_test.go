@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
-	"github.com/etagfs/etagfs/objstore/memstore"
 )
 
 // The callers of the tests: two users, the first with two processes, one of two threads.
@@ -34,7 +33,7 @@ type world struct {
 }
 
 func newWorld(t *testing.T) *world {
-	return &world{t: t, ctx: context.Background(), store: memstore.NewBucket(memstore.Options{})}
+	return &world{t: t, ctx: context.Background(), store: newStore(t)}
 }
 
 // mounted is a mount in a test.
