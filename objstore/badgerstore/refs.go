@@ -151,7 +151,7 @@ func (t *tx) revive(id extent.PageID) error {
 	}
 	g.Dropped = append(append([]record.PayloadRef(nil), old.Dropped...), record.PayloadRef{Kind: uint8(r.Kind), ID: r.ID})
 	t.set(key, &g)
-	t.setRefs(r, record.Refs{Count: 1})
+	t.setRefs(r, record.Refs{Count: 2}) // the new content's and the garbage's
 	return nil
 }
 
