@@ -108,7 +108,13 @@ func emptyDirectory(point string) error {
 
 // fuseAvailable says what is missing to mount at all.
 func fuseAvailable() error {
-	if _, err := os.Stat("/dev/fuse"); err != nil {
+	device, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+	switch {
+	case err == nil:
+		device.Close()
+	case errors.Is(err, os.ErrPermission):
+		return errors.New("/dev/fuse may not be opened: give this user read and write permission to it (usually mode 0666), and a container the device (--device /dev/fuse)")
+	default:
 		return errors.New("there is no /dev/fuse: load the kernel module (modprobe fuse), or give the container the device (--device /dev/fuse --cap-add SYS_ADMIN)")
 	}
 	if os.Geteuid() == 0 {
