@@ -155,7 +155,7 @@ func (d daemon) open(ctx context.Context, options mount.Options, point string, l
 	}
 	readOnly := options.FS.ReadOnly
 	engine, err := badgerstore.Open(ctx, dir,
-		badgerstore.Options{Create: !readOnly, ReadOnly: readOnly, Program: "etagfs", MountPoint: point},
+		storeOptions(badgerstore.Options{Create: !readOnly, ReadOnly: readOnly, MountPoint: point}),
 		badgerstore.Parts{Logger: logger})
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -12,7 +13,10 @@ import (
 	"github.com/etagfs/etagfs/objstore/badgerstore"
 )
 
-const bucketDefault = "main"
+// program is who a store's lock file says has it open.
+const program = "etagfs"
+
+const bucketDefault = badgerstore.MainBucket
 
 // storeDir is the directory behind a store's URL.
 func storeDir(store string) (string, error) {
@@ -48,7 +52,7 @@ func (l *location) with(ctx context.Context, store string, f func(bucket objstor
 	if err != nil {
 		return err
 	}
-	engine, err := badgerstore.Open(ctx, dir, badgerstore.Options{Create: l.create, Program: "etagfs"}, badgerstore.Parts{})
+	engine, err := badgerstore.Open(ctx, dir, storeOptions(badgerstore.Options{Create: l.create}), badgerstore.Parts{})
 	if err != nil {
 		return err
 	}
@@ -58,4 +62,14 @@ func (l *location) with(ctx context.Context, store string, f func(bucket objstor
 		return err
 	}
 	return f(bucket)
+}
+
+// storeOptions adds what every command opens a store with: new files and
+// directories belong to whoever runs it.
+func storeOptions(o badgerstore.Options) badgerstore.Options {
+	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
+	o.Program = program
+	o.NewFile = objstore.NewAttr{Mode: 0o644, UID: uid, GID: gid}
+	o.NewDir = objstore.NewAttr{Mode: 0o755, UID: uid, GID: gid}
+	return o
 }
