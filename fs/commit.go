@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strconv"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -138,10 +137,10 @@ func stageFailure(err error) error {
 	return &objstore.Error{Op: "stage", Kind: objstore.ErrUnavailable, Err: err}
 }
 
-// complete fills in what does not depend on the base.
+// complete fills in what does not depend on the base. There is no write id: nothing is asked
+// again once it may have been applied.
 func (t *transaction) complete(ctx context.Context, r *objstore.CommitRequest, o order, w work) error {
 	r.Durability = o.durability
-	r.WriteID = t.fs.writeID()
 	r.Move = o.move
 	if o.link != nil {
 		r.LinkParent, r.LinkName = o.link.dir, o.link.name
@@ -291,5 +290,3 @@ const (
 	modeGroupExec = 0o0010
 	modeMask      = 0o7777
 )
-
-func formatUint(n uint64) string { return strconv.FormatUint(n, 16) }

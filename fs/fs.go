@@ -2,8 +2,6 @@ package fs
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"sync"
@@ -22,7 +20,6 @@ type FS struct {
 	clock     func() time.Time
 	log       *slog.Logger
 	host      string
-	instance  string // makes write ids unique across mounts
 	background
 	stopWatch func()
 
@@ -38,7 +35,6 @@ type FS struct {
 	creations  map[entryKey]*file
 	writers    map[HandleID]*transaction // until their last reference
 	lastHandle HandleID
-	commits    uint64 // numbers write ids
 	closed     bool
 }
 
@@ -65,8 +61,6 @@ func New(ctx context.Context, config Config) (*FS, error) {
 	case !errors.Is(err, objstore.ErrNotFound):
 		return nil, err
 	}
-	var instance [6]byte
-	rand.Read(instance[:]) // never fails
 	fs := &FS{
 		ns:         config.Namespace,
 		caps:       config.Namespace.Capabilities(),
@@ -75,7 +69,6 @@ func New(ctx context.Context, config Config) (*FS, error) {
 		clock:      config.Clock,
 		log:        config.Logger,
 		host:       config.Host,
-		instance:   hex.EncodeToString(instance[:]),
 		background: background{quit: make(chan struct{})},
 		files:      make(map[objstore.ID]*file),
 		creations:  make(map[entryKey]*file),
@@ -150,14 +143,6 @@ func (fs *FS) Statfs(ctx context.Context) (objstore.Usage, error) { return fs.ns
 
 // Sync makes everything committed so far durable. Uncommitted handles stay uncommitted.
 func (fs *FS) Sync(ctx context.Context) error { return fs.ns.Sync(ctx) }
-
-// writeID names a commit across retries.
-func (fs *FS) writeID() string {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	fs.commits++
-	return fs.instance + "-" + formatUint(fs.commits)
-}
 
 // writable is the error for a mutation, if there must be none.
 func (fs *FS) writable(op string) error {

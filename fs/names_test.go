@@ -3,6 +3,7 @@ package fs
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -283,7 +284,7 @@ func TestListingShowsEveryNameOnceAndCookiesStay(t *testing.T) {
 	m.put("committed", "1")
 	h := m.create(alice, "pending")
 	for i := range 3 * readDirBatch / 2 {
-		name := "many-" + strings.Repeat("x", i%7) + formatUint(uint64(i))
+		name := "many-" + strings.Repeat("x", i%7) + strconv.Itoa(i)
 		m.put(name, "")
 		want = append(want, name)
 	}
