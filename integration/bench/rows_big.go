@@ -21,9 +21,9 @@ func bigFile() scenario {
 			{row: row{name: "big: read"}, run: readBig},
 			{row: row{name: "big: read again"}, run: readBig},
 			{row: row{name: "big: random read 4 KiB"}, run: readRandomly},
-			{row: row{name: "big: random write 4 KiB"}, run: writeRandomly},
 			{row: row{name: rowEditFirst}, setup: true, run: editFirst},
 			{row: row{name: rowEditLast}, run: editLast},
+			{row: row{name: "big: random write 4 KiB"}, run: writeRandomly},
 		},
 	}
 }
