@@ -32,7 +32,7 @@ func (h *handle) readAt(ctx context.Context, p []byte, off int64) (n int, err er
 		p = p[:h.block.dataBytes-off]
 	}
 	for n < len(p) {
-		if err := ctx.Err(); err != nil {
+		if err := disk.Cancelled(ctx, "read blob"); err != nil {
 			return n, err
 		}
 		at := off + int64(n)

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"context"
 	"errors"
 
 	"golang.org/x/sys/unix"
@@ -42,4 +43,12 @@ func Error(op string, err error) error {
 		return nil
 	}
 	return &objstore.Error{Op: op, Kind: KindOf(err), Err: err}
+}
+
+// Cancelled is the error of an operation whose context has ended, nil if it has not.
+func Cancelled(ctx context.Context, op string) error {
+	if cause := ctx.Err(); cause != nil {
+		return &objstore.Error{Op: op, Kind: objstore.ErrUnavailable, Detail: "cancelled", Err: cause}
+	}
+	return nil
 }

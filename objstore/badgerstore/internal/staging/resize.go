@@ -14,12 +14,12 @@ func (st *Stage) Truncate(ctx context.Context, size int64) error {
 	if err := checkRange("truncate stage", 0, size); err != nil {
 		return err
 	}
-	return st.change(ctx, "truncate stage", func() (bool, error) { return true, st.truncate(size) })
+	return st.change(ctx, "truncate stage", func() error { return st.truncate(size) })
 }
 
-// change does what changes size or zeros, with mu held. do says whether it had anything to change.
-func (st *Stage) change(ctx context.Context, op string, do func() (bool, error)) error {
-	if err := ctx.Err(); err != nil {
+// change does what changes size or zeros, with mu held. It counts as a change whatever it finds to do.
+func (st *Stage) change(ctx context.Context, op string, do func() error) error {
+	if err := disk.Cancelled(ctx, op); err != nil {
 		return err
 	}
 	st.mu.Lock()
@@ -30,13 +30,10 @@ func (st *Stage) change(ctx context.Context, op string, do func() (bool, error))
 	if err := st.session.admit(recordBytes); err != nil {
 		return err
 	}
-	changed, err := do()
-	if err != nil {
+	if err := do(); err != nil {
 		return err
 	}
-	if changed {
-		st.changes++
-	}
+	st.changes++
 	st.checkInvariants()
 	return nil
 }
@@ -70,40 +67,33 @@ func (st *Stage) Allocate(ctx context.Context, off, length int64, mode objstore.
 	if length == 0 {
 		return &objstore.Error{Op: op, Kind: objstore.ErrInvalid, Detail: "nothing to allocate"}
 	}
-	switch mode {
-	case objstore.AllocateKeepSize:
-		return st.admitOnly(length)
-	case objstore.AllocateGrow, objstore.PunchHole, objstore.ZeroRange:
-		return st.change(ctx, op, func() (bool, error) { return st.allocate(off, off+length, mode) })
-	default:
+	if mode > objstore.ZeroRange {
 		return &objstore.Error{Op: op, Kind: objstore.ErrInvalid, Detail: "no such mode"}
 	}
+	return st.change(ctx, op, func() error { return st.allocate(off, off+length, mode) })
 }
 
-// admitOnly says whether there is space now. Blocks are not held for later: a stage is committed
-// by the extents it has.
-func (st *Stage) admitOnly(n int64) error {
-	space := st.session.opt.Space
-	err := space.Reserve(n)
-	if err == nil {
-		space.Release(n)
+// allocate does not hold blocks for later, a stage is committed by the extents it has: it
+// says whether there is space now.
+func (st *Stage) allocate(from, to int64, mode objstore.AllocateMode) error {
+	if mode == objstore.AllocateGrow || mode == objstore.AllocateKeepSize {
+		space := st.session.opt.Space
+		if err := space.Reserve(to - from); err != nil {
+			return err
+		}
+		space.Release(to - from)
 	}
-	return err
-}
-
-func (st *Stage) allocate(from, to int64, mode objstore.AllocateMode) (changed bool, err error) {
-	if mode == objstore.AllocateGrow {
-		err = st.admitOnly(to - from)
+	if (mode == objstore.AllocateGrow || mode == objstore.ZeroRange) && to > st.view.size {
+		if err := st.truncate(to); err != nil {
+			return err
+		}
 	}
-	if err == nil && mode != objstore.PunchHole && to > st.view.size {
-		changed = true
-		err = st.truncate(to)
+	if to = min(to, st.view.size); mode == objstore.PunchHole || mode == objstore.ZeroRange {
+		if from < to {
+			return st.zero(from, to)
+		}
 	}
-	if to = min(to, st.view.size); err == nil && mode != objstore.AllocateGrow && from < to {
-		changed = true
-		err = st.zero(from, to)
-	}
-	return changed, err
+	return nil
 }
 
 // zero makes [from, to) read as zeros.

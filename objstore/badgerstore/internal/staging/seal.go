@@ -55,7 +55,7 @@ func (st *Stage) Seal(ctx context.Context, object objstore.ID, version uint64) (
 	select {
 	case st.token <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, disk.Cancelled(ctx, "seal stage")
 	}
 	s := &sealing{
 		Sealed: &Sealed{stage: st}, session: st.session, meta: blob.Meta{Object: object, Version: version},

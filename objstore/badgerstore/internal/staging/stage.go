@@ -72,6 +72,9 @@ func (st *Stage) Owner() objstore.Owner {
 
 // ReadAt implements objstore.Stage.
 func (st *Stage) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	if err := checkRange("read stage", off, 0); err != nil {
+		return 0, err
+	}
 	st.mu.RLock()
 	defer st.mu.RUnlock()
 	if st.closed {
@@ -85,7 +88,7 @@ func (st *Stage) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 	if err := checkRange("write stage", off, int64(len(p))); err != nil {
 		return 0, err
 	}
-	if err := ctx.Err(); err != nil {
+	if err := disk.Cancelled(ctx, "write stage"); err != nil {
 		return 0, err
 	}
 	st.mu.Lock()
