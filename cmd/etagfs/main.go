@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/etagfs/etagfs/objstore"
 )
 
 func main() {
@@ -35,9 +38,19 @@ func run(args []string, t terminal) int {
 	root.SetErr(t.err)
 	err := root.ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintf(t.err, "etagfs: %s\n", strings.ReplaceAll(err.Error(), "\n", "; ")) // joined errors have lines
+		fmt.Fprintf(t.err, "etagfs: %s\n", sentence(err))
 	}
 	return exitCode(err)
+}
+
+// sentence is err in one line. Who lost a condition is told what is there instead.
+func sentence(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\n", "; ") // joined errors have lines
+	var e *objstore.Error
+	if errors.As(err, &e) && e.Winner != "" && e.Detail == "" {
+		text += ": its ETag is " + string(e.Winner)
+	}
+	return text
 }
 
 func rootCommand(t *terminal) *cobra.Command {
