@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/etagfs/etagfs/mount"
+	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/memstore"
 )
 
@@ -60,9 +61,12 @@ func Command(t testing.TB, role string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// Binary is the built program, empty if there is none: then stores are in memory.
+func Binary() string { return os.Getenv(binaryVariable) }
+
 // daemon is the command that serves m in the foreground.
 func daemon(m *Mount) *exec.Cmd {
-	if binary := os.Getenv(binaryVariable); binary != "" {
+	if binary := Binary(); binary != "" {
 		args := []string{"mount", m.Store, m.Dir, "--foreground"}
 		if m.options.Mount != "" {
 			args = append(args, "-o", m.options.Mount)
@@ -113,9 +117,14 @@ func startInMemory(ctx context.Context) (*mount.Mount, error) {
 	return mount.Start(ctx, mount.Config{
 		Dir:       dir,
 		Source:    filepath.Clean(os.Getenv(sourceVariable)),
-		Namespace: memstore.NewBucket(memstore.Options{}),
+		Namespace: memstore.NewBucket(memstore.Options{NewDir: owned()}),
 		Options:   options,
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Host:      "test",
 	})
+}
+
+// owned are attributes of directories of whoever runs the daemon.
+func owned() objstore.NewAttr {
+	return objstore.NewAttr{Mode: 0o755, UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}
 }

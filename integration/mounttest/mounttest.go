@@ -31,6 +31,8 @@ import (
 const (
 	// deadline is how long a test may take unless it says otherwise.
 	deadline = 2 * time.Minute
+	// startTime is how long a daemon may take to be ready.
+	startTime = 30 * time.Second
 	// endTime is how long a daemon may take to end once it has been asked to.
 	endTime = 30 * time.Second
 	// logLines is how much of a daemon's log a failed test shows.
@@ -133,6 +135,13 @@ func (m *Mount) As(user uint32, name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// RestartWith mounts the same store again, otherwise.
+func (m *Mount) RestartWith(mountOptions string) {
+	m.t.Helper()
+	m.options.Mount = mountOptions
+	m.Restart()
+}
+
 // Restart mounts again after the daemon has ended.
 func (m *Mount) Restart() {
 	m.t.Helper()
@@ -167,24 +176,38 @@ func (m *Mount) start() error {
 		m.cmd.Wait() // how it ended is in cmd.ProcessState
 		close(m.exited)
 	}()
-	line, _ := bufio.NewReader(read).ReadString('\n')
-	if strings.TrimSpace(line) != "ready" {
+	return m.await(read)
+}
+
+// await returns when the daemon says that the mount can be used.
+func (m *Mount) await(from *os.File) error {
+	said := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(from).ReadString('\n') // nothing if the daemon ends
+		said <- strings.TrimSpace(line)
+	}()
+	select {
+	case line := <-said:
+		if line == "ready" {
+			return m.findDevice()
+		}
 		<-m.exited
-		return fmt.Errorf("daemon: %s\n%s", strings.TrimSpace(line), m.log)
+		return fmt.Errorf("daemon: %s\n%s", line, m.log)
+	case <-time.After(startTime):
+		m.stacks()
+		m.kill()
+		return fmt.Errorf("not mounted after %v\n%s", startTime, m.log)
 	}
-	return m.findDevice()
 }
 
 // findDevice finds the mount without touching it.
 func (m *Mount) findDevice() error {
-	for _, line := range mountLines() {
-		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == m.Dir {
-			_, minor, _ := strings.Cut(fields[2], ":")
-			m.connection = minor
-			return nil
-		}
+	fields := strings.Fields(m.mountLine())
+	if len(fields) < 3 {
+		return fmt.Errorf("%s is not mounted\n%s", m.Dir, m.log)
 	}
-	return fmt.Errorf("%s is not mounted\n%s", m.Dir, m.log)
+	_, m.connection, _ = strings.Cut(fields[2], ":")
+	return nil
 }
 
 // Path is a path in the mount.
@@ -242,7 +265,7 @@ func (m *Mount) end() {
 			m.finish()
 		}
 	}
-	if mounted(m.Dir) {
+	if m.mountLine() != "" {
 		m.t.Errorf("%s is still mounted", m.Dir)
 		unix.Unmount(m.Dir, unix.MNT_DETACH)
 	}
@@ -300,18 +323,20 @@ func (m *Mount) kill() {
 	unix.Unmount(m.Dir, unix.MNT_DETACH)
 }
 
-// mounted reports whether something is mounted at dir. It does not touch it.
-func mounted(dir string) bool {
-	return slices.ContainsFunc(mountLines(), func(line string) bool { return strings.Contains(line, " "+dir+" ") })
-}
-
-// mountLines is the kernel's mount table.
-func mountLines() []string {
+// mountLine is what the kernel's mount table says about the topmost mount at Dir, empty
+// if there is none. It does not touch it.
+func (m *Mount) mountLine() string {
 	table, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return nil
+		return ""
 	}
-	return strings.Split(string(table), "\n")
+	lines := strings.Split(string(table), "\n")
+	for _, line := range slices.Backward(lines) {
+		if strings.Contains(line, " "+m.Dir+" ") {
+			return line
+		}
+	}
+	return ""
 }
 
 // output is what a daemon writes.

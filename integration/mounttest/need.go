@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Need skips a test on a machine that lacks something: "fuse", "root", or a program by name. The
-// reason begins with "needs" and what.
+// Need skips a test on a machine that lacks something: "fuse", "root", "binary" (the built program), or a program by
+// name. The reason begins with "needs" and what.
 func Need(t testing.TB, what ...string) {
 	t.Helper()
 	for _, w := range what {
@@ -31,6 +31,10 @@ func missing(what string) string {
 	case "root":
 		if os.Geteuid() != 0 {
 			return "the test mounts and changes users"
+		}
+	case "binary":
+		if Binary() == "" {
+			return binaryVariable + " does not name the built program"
 		}
 	default:
 		if _, err := exec.LookPath(what); err != nil {

@@ -1,0 +1,156 @@
+package mounts
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
+	"github.com/etagfs/etagfs/mount"
+)
+
+// Whoever unmounts and however, the daemon ends with exit code 0.
+func TestEndIsClean(t *testing.T) {
+	ends := map[string]func(m *mounttest.Mount){
+		"SIGTERM":        func(m *mounttest.Mount) { m.Signal(syscall.SIGTERM) },
+		"SIGINT":         func(m *mounttest.Mount) { m.Signal(os.Interrupt) },
+		"fusermount3 -u": func(m *mounttest.Mount) { m.Unmount() },
+		"umount": func(m *mounttest.Mount) {
+			if _, err := mount.Unmount(m.Dir); err != nil {
+				t.Error(err)
+			}
+		},
+	}
+	for name, end := range ends {
+		t.Run(name, func(t *testing.T) {
+			m := start(t)
+			put(t, m.Path("f"), "content")
+			end(m)
+			if code := m.Wait(); code != 0 {
+				t.Errorf("exit code %d", code)
+			}
+		})
+	}
+}
+
+// C4, C8: SIGTERM while files are open commits what they changed and ends.
+func TestTermCommitsWhatIsOpen(t *testing.T) {
+	m := onDisk(t)
+	put(t, m.Path("lost"), "base")
+	changed := open(t, m.Path("changed"), os.O_RDWR|os.O_CREATE)
+	write(t, changed, "not closed")
+	loser := open(t, m.Path("lost"), os.O_WRONLY)
+	write(t, loser, "LOSER")
+	put(t, m.Path("lost"), "winner")
+	m.Signal(syscall.SIGTERM)
+	m.Wait()
+	if _, err := changed.Write([]byte("late")); err == nil {
+		t.Error("a write after the end succeeded")
+	}
+	m.Restart()
+	check(t, m.Path("changed"), "not closed")
+	check(t, m.Path("lost"), "winner")
+	checkKept(t, m, "LOSER")
+}
+
+// onDisk is a mount of a store that outlives its daemon.
+func onDisk(t *testing.T) *mounttest.Mount {
+	t.Helper()
+	mounttest.Need(t, "binary")
+	return start(t)
+}
+
+// A mount point whose daemon was killed is detached and mounted again by the same command.
+func TestDeadMountPointIsMountedAgain(t *testing.T) {
+	m := start(t)
+	put(t, m.Path("f"), "content")
+	m.Signal(syscall.SIGKILL)
+	m.Wait()
+	_, err := os.Stat(m.Dir)
+	wants(t, "stat of the dead mount", err, syscall.ENOTCONN)
+	m.Restart()
+	put(t, m.Path("g"), "again")
+	check(t, m.Path("g"), "again")
+}
+
+// C8: a close that returned is there after the daemon was killed.
+func TestClosedFilesSurviveAKilledDaemon(t *testing.T) {
+	m := onDisk(t)
+	put(t, m.Path("small"), "content")
+	large := strings.Repeat("0123456789abcdef", 1<<16)
+	put(t, m.Path("large"), large)
+	if err := os.Rename(m.Path("small"), m.Path("renamed")); err != nil {
+		t.Fatal(err)
+	}
+	m.Signal(syscall.SIGKILL)
+	m.Wait()
+	m.Restart()
+	check(t, m.Path("renamed"), "content")
+	if got, err := os.ReadFile(m.Path("large")); err != nil || string(got) != large {
+		t.Errorf("the large file has %d bytes (%v)", len(got), err)
+	}
+}
+
+// The sentence names who has the store.
+func TestSecondMountOfAStoreIsRefused(t *testing.T) {
+	m := onDisk(t)
+	other := t.TempDir()
+	out, err := exec.Command(mounttest.Binary(), "mount", m.Store, other, "--foreground").CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 5 {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if !strings.Contains(string(out), m.Dir) {
+		t.Errorf("the owner %s is not named: %s", m.Dir, out)
+	}
+}
+
+// A busy mount stays, and the sentence says who keeps it.
+func TestUnmountOfABusyMountNamesTheHolder(t *testing.T) {
+	m := start(t)
+	put(t, m.Path("f"), "content")
+	holder := exec.Command("tail", "-f", m.Path("f"))
+	out, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Read(make([]byte, 7)); err != nil { // it has the file open
+		t.Fatal(err)
+	}
+	_, err = mount.Unmount(m.Dir)
+	var busy *mount.BusyError
+	if !errors.As(err, &busy) || len(busy.Holders) != 1 || busy.Holders[0].Process != uint32(holder.Process.Pid) || busy.Holders[0].Program != "tail" {
+		t.Errorf("%v", err)
+	}
+	check(t, m.Path("f"), "content")
+	holder.Process.Kill()
+	holder.Wait() // it was killed
+}
+
+func TestMountPointsThatAreRefused(t *testing.T) {
+	mounttest.Need(t, "fuse")
+	base := t.TempDir()
+	put(t, filepath.Join(base, "file"), "")
+	if err := os.MkdirAll(filepath.Join(base, "full", "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m := start(t)
+	for _, c := range []struct{ dir, says string }{
+		{filepath.Join(base, "missing"), "does not exist"},
+		{filepath.Join(base, "file"), "is not a directory"},
+		{filepath.Join(base, "file", "below"), "not a directory"},
+		{filepath.Join(base, "full"), "is not empty"},
+		{m.Dir, "already"},
+	} {
+		if _, err := mount.Prepare(c.dir); err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), filepath.Base(c.dir)) {
+			t.Errorf("Prepare(%s) = %v, want a sentence with %q", c.dir, err, c.says)
+		}
+	}
+}

@@ -1,0 +1,87 @@
+package mounts
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
+)
+
+// nobody is a user without rights.
+const nobody = 65534
+
+// as runs a script in the mount as a user, and returns output and success.
+func as(m *mounttest.Mount, user uint32, script string) (string, error) {
+	cmd := m.As(user, "bash", "-euc", "cd "+m.Dir+"; "+script)
+	cmd.Dir = "/"
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// A mount by root is open to other users, who have the rights the modes give them.
+func TestRootsMountIsSharedWithPermissions(t *testing.T) {
+	mounttest.Need(t, "fuse", "root")
+	m := start(t)
+	open(t, m.Path("secret"), os.O_CREATE|os.O_WRONLY).Close()
+	shell(t, m, `chmod 711 "$(dirname "$PWD")" "$(dirname "$(dirname "$PWD")")"
+chmod 600 secret; echo public > public; mkdir -m 777 open; mkdir -m 1777 sticky; echo x > sticky/roots`)
+	for _, c := range []struct {
+		script string
+		allow  bool
+	}{
+		{"cat public", true},
+		{"cat secret", false},
+		{"echo x >> public", false},
+		{"touch here", false},
+		{"chmod 777 public", false},
+		{"chown nobody public", false},
+		{"echo x > open/mine; chmod 640 open/mine; stat -c %u:%a open/mine | grep -x 65534:640", true},
+		{"rm open/mine", true},
+		{"rm -f sticky/roots", false},
+		{"umask 027; mkdir open/d; stat -c %a open/d | grep -x 750", true},
+	} {
+		out, err := as(m, nobody, c.script)
+		if (err == nil) != c.allow {
+			t.Errorf("%q as nobody: %v, %s", c.script, err, out)
+		}
+	}
+}
+
+// An unprivileged user mounts through fusermount3, for nobody else.
+func TestUserMountsPrivately(t *testing.T) {
+	m := mounttest.Start(t, mounttest.Options{User: nobody})
+	out, err := as(m, nobody, `echo one > f; cat f; exec 3<> f 4<> f; echo AAA >&3; echo BBB >&4; exec 3>&-; exec 4>&- || true; cat f; ls -A .etagfs/conflicts | wc -l; id -u; stat -c %u f`)
+	if err != nil || out != "one\nAAA\n1\n65534\n65534\n" {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, err := os.ReadDir(m.Dir); err == nil {
+		t.Error("root sees a private mount of somebody else")
+	}
+}
+
+// Set-group-id directories pass their group on; a write clears set-user-id.
+func TestSetIDBits(t *testing.T) {
+	mounttest.Need(t, "fuse", "root")
+	m := start(t)
+	out := shell(t, m, `mkdir d; chgrp 1234 d; chmod 2775 d; touch d/f; mkdir d/e; stat -c '%g %a' d/f d/e
+echo x > p; chmod 6755 p; chown nobody p; stat -c %a p; chmod 6755 p; chmod 711 "$(dirname "$PWD")" "$(dirname "$(dirname "$PWD")")"`)
+	if out != "1234 644\n1234 2755\n755\n" {
+		t.Errorf("%q", out)
+	}
+	if out, err := as(m, nobody, `echo y >> p; stat -c %a p`); err != nil || strings.TrimSpace(out) != "755" {
+		t.Errorf("after a write by its owner: %s (%v)", out, err)
+	}
+}
+
+func TestReadOnlyAndOwnerOptions(t *testing.T) {
+	m := start(t)
+	m.Unmount()
+	m.RestartWith("ro,uid=1234,gid=5678,umask=022")
+	if err := os.WriteFile(m.Path("f"), nil, 0o644); err == nil || !strings.Contains(err.Error(), "read-only") {
+		t.Errorf("write: %v", err)
+	}
+	if out := shell(t, m, `stat -c '%u %g %a' .`); out != "1234 5678 755\n" {
+		t.Errorf("%q", out)
+	}
+}
