@@ -10,7 +10,7 @@ import (
 // packageState finds init functions and package variables other than
 //
 //   - blank ones (static assertions) and embedded files,
-//   - errors made by errors.New, and checksum tables made by crc32.MakeTable,
+//   - errors (by their name, errSomething), and checksum tables made by crc32.MakeTable,
 //   - tables: array, slice and map literals that no code assigns to.
 //
 // What only tests run is free to have flags and the like, but no init.
@@ -53,7 +53,8 @@ func stateIn(d *ast.GenDecl, dir string, assigned map[string]bool) (names []stri
 	for _, spec := range d.Specs {
 		values := spec.(*ast.ValueSpec)
 		for i, name := range values.Names {
-			constant := i < len(values.Values) && constantLike(values.Values[i]) && !assigned[dir+"."+name.Name]
+			isError := strings.HasPrefix(strings.ToLower(name.Name), "err")
+			constant := i < len(values.Values) && (isError || constantLike(values.Values[i])) && !assigned[dir+"."+name.Name]
 			if name.Name != "_" && !constant {
 				names = append(names, name.Name)
 			}
@@ -75,7 +76,7 @@ func constantLike(value ast.Expr) bool {
 			return false
 		}
 		pkg, ok := fun.X.(*ast.Ident)
-		return ok && (pkg.Name+"."+fun.Sel.Name == "errors.New" || pkg.Name+"."+fun.Sel.Name == "crc32.MakeTable")
+		return ok && pkg.Name+"."+fun.Sel.Name == "crc32.MakeTable"
 	}
 	return false
 }

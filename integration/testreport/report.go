@@ -45,7 +45,8 @@ type report struct {
 	// Constant.
 	out       io.Writer
 	required  map[string]bool
-	skipLine  *regexp.Regexp
+	logLine   *regexp.Regexp
+	reason    *regexp.Regexp
 	needsWord *regexp.Regexp
 
 	// Of the tests that have not ended; emptied as their package ends.
@@ -61,7 +62,8 @@ func newReport(out io.Writer, required []string) *report {
 	r := &report{
 		out:       out,
 		required:  make(map[string]bool),
-		skipLine:  regexp.MustCompile(`^\s*\S+\.go:\d+: (.*)`),
+		logLine:   regexp.MustCompile(`^\s*\S+\.go:\d+: (.*)`),
+		reason:    regexp.MustCompile(`^(needs \S|long: |pending: )`),
 		needsWord: regexp.MustCompile(`^needs ([^\s:,]+)`),
 		output:    make(map[name][]string),
 		ended:     make(map[name]string),
@@ -192,14 +194,21 @@ func (r *report) judge(n name) {
 	}
 }
 
-// skipReason is the last thing the test logged before it skipped.
+// skipReason is the first thing the test logged that has the form of a
+// reason, or else the last thing it logged: some tests log more as they end.
 func (r *report) skipReason(n name) string {
-	for _, line := range slices.Backward(r.output[n]) {
-		if m := r.skipLine.FindStringSubmatch(line); m != nil {
-			return strings.TrimSpace(m[1])
+	last := ""
+	for _, line := range r.output[n] {
+		m := r.logLine.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		last = strings.TrimSpace(m[1])
+		if r.reason.MatchString(last) {
+			return last
 		}
 	}
-	return ""
+	return last
 }
 
 func (r *report) skip(n name, reason string) {

@@ -11,7 +11,7 @@ import (
 // module is a small module whose tests end in every way a test can end.
 var module = map[string]string{
 	"go.mod":                "module example.test\n\ngo 1.26\n",
-	"fine/fine_test.go":     "package fine\n\nimport \"testing\"\n\nfunc TestOne(t *testing.T) {}\n\nfunc TestTwo(t *testing.T) {\n\tt.Run(\"a\", func(t *testing.T) {})\n\tt.Run(\"b\", func(t *testing.T) { t.Skip(\"needs fuse: no /dev/fuse\") })\n\tt.Run(\"c\", func(t *testing.T) { t.Skip(\"long: run with ETAGFS_LONG=1\") })\n}\n",
+	"fine/fine_test.go":     "package fine\n\nimport \"testing\"\n\nfunc TestOne(t *testing.T) {}\n\nfunc TestTwo(t *testing.T) {\n\tt.Run(\"a\", func(t *testing.T) {})\n\tt.Run(\"b\", func(t *testing.T) { t.Cleanup(func() { t.Log(\"the end\") }); t.Skip(\"needs fuse: no /dev/fuse\") })\n\tt.Run(\"c\", func(t *testing.T) { t.Skip(\"long: run with ETAGFS_LONG=1\") })\n}\n",
 	"wrong/wrong_test.go":   "package wrong\n\nimport \"testing\"\n\nfunc TestParent(t *testing.T) {\n\tt.Run(\"child\", func(t *testing.T) { t.Error(\"broken here\") })\n}\n\nfunc TestParentItself(t *testing.T) {\n\tt.Run(\"child\", func(t *testing.T) {})\n\tt.Error(\"after the child\")\n}\n\nfunc TestSilent(t *testing.T) { t.SkipNow() }\n",
 	"builds/builds_test.go": "package builds\n\nfunc TestX(t *testing.T) {}\n",
 	"panics/panics_test.go": "package panics\n\nimport \"testing\"\n\nfunc TestFine(t *testing.T) {}\n\nfunc TestPanics(t *testing.T) { panic(\"oh\") }\n",
