@@ -109,13 +109,15 @@ func (e *Engine) isWhole(ctx context.Context, ts uint64) (bool, error) {
 		return false, err
 	}
 	for _, b := range s.Blobs {
-		err := e.blobs.Verify(ctx, blobOf(extent.RefKind(b.Kind), b.ID), b.Check)
+		ref := blobOf(extent.RefKind(b.Kind), b.ID)
+		err := e.blobs.Verify(ctx, ref, b.Check)
 		if objstore.KindOf(err) == objstore.ErrCorrupt {
 			return false, nil
 		}
 		if err != nil {
 			return false, err
 		}
+		e.blobs.Found(ref) // it may be whole in the page cache only
 	}
 	return true, nil
 }

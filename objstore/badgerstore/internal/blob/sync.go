@@ -3,6 +3,7 @@ package blob
 import (
 	"errors"
 	"io/fs"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -21,6 +22,15 @@ func (s *Store) Sync() error {
 		s.syncFail = disk.Error("sync blobs", s.syncAll())
 	}
 	return s.syncFail
+}
+
+// Found notes a blob that an earlier process may have left unsynced: the next Sync makes it durable.
+func (s *Store) Found(ref Ref) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsynced[ref] = true
+	s.dirty[filepath.Dir(s.Path(ref))] = true
+	s.dirty[s.dir] = true
 }
 
 // syncAll syncs the files, then the directories from the deepest up: a name
