@@ -47,7 +47,8 @@ func newIdentity() (identity, error) {
 	return identity{formatVersion, fmt.Sprintf("%x-%x-%x-%x-%x", p[:4], p[4:6], p[6:8], p[8:10], p[10:])}, nil
 }
 
-// parseIdentity reads a FORMAT file. Lines it does not know may follow.
+// parseIdentity reads a FORMAT file. Lines it does not know may follow, but for
+// such as say what a reader needs to know.
 func parseIdentity(dir string, p []byte) (id identity, err error) {
 	text := string(p)
 	if n, _ := fmt.Sscanf(text, "etagfs store\nformat %d\n", &id.version); n != 1 {
@@ -62,6 +63,11 @@ func parseIdentity(dir string, p []byte) (id identity, err error) {
 	for line := range strings.Lines(text) {
 		if uuid, ok := strings.CutPrefix(line, "uuid "); ok {
 			id.uuid = strings.TrimSpace(uuid)
+		}
+		if feature, ok := strings.CutPrefix(line, "needs "); ok {
+			return id, &objstore.Error{Op: "open store", Key: dir, Kind: objstore.ErrNewerFormat,
+				Detail: fmt.Sprintf("the store needs %q, which this program does not know: use a newer one",
+					strings.TrimSpace(feature))}
 		}
 	}
 	return id, nil
