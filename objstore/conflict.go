@@ -12,7 +12,7 @@ type ConflictID string
 // ConflictReason says why bytes were kept.
 type ConflictReason uint8
 
-// The reasons.
+// The reasons. Stores keep these numbers.
 const (
 	ReasonLost    ConflictReason = iota + 1 // another commit came first
 	ReasonFailed                            // the commit failed otherwise

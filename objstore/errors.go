@@ -11,6 +11,7 @@ import (
 type Kind uint8
 
 // The kinds. Applied and Retry say what each means for a mutation.
+// Stores keep their numbers: a new one goes to the end.
 const (
 	ErrNotFound     Kind = iota + 1 // no such object, name, bucket or conflict
 	ErrPrecondition                 // the condition did not hold; includes "exists" where absence was demanded

@@ -5,7 +5,7 @@ import "time"
 // FileType is what an object is to POSIX.
 type FileType uint8
 
-// The file types. The zero value is invalid.
+// The file types. The zero value is invalid. Stores keep these numbers.
 const (
 	TypeFile FileType = iota + 1
 	TypeDir

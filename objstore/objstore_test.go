@@ -293,3 +293,24 @@ func TestAttrChangeIsZeroWhenNothingChanges(t *testing.T) {
 		t.Error("the last kind is missing")
 	}
 }
+
+// Stores keep these numbers on the disk: a kind in the middle would change what they mean.
+func TestStoredNumbersStay(t *testing.T) {
+	for _, c := range []struct {
+		what       string
+		have, want uint8
+	}{
+		{"not found", uint8(objstore.ErrNotFound), 1},
+		{"condition failed", uint8(objstore.ErrPrecondition), 2},
+		{"closed", uint8(objstore.ErrClosed), 19},
+		{"file", uint8(objstore.TypeFile), 1},
+		{"directory", uint8(objstore.TypeDir), 2},
+		{"block device", uint8(objstore.TypeBlockDevice), 7},
+		{"lost", uint8(objstore.ReasonLost), 1},
+		{"crash", uint8(objstore.ReasonCrash), 4},
+	} {
+		if c.have != c.want {
+			t.Errorf("%s is %d, stores say %d", c.what, c.have, c.want)
+		}
+	}
+}
