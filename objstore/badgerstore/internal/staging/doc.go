@@ -11,6 +11,8 @@
 //   - A layer is a place of changed bytes: the log, with a copy in memory, or a file. A commit
 //     freezes the layers it makes blobs of; later writes go to new ones.
 //   - The limit is where the base ends for this stage: truncation lowers it for good.
+//   - Sealing also consolidates: what many commits have scattered over a block is written together, so
+//     that the cost of reading and of the next small change stays bounded.
 //   - An epoch ends with each seal. Segments know theirs, and so which commit has them.
 //
 // # Guarantees

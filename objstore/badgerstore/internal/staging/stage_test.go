@@ -155,6 +155,62 @@ func TestAppendsDoNotReadWhatIsThere(t *testing.T) {
 	}
 }
 
+// extents counts the extents of a content.
+func (c *committed) extents() (n int) {
+	_ = c.Extents(0, c.Size(), func(extent.Extent) error {
+		n++
+		return nil
+	})
+	return n
+}
+
+// However many small changes a block has seen, it is in few extents, and so is its log-like growth.
+func TestSmallChangesAreWrittenTogether(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	for name, place := range map[string]func(size int64) int64{
+		"appended":  func(size int64) int64 { return size },
+		"scattered": func(int64) int64 { return rng.Int64N(1<<20/512) * 512 },
+	} {
+		e := newEngine(t)
+		want := randomBytes(rng, 1<<20)
+		st := e.stage(nil)
+		e.write(st, 0, want)
+		base := e.commit(st, nil)
+		most := 0
+		for i := range 700 {
+			p := randomBytes(rng, 1+rng.IntN(400))
+			off := place(int64(len(want)))
+			e.write(st, off, p)
+			want = grown(want, off+int64(len(p)))
+			copy(want[off:], p)
+			se := e.seal(st)
+			if se.Appended != (name == "appended") {
+				t.Fatal("appended")
+			}
+			c := e.build(se, base)
+			if i%50 == 0 {
+				e.check(c, se.Hash, want)
+			}
+			if i%10 == 7 {
+				se.Failed()
+				se = e.seal(st)
+				c = e.build(se, base)
+			}
+			if err := se.Committed(objstore.Owner{}, c); err != nil {
+				t.Fatal(err)
+			}
+			base = c
+			most = max(most, base.extents())
+		}
+		if most > 4*extentsMax {
+			t.Errorf("%s: %d extents", name, most)
+		}
+		if names := e.staged(); !slices.Equal(names, []string{slotsName}) {
+			t.Errorf("%s: left in staging: %q", name, names)
+		}
+	}
+}
+
 // The largest object is 16 TiB; a byte at its end costs next to nothing.
 func TestLargestObject(t *testing.T) {
 	e := newEngine(t)
