@@ -28,7 +28,7 @@ func (e *Engine) Bucket(ctx context.Context, name string) (objstore.Store, error
 }
 
 func (e *Engine) bucket(ctx context.Context, name string) (*Bucket, error) {
-	if err := cancelled(ctx); err != nil {
+	if err := e.usable(ctx); err != nil {
 		return nil, err
 	}
 	v := e.view()
@@ -124,7 +124,7 @@ func (e *Engine) DeleteBucket(ctx context.Context, name string) error {
 
 // ListBuckets implements [objstore.Buckets], in the order of names.
 func (e *Engine) ListBuckets(ctx context.Context) ([]objstore.BucketInfo, error) {
-	if err := cancelled(ctx); err != nil {
+	if err := e.usable(ctx); err != nil {
 		return nil, named("list buckets", "", err)
 	}
 	v := e.view()
@@ -160,7 +160,7 @@ func validBucketName(name string) bool {
 
 // read runs f on a view and names its error.
 func (b *Bucket) read(ctx context.Context, op, key string, f func(*view) error) error {
-	err := cancelled(ctx)
+	err := b.e.usable(ctx)
 	if err == nil {
 		v := b.e.view()
 		defer v.close()

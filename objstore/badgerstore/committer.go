@@ -28,6 +28,12 @@ type committer struct {
 	lastTime time.Time // of the last batch
 }
 
+// valueBytesMax is far below what Badger would move to its value log.
+const valueBytesMax = 512 << 10
+
+// errBatchTooLarge says that one mutation does not fit into a transaction of Badger.
+var errBatchTooLarge = problem(objstore.ErrTooLarge, "the change has too many parts")
+
 // op is a mutation on its way.
 type op struct {
 	f         func(*tx) error // may be run more than once, of which the last counts
@@ -146,13 +152,11 @@ func (c *committer) process(ops []*op) (rest []*op) {
 	for taken < len(ops) && taken < limit.batchOps && (taken == 0 || ov.bytes < limit.batchBytes) {
 		t := c.evaluate(ops[taken], ov, now)
 		if ov.bytes > c.e.batchBytesMax || len(ov.changed) > c.e.batchKeysMax {
-			if taken > 0 {
-				t.rollback() // it has a batch of its own next
-				ops[taken].err, ops[taken].changes = nil, nil
-				break
-			}
 			t.rollback()
-			ops[taken].err, ops[taken].changes = objstore.ErrTooLarge, nil
+			if taken > 0 {
+				break // it has a batch of its own next
+			}
+			ops[taken].err, ops[taken].changes = errBatchTooLarge, nil
 		}
 		sum.add(t)
 		taken++
@@ -183,6 +187,9 @@ func (c *committer) evaluate(o *op, ov *overlay, now time.Time) *tx {
 	t := &tx{e: c.e, ov: ov, now: now, start: len(ov.log)}
 	t.tree = tree{ov}
 	o.err = o.f(t)
+	if o.err == nil && ov.largest(t.start) > valueBytesMax {
+		o.err = problem(objstore.ErrTooLarge, "the attributes of an object are too large")
+	}
 	if o.err != nil && !t.keep {
 		t.rollback()
 	}

@@ -172,7 +172,7 @@ func (s *stage) keep(ctx context.Context, c objstore.Conflict) (none objstore.Co
 	s.b.e.pins.add(lineage, sideVersion)
 	s.held = append(s.held, lineage)
 	var kept *record.Conflict
-	err = s.b.write(ctx, objstore.Durable, false, func(t *tx) (err error) {
+	err = s.mutate(ctx, c.Object, objstore.Durable, func(t *tx) (err error) {
 		k := keeping{s: s, t: t, mine: lineage}
 		kept, err = k.run(c)
 		return err

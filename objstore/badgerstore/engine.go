@@ -59,7 +59,8 @@ type Engine struct {
 	mu      sync.Mutex
 	buckets map[string]*Bucket // GUARDED_BY(mu): that have been opened
 	checked map[uint64]bool    // GUARDED_BY(mu): directories whose entries have been counted
-	closed  bool               // GUARDED_BY(mu)
+
+	closed atomic.Bool
 }
 
 var (
@@ -70,9 +71,17 @@ var (
 // UUID is the identity of the store, made when it was created.
 func (e *Engine) UUID() string { return e.identity.uuid }
 
+// usable is why a call cannot begin, or nil.
+func (e *Engine) usable(ctx context.Context) error {
+	if e.closed.Load() {
+		return objstore.ErrClosed
+	}
+	return cancelled(ctx)
+}
+
 // Sync returns once every mutation acknowledged before the call is durable.
 func (e *Engine) Sync(ctx context.Context) error {
-	if err := cancelled(ctx); err != nil {
+	if err := e.usable(ctx); err != nil {
 		return named("sync", "", err)
 	}
 	if e.opt.ReadOnly {
@@ -82,13 +91,10 @@ func (e *Engine) Sync(ctx context.Context) error {
 }
 
 // Close waits for the mutations in flight, makes everything durable, and
-// releases the lock. Stages and readers must be closed before.
+// releases the lock. Readers must be closed before, and no call may be in flight
+// but mutations; later ones are ErrClosed.
 func (e *Engine) Close() error {
-	e.mu.Lock()
-	closed := e.closed
-	e.closed = true
-	e.mu.Unlock()
-	if closed {
+	if e.closed.Swap(true) {
 		return nil
 	}
 	var errs []error

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// collectEvery is how often garbage is looked at that waits for a sync or a reader.
-	collectEvery = 250 * time.Millisecond
+	// collectEvery is how often garbage is looked at that waits for a reader, and the free space.
+	collectEvery = time.Second
 	// collectAtOnce is how many records of garbage go in one mutation.
 	collectAtOnce = 64
 )
@@ -91,6 +91,9 @@ func (c *collector) run() {
 		select {
 		case <-c.work:
 		case <-ticker.C:
+			if err := c.e.guard.Tend(); err != nil {
+				c.e.log.Warn("the free space cannot be looked after", "error", err)
+			}
 		case <-c.ctx.Done():
 			return
 		}

@@ -23,7 +23,7 @@ func (b *Bucket) Root() objstore.ID { return objstore.ID(b.root) }
 
 // NewID implements [objstore.Namespace].
 func (b *Bucket) NewID(ctx context.Context) (objstore.ID, error) {
-	err := cancelled(ctx)
+	err := b.e.usable(ctx)
 	if err == nil && b.e.opt.ReadOnly {
 		err = objstore.ErrReadOnly
 	}
@@ -52,7 +52,7 @@ func (b *Bucket) Lookup(ctx context.Context, parent objstore.ID, name string) (i
 
 // Stat implements [objstore.Namespace].
 func (b *Bucket) Stat(ctx context.Context, id objstore.ID) (info objstore.Info, err error) {
-	err = cancelled(ctx)
+	err = b.e.usable(ctx)
 	if err == nil {
 		v := b.e.view()
 		defer v.close()

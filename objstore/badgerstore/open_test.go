@@ -124,6 +124,36 @@ func flip(t testing.TB, name string, off int64) {
 	must(t, err)
 }
 
+func TestOpenNeedsHardLinks(t *testing.T) {
+	parts := testParts(t)
+	parts.Disk = disk.Hooked(disk.OS{}, func(op disk.Op) error {
+		if op.Kind == disk.OpLink {
+			return unix.EPERM
+		}
+		return nil
+	})
+	_, err := Open(t.Context(), filepath.Join(t.TempDir(), "store"), Options{Create: true}, parts)
+	if objstore.KindOf(err) != objstore.ErrUnsupported || !strings.Contains(err.Error(), "hard links") {
+		t.Error(err)
+	}
+}
+
+func TestClosedStoreSaysSo(t *testing.T) {
+	e, err := Open(t.Context(), makeStore(t), Options{}, testParts(t))
+	must(t, err)
+	b := mainBucket(t, e)
+	must(t, errors.Join(e.Close(), e.Close()))
+	_, err1 := b.Head(t.Context(), "dir/1")
+	_, err2 := b.Put(t.Context(), "x", strings.NewReader("x"), objstore.IfAbsent(), objstore.PutOptions{})
+	_, err3 := b.NewStage(t.Context(), objstore.StageSpec{})
+	_, err4 := e.Bucket(t.Context(), MainBucket)
+	for i, err := range []error{err1, err2, err3, err4, b.Sync(t.Context())} {
+		if objstore.KindOf(err) != objstore.ErrClosed {
+			t.Errorf("call %d: %v", i, err)
+		}
+	}
+}
+
 // TestOpenNamesWhoHasTheStore: the refusal names pid, host, program and mount point of the owner.
 func TestOpenNamesWhoHasTheStore(t *testing.T) {
 	dir := makeStore(t)
@@ -305,6 +335,10 @@ func TestDamageIsReportedNotServed(t *testing.T) {
 		_, err = b.List(t.Context(), objstore.ListOptions{})
 		wantCorrupt(t, err)
 	})
+}
+
+// TestDamagedFilesAreReportedNotServed flips bits in files of a closed store. C11
+func TestDamagedFilesAreReportedNotServed(t *testing.T) {
 	t.Run("a blob with a flipped bit", func(t *testing.T) {
 		dir := makeStore(t)
 		blobs, err := filepath.Glob(filepath.Join(dir, blobsName, "*", "*"))

@@ -42,6 +42,14 @@ func (o *overlay) set(key []byte, value any) {
 	o.bytes += size
 }
 
+// largest is the weight of the largest value that changed after the first n changes.
+func (o *overlay) largest(n int) (largest int) {
+	for i := n; i < len(o.log); i++ {
+		largest = max(largest, weight(o.changed[o.log[i].key]))
+	}
+	return largest
+}
+
 // rollback takes back all changes after the first n.
 func (o *overlay) rollback(n int) {
 	for i := len(o.log) - 1; i >= n; i-- {

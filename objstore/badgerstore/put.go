@@ -72,8 +72,11 @@ func (u *upload) close(committed bool) {
 
 // receive reads a body to its end.
 func (b *Bucket) receive(ctx context.Context, body io.Reader, opt objstore.PutOptions) (*upload, error) {
-	if err := cancelled(ctx); err != nil {
+	if err := b.e.usable(ctx); err != nil {
 		return nil, err
+	}
+	if b.e.opt.ReadOnly {
+		return nil, objstore.ErrReadOnly
 	}
 	payload := record.NewPayload(b.headBytes(opt))
 	head := record.PayloadBytes(payload)

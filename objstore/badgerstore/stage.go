@@ -20,6 +20,7 @@ type stage struct {
 	commitMu sync.Mutex
 	base     *pinned             // GUARDED_BY(commitMu): what a commit replaces; nil: nothing. A hold is ours
 	empty    bool                // GUARDED_BY(commitMu): the bytes do not start from base
+	flat     *stage              // GUARDED_BY(commitMu): what in was made of instead, if that had too many parts
 	sealed   *staging.Sealed     // GUARDED_BY(commitMu): between seal and finish
 	in       *incoming           // GUARDED_BY(commitMu): made of sealed
 	adopted  map[blob.Ref]bool   // GUARDED_BY(commitMu): in the tree, not in a commit
@@ -30,7 +31,7 @@ type stage struct {
 
 // NewStage implements [objstore.Namespace].
 func (b *Bucket) NewStage(ctx context.Context, spec objstore.StageSpec) (objstore.Stage, error) {
-	if err := cancelled(ctx); err != nil {
+	if err := b.e.usable(ctx); err != nil {
 		return nil, named("new stage", spec.Owner.Path, err)
 	}
 	if b.e.opt.ReadOnly {
@@ -132,11 +133,28 @@ func (s *stage) finish(committed bool) {
 		s.handOver()
 	}
 	s.sealed.Failed()
+	s.forget()
+}
+
+// forget ends a seal.
+func (s *stage) forget() {
 	s.sealed, s.in = nil, nil
+	if s.flat == nil {
+		return
+	}
+	s.flat.finish(false)
+	if err := s.flat.Close(); err != nil {
+		s.b.e.log.Warn("staged bytes of a commit stay behind", "error", err)
+	}
+	s.flat = nil
 }
 
 // handOver leaves the sealed blobs to the commit they are part of now.
 func (s *stage) handOver() {
+	if s.flat != nil {
+		s.flat.handOver() // the stage's own blobs are of no use; Close removes them
+		return
+	}
 	for _, b := range s.sealed.Blobs {
 		s.b.e.inFlight.remove(b.Ref.ID)
 		delete(s.adopted, b.Ref)
@@ -153,7 +171,7 @@ func (s *stage) rebase(p *pinned, info objstore.Info) {
 	if err := s.sealed.Committed(owner, p); err != nil {
 		s.b.e.log.Warn("staged bytes of a commit stay behind", "object", info.ID, "error", err)
 	}
-	s.sealed, s.in = nil, nil
+	s.forget()
 	release(old)
 }
 
@@ -186,10 +204,10 @@ func (s *stage) commit(ctx context.Context, req objstore.CommitRequest) (res obj
 // pinned beforehand: another commit may replace it at once.
 func (s *stage) commitSealed(ctx context.Context, req objstore.CommitRequest) (objstore.CommitResult, error) {
 	lineage, version := uint64(req.Target.ID), s.in.version
-	s.b.e.pins.add(lineage, version)
+	s.b.e.pins.add(lineage, version) // or an older one than a flattened content will have
 	defer s.b.e.pins.remove(lineage, version)
 	var c *committing
-	err := s.b.write(ctx, req.Durability, false, func(t *tx) error {
+	err := s.mutate(ctx, req.Target.ID, req.Durability, func(t *tx) error {
 		c = &committing{b: s.b, t: t, req: req, in: s.in, baseVersion: s.baseVersion()}
 		return c.once(func() [16]byte { return s.requestOf(req) })
 	})
@@ -200,7 +218,7 @@ func (s *stage) commitSealed(ctx context.Context, req objstore.CommitRequest) (o
 		s.finish(false) // an earlier attempt was answered once more
 		return c.res, nil
 	}
-	p, err := s.b.e.pinFresh(lineage, version, c.object.Content, s.payload)
+	p, err := s.b.e.pinFresh(lineage, s.in.version, c.object.Content, s.payload)
 	if err != nil {
 		return objstore.CommitResult{}, err
 	}
@@ -210,6 +228,9 @@ func (s *stage) commitSealed(ctx context.Context, req objstore.CommitRequest) (o
 
 // payload is an inline payload that comes with the sealed content.
 func (s *stage) payload(id uint64) []byte {
+	if s.flat != nil {
+		return s.flat.payload(id)
+	}
 	if id == s.in.baseID {
 		return s.base.inline
 	}

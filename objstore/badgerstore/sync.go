@@ -1,6 +1,7 @@
 package badgerstore
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -171,6 +172,7 @@ func (s *syncer) round() {
 	s.mu.Lock()
 	s.since = time.Time{}
 	s.mu.Unlock()
+	runtime.Gosched() // those woken by the round before commit first, and this one has them too
 	ts := s.e.published.Load()
 	err := s.syncFiles(ts)
 	if err == nil {

@@ -86,16 +86,26 @@ func weight(value any) int {
 	case raw:
 		return len(v)
 	case *extent.Page:
-		return recordBytes + 24*len(v.Extents) + 24*len(v.Slots)
+		return recordBytes + 16*len(v.Extents) + 24*len(v.Slots)
 	case *record.Garbage:
-		return recordBytes + 16*len(v.Dropped) + 12*len(v.Freed)
+		return recordBytes + 16*len(v.Dropped) + 12*len(v.Freed) + 16*len(v.Unlink)
+	case *record.Conflict:
+		return recordBytes + len(v.Path) + len(v.Detail)
+	case *record.Outcome:
+		return recordBytes + weight(v.Object)
 	case *record.Object:
-		n := recordBytes + len(v.Target)
-		for _, x := range v.Xattrs {
-			n += len(x)
+		if v == nil {
+			return 0
 		}
-		return n
+		return recordBytes + len(v.Target) + len(v.ContentType) + weightOf(v.Xattrs) + weightOf(v.UserMeta) + weightOf(v.Checksums)
 	default:
 		return recordBytes
 	}
+}
+
+func weightOf[V string | []byte](m map[string]V) (n int) {
+	for name, v := range m {
+		n += len(name) + len(v)
+	}
+	return n
 }

@@ -23,21 +23,30 @@ type view struct {
 	e     *Engine
 	ts    uint64
 	epoch uint64
-	txn   *badger.Txn
+	txn   *badger.Txn // nil until something is not in the cache
 }
 
-// view opens a view of the published state.
+// view opens a view of the published state. The engine must be open.
 func (e *Engine) view() *view {
 	v := &view{e: e, epoch: e.epochs.enter()}
 	v.ts = e.published.Load()
-	v.txn = e.db.NewTransactionAt(v.ts, false)
 	v.tree = tree{v}
 	return v
 }
 
 func (v *view) close() {
-	v.txn.Discard()
+	if v.txn != nil {
+		v.txn.Discard()
+	}
 	v.e.epochs.leave(v.epoch)
+}
+
+// db is the state in Badger. A view is used by one goroutine at a time.
+func (v *view) db() *badger.Txn {
+	if v.txn == nil {
+		v.txn = v.e.db.NewTransactionAt(v.ts, false)
+	}
+	return v.txn
 }
 
 func (v *view) get(key []byte) (any, error) {
@@ -56,7 +65,7 @@ func (v *view) get(key []byte) (any, error) {
 
 // read is get without the cache.
 func (v *view) read(key []byte) (any, error) {
-	item, err := v.txn.Get(key)
+	item, err := v.db().Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, nil
 	}
@@ -83,7 +92,7 @@ func (v *view) scan(prefix []byte, f func(key []byte, value any) (bool, error)) 
 
 // scanFrom is scan from the key start on.
 func (v *view) scanFrom(prefix, start []byte, f func(key []byte, value any) (bool, error)) error {
-	it := v.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	it := v.db().NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
 	for it.Seek(start); it.Valid(); it.Next() {
 		item := it.Item()
@@ -101,7 +110,7 @@ func (v *view) scanFrom(prefix, start []byte, f func(key []byte, value any) (boo
 // scanKeys calls f for the keys with the prefix, until it returns false. key is
 // only valid until f returns.
 func (v *view) scanKeys(prefix []byte, f func(key []byte) (bool, error)) error {
-	it := v.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	it := v.db().NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		if more, err := f(it.Item().Key()); err != nil || !more {
@@ -113,7 +122,7 @@ func (v *view) scanKeys(prefix []byte, f func(key []byte) (bool, error)) error {
 
 // countKeys is the number of keys with the prefix.
 func (v *view) countKeys(prefix []byte) (n uint64) {
-	it := v.txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	it := v.db().NewIterator(badger.IteratorOptions{Prefix: prefix})
 	defer it.Close()
 	for it.Rewind(); it.Valid(); it.Next() {
 		n++
