@@ -139,7 +139,7 @@ func (p option) set(o *Options, value string, assigned bool) error {
 		p.flag(o)
 		return nil
 	case !assigned:
-		return fmt.Errorf("needs a value: %s=...", p.name)
+		return fmt.Errorf("needs a value: %s=VALUE", p.name)
 	case p.value != nil:
 		return p.value(o, value)
 	default:
