@@ -110,7 +110,7 @@ func (t *transaction) attempt(ctx context.Context, o order) (objstore.CommitResu
 		return nil
 	})
 	if err != nil {
-		return objstore.CommitResult{}, stageFailure(err)
+		return objstore.CommitResult{}, unprepared(err)
 	}
 	request := objstore.CommitRequest{Target: objstore.Target{ID: t.file.id}, Cond: objstore.IfVersion(base.Version)}
 	if base.Version == "" {
@@ -129,12 +129,13 @@ func (t *transaction) attempt(ctx context.Context, o order) (objstore.CommitResu
 	return result, err
 }
 
-// stageFailure keeps a failure to prepare a commit from looking like a lost condition.
-func stageFailure(err error) error {
-	if !objstore.IsLostCondition(err) {
-		return err
+// unprepared is a failure before the store was asked to commit: certainly not applied, and
+// no lost condition. The cause is told in words alone, so that nobody finds its kind.
+func unprepared(err error) error {
+	if objstore.IsLostCondition(err) || applied(err) != objstore.NotApplied {
+		return &objstore.Error{Op: "prepare a commit", Kind: objstore.ErrUnavailable, Detail: err.Error()}
 	}
-	return &objstore.Error{Op: "stage", Kind: objstore.ErrUnavailable, Err: err}
+	return err
 }
 
 // complete fills in what does not depend on the base. There is no write id: nothing is asked
@@ -157,8 +158,11 @@ func (t *transaction) complete(ctx context.Context, r *objstore.CommitRequest, o
 	mode := r.Target.Attr.Mode
 	if r.Target.Parent == 0 {
 		info, err := t.fs.ns.Stat(ctx, r.Target.ID)
-		if err != nil {
+		if errors.Is(err, objstore.ErrNotFound) {
 			return err
+		}
+		if err != nil {
+			return unprepared(err)
 		}
 		mode = info.Attr.Mode
 	}
@@ -186,7 +190,7 @@ func (fs *FS) ask(ctx context.Context, stage objstore.Stage, r objstore.CommitRe
 			return result, err
 		}
 	}
-	return result, &objstore.Error{Op: "commit", Kind: objstore.ErrUnavailable, Err: err}
+	return result, &objstore.Error{Op: "commit", Kind: objstore.ErrUnavailable, Detail: err.Error()}
 }
 
 // namesOf are the names a request changes.

@@ -14,6 +14,7 @@ type faults struct {
 	commit  objstore.Kind // what a commit answers without doing it
 	lost    objstore.Kind // what it answers after doing it
 	keep    objstore.Kind
+	stage   objstore.Kind // what NewStage answers
 	sync    int
 	between func() // runs before each commit
 	after   func() // runs after each commit
@@ -31,6 +32,9 @@ func (f *faults) Sync(ctx context.Context) error {
 }
 
 func (f *faults) NewStage(ctx context.Context, spec objstore.StageSpec) (objstore.Stage, error) {
+	if f.stage != 0 {
+		return nil, &objstore.Error{Op: "new stage", Kind: f.stage}
+	}
 	s, err := f.Namespace.NewStage(ctx, spec)
 	return &faultyStage{s, f}, err
 }
@@ -282,24 +286,20 @@ func TestCommitInFlightElsewhereIsAskedAgain(t *testing.T) {
 // removals of this mount that are under way.
 func TestC9CommitThatMeetsAnUnlinkOfThisMountSucceeds(t *testing.T) {
 	w := newWorld(t)
-	slow := &slowUnlink{Namespace: w.store, removed: make(chan struct{}), answer: make(chan struct{})}
+	slow := &slowUnlink{Namespace: w.store, removed: make(chan struct{}), answer: make(chan struct{}), refused: make(chan struct{})}
 	w.store = slow
 	m := w.mount(Options{})
 	m.put("f", "base")
 	h := m.open(alice, "f", readWrite)
 	m.write(h, 0, "mine")
-	unlinked := make(chan error)
+	unlinked, flushed := make(chan error), make(chan error)
 	go func() { unlinked <- m.Unlink(m.ctx, bob, m.Root(), "f") }()
 	<-slow.removed
-	flushed := make(chan error)
 	go func() { flushed <- h.Flush(m.ctx, alice) }()
-	select {
-	case err := <-flushed:
-		t.Errorf("flush answered before the unlink: %v", err)
-	case slow.answer <- struct{}{}:
-		if err := <-flushed; err != nil {
-			t.Errorf("flush: %v", err)
-		}
+	<-slow.refused
+	close(slow.answer)
+	if err := <-flushed; err != nil {
+		t.Errorf("flush: %v", err)
 	}
 	if err := <-unlinked; err != nil {
 		t.Error(err)
@@ -310,10 +310,10 @@ func TestC9CommitThatMeetsAnUnlinkOfThisMountSucceeds(t *testing.T) {
 	}
 }
 
-// slowUnlink answers an unlink only when told to.
+// slowUnlink answers an unlink only when told to, and tells when a commit was refused.
 type slowUnlink struct {
 	objstore.Namespace
-	removed, answer chan struct{}
+	removed, answer, refused chan struct{}
 }
 
 func (s *slowUnlink) Unlink(ctx context.Context, dir objstore.ID, name string, cond objstore.Cond, d objstore.Durability) (objstore.RemoveResult, error) {
@@ -321,6 +321,42 @@ func (s *slowUnlink) Unlink(ctx context.Context, dir objstore.ID, name string, c
 	s.removed <- struct{}{}
 	<-s.answer
 	return result, err
+}
+
+func (s *slowUnlink) NewStage(ctx context.Context, spec objstore.StageSpec) (objstore.Stage, error) {
+	stage, err := s.Namespace.NewStage(ctx, spec)
+	return &toldStage{stage, s}, err
+}
+
+type toldStage struct {
+	objstore.Stage
+	slow *slowUnlink
+}
+
+func (s *toldStage) Commit(ctx context.Context, r objstore.CommitRequest) (objstore.CommitResult, error) {
+	result, err := s.Stage.Commit(ctx, r)
+	if err != nil {
+		close(s.slow.refused)
+	}
+	return result, err
+}
+
+// A commit that could not even be prepared has neither lost nor an unknown outcome.
+func TestC9FailureToPrepareACommitIsNoConflict(t *testing.T) {
+	for _, kind := range []objstore.Kind{objstore.ErrNotFound, objstore.ErrPrecondition, objstore.ErrUnknown, objstore.ErrNoSpace} {
+		m, f := faulty(t)
+		h := m.createMode(alice, "touched", writeOnly)
+		f.stage = kind
+		err := h.Flush(m.ctx, alice)
+		if err == nil || errors.Is(err, ErrBusy) || errors.Is(err, objstore.ErrUnknown) || objstore.IsLostCondition(err) {
+			t.Errorf("flush after %v: %v", kind, err)
+		}
+		f.stage = 0
+		m.close(h)
+		if !m.isStored("touched") || len(m.conflicts()) != 0 {
+			t.Errorf("after %v: stored %v, kept %v", kind, m.isStored("touched"), m.conflicts())
+		}
+	}
 }
 
 func TestCloseOfTheMountCommitsOrKeeps(t *testing.T) {

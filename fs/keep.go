@@ -28,7 +28,7 @@ func (t *transaction) failed(ctx context.Context, o order, cause error) error {
 		return t.stop(ctx, o, txOpen, why)
 	}
 	if !errors.Is(cause, objstore.ErrUnknown) {
-		why.failed = &objstore.Error{Op: o.op, Kind: objstore.ErrUnknown, Err: cause}
+		why.failed = &objstore.Error{Op: o.op, Kind: objstore.ErrUnknown, Detail: cause.Error()}
 	}
 	why.reason, why.theirs = objstore.ReasonUnknown, t.theirs(ctx)
 	return t.stop(ctx, o, txUnknown, why)
@@ -102,12 +102,13 @@ func (t *transaction) verdict(o order, kept keptCopy) error {
 }
 
 // unkept is the error for bytes that could be neither committed nor kept: never
-// ErrBusy, which promises a kept copy, and never "not found".
+// ErrBusy, which promises a kept copy, and never "not found". The cause is told in words alone.
 func unkept(o order, err error) error {
+	kind := objstore.ErrUnavailable
 	if k := objstore.KindOf(err); k == objstore.ErrNoSpace || k == objstore.ErrTooLarge {
-		return &objstore.Error{Op: o.op, Kind: objstore.ErrNoSpace, Detail: "the bytes could not be kept", Err: err}
+		kind = objstore.ErrNoSpace
 	}
-	return &objstore.Error{Op: o.op, Kind: objstore.ErrUnavailable, Detail: "the bytes could not be kept", Err: err}
+	return &objstore.Error{Op: o.op, Kind: kind, Detail: "the bytes could not be kept: " + err.Error()}
 }
 
 func (t *transaction) conflict(o order, why keptCopy, base objstore.Info) objstore.Conflict {

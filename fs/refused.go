@@ -100,14 +100,17 @@ func (t *transaction) rebase(ctx context.Context, o order) (result objstore.Comm
 // rebaseOnce requires content.
 func (t *transaction) rebaseOnce(ctx context.Context, o order, w work) (result objstore.CommitResult, err error) {
 	current, err := t.fs.ns.Open(ctx, t.file.id, "")
-	if err != nil {
+	if errors.Is(err, objstore.ErrNotFound) {
 		return result, err
+	}
+	if err != nil {
+		return result, unprepared(err)
 	}
 	defer current.Close()
 	info := current.Info()
 	stage, err := t.fs.ns.NewStage(ctx, objstore.StageSpec{Base: current, Owner: t.owner(ctx, info)})
 	if err != nil {
-		return result, stageFailure(err)
+		return result, unprepared(err)
 	}
 	adopted := false
 	defer func() {
@@ -116,7 +119,7 @@ func (t *transaction) rebaseOnce(ctx context.Context, o order, w work) (result o
 		}
 	}()
 	if err := copyStage(ctx, stage, info.Size, t.stage, w.appendOff); err != nil {
-		return result, stageFailure(err)
+		return result, unprepared(err)
 	}
 	request := objstore.CommitRequest{Target: objstore.Target{ID: t.file.id}, Cond: objstore.IfVersion(info.Version)}
 	if err := t.complete(ctx, &request, o, w); err != nil {

@@ -96,6 +96,17 @@ func TestC5ForeignCommitHidesAPendingCreate(t *testing.T) {
 	a.loses(h)
 }
 
+// A process that has a file open and unchanged sees what others commit, like anybody.
+func TestC5CleanHandleDoesNotHideCommits(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "one")
+	h := m.open(alice, "f", readWrite)
+	m.put("f", "two")
+	m.want("the own process", m.cat(alice, "f"), "two")
+	m.want("the handle", m.read(h), "one")
+	m.close(h)
+}
+
 func TestC5OpenAfterACommitSeesIt(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.mount(Options{}), w.mount(Options{})
