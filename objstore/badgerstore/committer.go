@@ -283,6 +283,13 @@ func (c *committer) fail(err error) {
 	}
 }
 
+// hasFailed reports whether the store refuses everything but reads.
+func (c *committer) hasFailed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.failed != nil
+}
+
 // close refuses what comes from now on and waits for what came before.
 func (c *committer) close() {
 	c.mu.Lock()

@@ -164,7 +164,7 @@ func (s *stage) keep(ctx context.Context, c objstore.Conflict) (none objstore.Co
 	if err := s.seal(ctx, c.Object); err != nil {
 		return none, err
 	}
-	defer s.finish(false)
+	defer s.finish()
 	lineage, err := s.b.e.numbers.next()
 	if err != nil {
 		return none, err

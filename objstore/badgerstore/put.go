@@ -38,7 +38,7 @@ func (b *Bucket) put(ctx context.Context, key objstore.Key, body io.Reader, cond
 	if err != nil {
 		return info, err
 	}
-	defer func() { u.close(err == nil) }()
+	defer u.close()
 	request := func() [16]byte { return requestOf("put", string(key), cond.String(), u.in.hash, u.in.size) }
 	err = b.write(ctx, opt.Durability, false, func(t *tx) (err error) {
 		info, err = b.once(t, opt.WriteID, request, func() (*record.Object, error) {
@@ -63,9 +63,9 @@ type upload struct {
 }
 
 // close drops what was received and not committed.
-func (u *upload) close(committed bool) {
+func (u *upload) close() {
 	if u.stage != nil {
-		u.stage.finish(committed)
+		u.stage.finish()
 		_ = u.stage.Close() // nothing is lost that was not dropped on purpose
 	}
 }
@@ -131,7 +131,7 @@ func (b *Bucket) receiveLarge(ctx context.Context, head []byte, body io.Reader, 
 	s := b.newStage(objstore.Owner{}, nil, true)
 	defer func() {
 		if err != nil {
-			s.finish(false)
+			s.finish()
 			err = errors.Join(err, s.Close())
 		}
 	}()

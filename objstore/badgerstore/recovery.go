@@ -205,13 +205,21 @@ func (e *Engine) settleRecovery(m marks.Marks, top uint64) error {
 
 // sweepBlobs removes blobs that never became part of a commit.
 func (e *Engine) sweepBlobs() error {
+	return e.blobs.Orphans(e.marks.Get().LowBlob, e.removeUnused)
+}
+
+// removeUnused removes a blob unless a record refers to it: a commit may have been
+// applied though its caller was told of a failure, and what was kept stays whatever becomes of
+// later commits of its stage. In doubt the sweep of the next open decides.
+func (e *Engine) removeUnused(ref blobRef) error {
+	if e.closed.Load() || e.committer.hasFailed() {
+		return nil
+	}
 	v := e.view()
 	defer v.close()
-	return e.blobs.Orphans(e.marks.Get().LowBlob, func(ref blobRef) error {
-		refs, err := v.refs(extent.Ref{Kind: extent.RefKind(kindOf(ref)), ID: ref.ID})
-		if err != nil || refs.Count > 0 {
-			return err
-		}
-		return e.blobs.Remove(ref)
-	})
+	refs, err := v.refs(extent.Ref{Kind: extent.RefKind(kindOf(ref)), ID: ref.ID})
+	if err != nil || refs.Count > 0 {
+		return err
+	}
+	return e.blobs.Remove(ref)
 }

@@ -103,7 +103,7 @@ func (s *stage) seal(ctx context.Context, object objstore.ID) error {
 		err = s.adopt()
 	}
 	if err != nil {
-		s.finish(false)
+		s.finish()
 	}
 	return err
 }
@@ -123,14 +123,11 @@ func (s *stage) adopt() error {
 	return nil
 }
 
-// finish ends what seal began, if rebase has not; the stage is as before. After a
-// commit the blobs belong to the store. It requires commitMu, or that nobody else has s.
-func (s *stage) finish(committed bool) {
+// finish ends what seal began, if rebase has not; the stage is as before. It
+// requires commitMu, or that nobody else has s.
+func (s *stage) finish() {
 	if s.sealed == nil {
 		return
-	}
-	if committed {
-		s.handOver()
 	}
 	s.sealed.Failed()
 	s.forget()
@@ -142,7 +139,7 @@ func (s *stage) forget() {
 	if s.flat == nil {
 		return
 	}
-	s.flat.finish(false)
+	s.flat.finish()
 	if err := s.flat.Close(); err != nil {
 		s.b.e.log.Warn("staged bytes of a commit stay behind", "error", err)
 	}
@@ -195,7 +192,7 @@ func (s *stage) commit(ctx context.Context, req objstore.CommitRequest) (res obj
 	}
 	res, err = s.commitSealed(ctx, req)
 	if err != nil {
-		s.finish(false)
+		s.finish()
 	}
 	return res, err
 }
@@ -215,7 +212,7 @@ func (s *stage) commitSealed(ctx context.Context, req objstore.CommitRequest) (o
 		return objstore.CommitResult{}, err
 	}
 	if c.object == nil {
-		s.finish(false) // an earlier attempt was answered once more
+		s.finish() // an earlier attempt was answered once more
 		return c.res, nil
 	}
 	p, err := s.b.e.pinFresh(lineage, s.in.version, c.object.Content, s.payload)
@@ -260,7 +257,7 @@ func (s *stage) Close() error {
 	s.closed = true
 	errs := []error{s.Stage.Close()}
 	for ref := range s.adopted {
-		errs = append(errs, s.b.e.blobs.Remove(ref))
+		errs = append(errs, s.b.e.removeUnused(ref))
 		s.b.e.inFlight.remove(ref.ID)
 	}
 	for _, lineage := range s.held {

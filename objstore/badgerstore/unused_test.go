@@ -1,0 +1,106 @@
+package badgerstore
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+)
+
+func blobNames(t *testing.T, e *Engine) []string {
+	t.Helper()
+	names, err := filepath.Glob(e.path(filepath.Join(blobsName, "*", "*")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// C4: what was kept stays when a later commit of the same stage fails too and is not kept.
+func TestKeptBytesOutliveLaterFailuresOfTheirStage(t *testing.T) {
+	ctx := t.Context()
+	e := openTest(t, filepath.Join(testDir(t), "store"), Options{Create: true})
+	b := mainBucket(t, e)
+	mine := bytes.Repeat([]byte("mine"), 25<<10)
+	put := func(s string) objstore.Info {
+		info, err := b.Put(ctx, "f", strings.NewReader(strings.Repeat(s, 25<<10)), objstore.Unconditional(), objstore.PutOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info
+	}
+	base := put("base")
+	s := stageOf(t, b, base)
+	put("them")
+	if _, err := commitAt(t, b, s, base, string(mine), 0); !objstore.IsLostCondition(err) {
+		t.Fatalf("first commit: %v", err)
+	}
+	kept, err := s.Keep(ctx, objstore.Conflict{Reason: objstore.ReasonLost, Path: "f", Object: base.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Commit(ctx, objstore.CommitRequest{
+		Target: objstore.Target{ID: base.ID}, Cond: objstore.IfVersion(base.Version)}); !objstore.IsLostCondition(err) {
+		t.Fatalf("second commit: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	wantContent(t, b, kept.ID, objstore.SideMine, mine)
+}
+
+// C8: a put that could not be made durable is visible, so its bytes are not the put's to remove.
+func TestBytesOfAVisiblePutOutliveAFailedSync(t *testing.T) {
+	ctx := t.Context()
+	var broken atomic.Bool
+	parts := testParts(t)
+	parts.Disk = disk.Hooked(disk.OS{}, func(op disk.Op) error {
+		if broken.Load() && op.Kind == disk.OpSync {
+			return errors.New("the disk is broken")
+		}
+		return nil
+	})
+	e, err := Open(ctx, filepath.Join(testDir(t), "store"), Options{Create: true}, parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close() // it says what failed, too
+	b := mainBucket(t, e)
+	broken.Store(true)
+	want := bytes.Repeat([]byte("0123456789abcdef"), 8<<10)
+	if _, err := b.Put(ctx, "f", bytes.NewReader(want), objstore.Unconditional(), objstore.PutOptions{}); err == nil {
+		t.Fatal("a put is durable on a broken disk")
+	}
+	r, err := b.Get(ctx, "f", objstore.Unconditional())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	stream := r.Stream(ctx, 0, -1)
+	defer stream.Close()
+	if got, err := io.ReadAll(stream); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("%d bytes of %d, %v", len(got), len(want), err)
+	}
+}
+
+// C9: a put that is answered from what became of the first leaves nothing of its own.
+func TestReplayedPutsLeaveNoFiles(t *testing.T) {
+	e := openTest(t, filepath.Join(testDir(t), "store"), Options{Create: true})
+	b := mainBucket(t, e)
+	for range 3 {
+		body := strings.NewReader(strings.Repeat("x", 100<<10))
+		opt := objstore.PutOptions{WriteID: "one"}
+		if _, err := b.Put(t.Context(), "f", body, objstore.IfAbsent(), opt); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names := blobNames(t, e); len(names) != 1 {
+		t.Errorf("files %q", names)
+	}
+}
