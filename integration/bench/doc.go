@@ -29,8 +29,8 @@
 //     below each table says which. Counting needs root and a kernel with
 //     the trace event fuse_request_send; "-" means it could not be counted.
 //   - "anonymous memory" is what a daemon holds that the kernel cannot take
-//     back: Anonymous in /proc/PID/smaps_rollup, while nothing uses it, before
-//     the first scenario and after the last.
+//     back: Anonymous in /proc/PID/smaps_rollup, after 20 seconds without a
+//     request, before the first scenario and after the last.
 //   - With -bars a table at the end says which of the project's bars are met.
 //
 // The rows named "big" use one file of 1 GiB (64 MiB with -quick) and read it

@@ -149,7 +149,7 @@ func (b *bench) setUp(ctx context.Context, s settings, p plan, stderr io.Writer)
 func (b *bench) measure(ctx context.Context, s settings, p plan, out report, stderr io.Writer) error {
 	r := newResults(p.rounds)
 	if p.memorySelected() {
-		if err := b.measureMemory(ctx, rowMemoryFresh, r); err != nil {
+		if err := b.measureMemory(ctx, rowMemoryFresh, p.sizes.idle, r); err != nil {
 			return err
 		}
 	}
@@ -173,7 +173,7 @@ func (b *bench) measure(ctx context.Context, s settings, p plan, out report, std
 // finish reports what is known only at the end.
 func (b *bench) finish(ctx context.Context, s settings, p plan, out report, r *results, stderr io.Writer) error {
 	if p.memorySelected() {
-		if err := b.measureMemory(ctx, rowMemoryUsed, r); err != nil {
+		if err := b.measureMemory(ctx, rowMemoryUsed, p.sizes.idle, r); err != nil {
 			return err
 		}
 		rows := asked(memoryRows(), p, r)

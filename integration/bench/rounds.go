@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"time"
 )
 
 // plan is what to run.
@@ -119,10 +120,15 @@ func memoryRows() []row {
 	return []row{{rowMemoryFresh, unitBytes}, {rowMemoryUsed, unitBytes}}
 }
 
-// measureMemory notes what the daemons hold now, in the first round.
-func (b *bench) measureMemory(ctx context.Context, name string, r *results) error {
+// measureMemory notes what the daemons hold after a while without work, in the first round.
+func (b *bench) measureMemory(ctx context.Context, name string, idle time.Duration, r *results) error {
 	if err := b.settle(ctx); err != nil {
 		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(idle):
 	}
 	for _, s := range b.filesystems {
 		if s.daemon == nil {

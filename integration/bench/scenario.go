@@ -57,24 +57,25 @@ type sizes struct {
 	few         int // entries of the small directory
 	archive     int // files in the archive
 	bigBytes    int64
-	accesses    int // at random offsets of the big file
-	edits       int // of the big file, each with its fsync
-	editsTimed  int // of the first and of the last edits
-	closes      int // whose 99th percentile is taken
-	putsDivisor int // of the puts of a load
+	accesses    int           // at random offsets of the big file
+	edits       int           // of the big file, each with its fsync
+	editsTimed  int           // of the first and of the last edits
+	closes      int           // whose 99th percentile is taken
+	putsDivisor int           // of the puts of a load
+	idle        time.Duration // before memory is measured
 }
 
 func fullSizes() sizes {
 	return sizes{
 		files: 2000, entries: 10_000, few: 100, archive: 2000, bigBytes: 1 << 30,
-		accesses: 10_000, edits: 10_000, editsTimed: 100, closes: 3000, putsDivisor: 1,
+		accesses: 10_000, edits: 10_000, editsTimed: 100, closes: 3000, putsDivisor: 1, idle: 20 * time.Second,
 	}
 }
 
 func quickSizes() sizes {
 	return sizes{
 		files: 100, entries: 500, few: 20, archive: 100, bigBytes: 64 << 20,
-		accesses: 500, edits: 100, editsTimed: 20, closes: 200, putsDivisor: 40,
+		accesses: 500, edits: 100, editsTimed: 20, closes: 200, putsDivisor: 40, idle: time.Second,
 	}
 }
 
