@@ -172,7 +172,7 @@ func (s *stage) keep(ctx context.Context, c objstore.Conflict) (none objstore.Co
 	s.b.e.pins.add(lineage, sideVersion)
 	s.held = append(s.held, lineage)
 	var kept *record.Conflict
-	err = s.mutate(ctx, c.Object, objstore.Durable, func(t *tx) (err error) {
+	err = s.mutate(ctx, objstore.Durable, func(t *tx) (err error) {
 		k := keeping{s: s, t: t, mine: lineage}
 		kept, err = k.run(c)
 		return err
@@ -202,6 +202,11 @@ func (k *keeping) run(c objstore.Conflict) (*record.Conflict, error) {
 		}
 		k.earlier = earlier
 	}
+	if c.Reason == objstore.ReasonCrash {
+		if err := k.refuseTwin(c); err != nil {
+			return nil, err
+		}
+	}
 	if c.Time.IsZero() {
 		c.Time = t.now
 	}
@@ -228,10 +233,26 @@ func (k *keeping) run(c objstore.Conflict) (*record.Conflict, error) {
 	return rec, nil
 }
 
+// refuseTwin is ErrPrecondition if the same bytes are kept already for the same file: a
+// stage that was kept stays until it is closed, and is found again after a crash.
+func (k *keeping) refuseTwin(c objstore.Conflict) error {
+	in := k.s.in
+	return k.t.src.scan(record.ConflictPrefix(k.s.b.root), func(_ []byte, value any) (bool, error) {
+		old, ok := value.(*record.Conflict)
+		if !ok {
+			return false, damaged("a conflict is none")
+		}
+		if old.Path == c.Path && old.Object == c.Object && old.Mine.Content.Hash == in.hash && old.Mine.Content.Size == in.size {
+			return false, objstore.ErrPrecondition
+		}
+		return true, nil
+	})
+}
+
 // fill completes the sides.
 func (k *keeping) fill(rec *record.Conflict) error {
 	base, _ := k.s.in.baseFor(&record.Object{})
-	content, err := k.t.build(k.s.in, base, false, leaving{})
+	content, err := k.t.make(k.s.in, base, false, leaving{})
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,7 @@ type incoming struct {
 	base     *pinned         // what edit refers to; nil: nothing
 	appended bool            // the base's bytes followed by more
 	cloned   *record.Content // if set, the content is this one, which has references of its own
+	holder   uint64          // if set, the garbage record that has them
 }
 
 // whole is an incoming content of the first n bytes of an unfinished payload.
@@ -97,11 +98,8 @@ func (in *incoming) fresh() map[extent.Ref]bool {
 // setContent makes in the content of o, a touched object, and gives up the one it had.
 func (t *tx) setContent(o *record.Object, in *incoming) error {
 	base, baseIsCurrent := in.baseFor(o)
-	var content record.Content
-	var err error
-	if in.cloned != nil {
-		content = *in.cloned
-	} else if content, err = t.build(in, base, baseIsCurrent, contentOf(o)); err != nil {
+	content, err := t.make(in, base, baseIsCurrent, contentOf(o))
+	if err != nil {
 		return err
 	}
 	if !baseIsCurrent {
@@ -121,10 +119,21 @@ func (t *tx) setContent(o *record.Object, in *incoming) error {
 // baseFor is the content in's edit refers to, and whether that is what o has
 // now, so that references can move from it.
 func (in *incoming) baseFor(o *record.Object) (base extent.Content, current bool) {
-	if in.base == nil {
+	if in.base == nil || in.cloned != nil {
 		return extent.Content{}, false
 	}
 	return in.base.content, in.base.inline == nil && in.base.lineage == o.ID && in.base.version == o.Version
+}
+
+// make is build, unless in is a content already.
+func (t *tx) make(in *incoming, base extent.Content, consume bool, old leaving) (record.Content, error) {
+	switch {
+	case in.cloned == nil:
+		return t.build(in, base, consume, old)
+	case in.holder != 0:
+		return *in.cloned, t.takeOver(in.holder, *in.cloned)
+	}
+	return *in.cloned, nil
 }
 
 // build writes what in needs and returns its record. With consume set the
@@ -193,7 +202,7 @@ func (in *incoming) oneRun() (extent.Source, bool) {
 }
 
 // allocated is the storage the new content takes: that of base, corrected where in differs.
-func (t *tx) allocated(in *incoming, base extent.Content) (int64, error) {
+func (t tree) allocated(in *incoming, base extent.Content) (int64, error) {
 	var total int64
 	add := func(sign int64) func(extent.Extent) error {
 		return func(x extent.Extent) error {
@@ -205,12 +214,12 @@ func (t *tx) allocated(in *incoming, base extent.Content) (int64, error) {
 	}
 	if in.base != nil {
 		total = in.base.rec.Allocated
-		if err := base.Extents(pages{t.tree}, in.size, base.Size, add(-1)); err != nil {
+		if err := base.Extents(pages{t}, in.size, base.Size, add(-1)); err != nil {
 			return 0, err
 		}
 	}
 	for _, c := range in.edit.Changes {
-		if err := base.Extents(pages{t.tree}, c.Off, c.Len, add(-1)); err != nil {
+		if err := base.Extents(pages{t}, c.Off, c.Len, add(-1)); err != nil {
 			return 0, err
 		}
 		_ = add(1)(c)

@@ -15,6 +15,8 @@ const (
 	collectEvery = time.Second
 	// collectAtOnce is how many records of garbage go in one mutation.
 	collectAtOnce = 64
+	// unlinkAtOnce is about how many blobs one record of garbage says are to be removed.
+	unlinkAtOnce = 1024
 )
 
 // pending is garbage that waits: for its commit to be durable, so that it
@@ -32,6 +34,7 @@ type collector struct {
 	e *Engine
 
 	working sync.Mutex // held while garbage is being removed
+	failing bool       // GUARDED_BY(working): the last attempt failed
 
 	mu    sync.Mutex
 	queue []pending // GUARDED_BY(mu): in the order of commits
@@ -122,17 +125,28 @@ func (c *collector) collect() bool {
 			if err != nil {
 				return err
 			}
-			unlink = append(unlink, unlinking{p.number, blobs})
+			unlink = append(unlink, unlinking{p, blobs})
 		}
 		return nil
 	})
 	if err == nil {
 		err = c.unlink(unlink)
 	}
-	if err != nil && c.ctx.Err() == nil {
-		c.e.log.Error("garbage stays until the store is opened again", "error", err)
+	if err != nil {
+		c.putBack(batch, err)
 	}
+	c.failing = err != nil
 	return err == nil
+}
+
+// putBack keeps garbage that could not be removed for a later attempt; working is held.
+func (c *collector) putBack(batch []pending, err error) {
+	if c.ctx.Err() == nil && !c.failing {
+		c.e.log.Error("garbage cannot be removed now", "error", err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = append(batch, c.queue...)
 }
 
 // take removes what can go from the queue, at most collectAtOnce.
@@ -155,15 +169,15 @@ func (c *collector) take() (batch []pending) {
 	return batch
 }
 
-// unlinking is blobs to be removed, and the garbage record that says so.
+// unlinking is blobs to be removed, and the garbage whose record says so.
 type unlinking struct {
-	number uint64
-	blobs  []record.PayloadRef
+	pending
+	blobs []record.PayloadRef
 }
 
-// unlink removes blobs, then the records that would have it done again.
+// unlink removes blobs, then what would have it done again from their records.
 func (c *collector) unlink(all []unlinking) error {
-	var done []uint64
+	var done []pending
 	for _, u := range all {
 		if len(u.blobs) == 0 {
 			continue
@@ -173,62 +187,102 @@ func (c *collector) unlink(all []unlinking) error {
 				return err
 			}
 		}
-		done = append(done, u.number)
+		done = append(done, u.pending)
 	}
 	if len(done) == 0 {
 		return nil
 	}
 	return c.e.commit(c.ctx, objstore.Visible, true, func(t *tx) error {
-		for _, number := range done {
-			t.set(record.GarbageKey(number), nil)
+		for _, p := range done {
+			if err := t.unlinked(p); err != nil {
+				return err
+			}
 		}
 		return nil
 	})
+}
+
+// garbageOf is the record of p; nil if it is gone.
+func (t *tx) garbageOf(p pending) (*record.Garbage, error) {
+	value, err := t.get(record.GarbageKey(p.number))
+	if err != nil || value == nil {
+		return nil, err
+	}
+	g, ok := value.(*record.Garbage)
+	if !ok {
+		return nil, damaged("garbage record %d is none", p.number)
+	}
+	return g, nil
+}
+
+// unlinked notes that the blobs p's record said are to be removed are gone. The rest of it is for later.
+func (t *tx) unlinked(p pending) error {
+	g, err := t.garbageOf(p)
+	if err != nil || g == nil {
+		return err
+	}
+	if len(g.Dropped)+len(g.Freed) == 0 {
+		t.set(record.GarbageKey(p.number), nil)
+		return nil
+	}
+	rest := *g
+	rest.Unlink = nil
+	t.set(record.GarbageKey(p.number), &rest)
+	t.garbage = append(t.garbage, p)
+	return nil
 }
 
 // collect ends the references in one record of garbage. The blobs it returns
 // are to be removed and are noted in the record's place. What is too much for
 // one mutation stays in it.
 func (t *tx) collect(p pending) ([]record.PayloadRef, error) {
-	key := record.GarbageKey(p.number)
-	value, err := t.get(key)
-	if err != nil || value == nil {
+	old, err := t.garbageOf(p)
+	if err != nil || old == nil {
 		return nil, err
 	}
-	old, ok := value.(*record.Garbage)
-	if !ok {
-		return nil, damaged("garbage record %d is none", p.number)
-	}
-	for _, id := range old.Freed {
-		t.setRefs(extent.Ref{Kind: extent.RefPage, ID: id}, record.Refs{Count: 1})
-		t.set(record.PageKey(id), nil)
-	}
 	rest := &record.Garbage{Lineage: old.Lineage, Version: old.Version, Unlink: old.Unlink} // the content is not whole any more
-	work := old.Dropped
-	for len(work) > 0 && !t.isLarge() {
+	rest.Freed = t.removeFreed(old.Freed)
+	if rest.Dropped, err = t.dropAll(old.Dropped, rest); err != nil {
+		return nil, err
+	}
+	key := record.GarbageKey(p.number)
+	switch {
+	case len(rest.Unlink) > 0:
+		t.set(key, rest) // unlinked comes back to it
+	case len(rest.Dropped)+len(rest.Freed) > 0:
+		t.set(key, rest)
+		t.garbage = append(t.garbage, p)
+	default:
+		t.set(key, nil)
+	}
+	return rest.Unlink, nil
+}
+
+// removeFreed removes freed pages and returns those that are too many for this mutation.
+func (t *tx) removeFreed(freed []uint64) (rest []uint64) {
+	for len(freed) > 0 && !t.isLarge() {
+		t.setRefs(extent.Ref{Kind: extent.RefPage, ID: freed[0]}, record.Refs{Count: 1})
+		t.set(record.PageKey(freed[0]), nil)
+		freed = freed[1:]
+	}
+	return freed
+}
+
+// dropAll ends references, and those of what goes with them, and notes in g which
+// blobs are to be removed. It returns the references that are too many for this mutation.
+func (t *tx) dropAll(work []record.PayloadRef, g *record.Garbage) (rest []record.PayloadRef, err error) {
+	for len(work) > 0 && len(g.Unlink) < unlinkAtOnce && !t.isLarge() {
 		r := extent.Ref{Kind: extent.RefKind(work[0].Kind), ID: work[0].ID}
 		below, gone, err := t.dropOne(r)
 		if err != nil {
 			return nil, err
 		}
 		if gone && isBlob(r.Kind) {
-			rest.Unlink = append(rest.Unlink[:len(rest.Unlink):len(rest.Unlink)], work[0])
+			g.Unlink = append(g.Unlink[:len(g.Unlink):len(g.Unlink)], work[0])
 		}
 		work = append(work[1:len(work):len(work)], below...)
 	}
-	rest.Dropped = work
-	switch {
-	case len(work) > 0:
-		t.set(key, rest)
-		t.garbage = append(t.garbage, p)
-		return nil, nil
-	case len(rest.Unlink) > 0:
-		t.set(key, rest)
-		return rest.Unlink, nil
-	default:
-		t.set(key, nil)
-		return nil, nil
-	}
+	return work, nil
 }
 
 // isLarge reports whether a mutation that can be split should be.

@@ -22,7 +22,20 @@ type audit struct {
 	live     map[extent.Ref]bool        // payloads that contents in use have bytes from
 	freed    map[uint64]bool            // pages that garbage lists as freed
 	objects  int
+	unlinked map[uint64]bool // blobs that garbage says are to be removed
 	problems []error
+}
+
+// checkBlob wants a reason for a blob that is on the disk.
+func (a *audit) checkBlob(ref blobRef) error {
+	_, counted := a.counted[extent.Ref{Kind: extent.RefKind(kindOf(ref)), ID: ref.ID}]
+	f := &a.v.e.inFlight
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !counted && !a.unlinked[ref.ID] && !f.ids[ref.ID] {
+		a.bad("blob %d is on the disk and nothing refers to it", ref.ID)
+	}
+	return nil
 }
 
 // checkInvariants walks the whole store:
@@ -39,13 +52,16 @@ func (e *Engine) checkInvariants() error {
 		v: v, places: map[uint64]place{}, free: map[uint64]*record.Object{}, names: map[uint64]int{},
 		entries: map[uint64]int{}, subdirs: map[uint64]int{}, roots: map[uint64]bool{},
 		counted: map[extent.Ref]record.Refs{}, refs: map[extent.Ref]uint64{}, stored: map[extent.Ref]bool{},
-		freed: map[uint64]bool{}, live: map[extent.Ref]bool{},
+		freed: map[uint64]bool{}, live: map[extent.Ref]bool{}, unlinked: map[uint64]bool{},
 	}
 	if err := v.scan(nil, a.note); err != nil {
 		return err
 	}
 	a.checkTree()
 	a.checkRefs()
+	if err := e.blobs.Orphans(0, a.checkBlob); err != nil {
+		return err
+	}
 	if n := e.objects.Load(); e.published.Load() == v.ts && n != int64(a.objects) {
 		a.bad("%d objects are counted and %d are there", n, a.objects)
 	}
@@ -93,6 +109,9 @@ func (a *audit) note(key []byte, value any) (bool, error) {
 		}
 		for _, id := range v.Freed {
 			a.freed[id] = true
+		}
+		for _, u := range v.Unlink {
+			a.unlinked[u.ID] = true
 		}
 	case *record.Conflict:
 		for _, s := range []*record.Side{&v.Mine, &v.Base, &v.Theirs} {

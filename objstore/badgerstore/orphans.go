@@ -91,6 +91,9 @@ func (b *Bucket) keepOrphan(ctx context.Context, f staging.Found, st *staging.St
 		c.Theirs.Version = o
 	}
 	kept, err := s.Keep(ctx, c)
+	if objstore.KindOf(err) == objstore.ErrPrecondition {
+		return s.Close() // they were kept before the process ended, or by a sweep that did not end
+	}
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,8 @@ import (
 const (
 	// outcomeFor is how long an outcome can be asked for again by its write id.
 	outcomeFor = 24 * time.Hour
+	// writeIDBytesMax is the longest write id: it is part of keys.
+	writeIDBytesMax = 1024
 	// expireAtOnce is how many outcomes a write takes away that are too old.
 	expireAtOnce = 4
 )
@@ -22,6 +24,9 @@ const (
 func (b *Bucket) outcome(t *tx, id string, ask func() [16]byte, f func() (*record.Object, []byte, error)) (*record.Object, []byte, error) {
 	if id == "" {
 		return f()
+	}
+	if len(id) > writeIDBytesMax {
+		return nil, nil, problem(objstore.ErrInvalid, "the write id is longer than %d bytes", writeIDBytesMax)
 	}
 	request := ask()
 	key := record.OutcomeKey(b.root, id)

@@ -35,14 +35,20 @@ func (t *tx) setRefs(r extent.Ref, refs record.Refs) {
 	t.set(key, refs)
 }
 
-// gain adds n references to r, which exists.
+// gain adds n references to r, which exists. A page that was freed is revived: it has
+// all its references anew.
 func (t *tx) gain(r extent.Ref, n uint64) error {
 	refs, err := t.refs(r)
+	if err == nil && refs.Garbage != 0 {
+		if err = t.revive(extent.PageID(r.ID)); err == nil {
+			err = t.gainAll(r)
+		}
+		if err == nil {
+			refs, err = t.refs(r)
+		}
+	}
 	if err != nil {
 		return err
-	}
-	if refs.Garbage != 0 {
-		return damaged("page %d was freed and is referred to again", r.ID)
 	}
 	refs.Count += n
 	t.setRefs(r, refs)
@@ -54,6 +60,20 @@ type leaving struct {
 	lineage uint64
 	version uint64
 	content record.Content
+}
+
+// gainAll adds a reference to everything page r refers to.
+func (t *tx) gainAll(r extent.Ref) error {
+	page, err := pages{t.tree}.Page(extent.PageID(r.ID))
+	if err != nil {
+		return err
+	}
+	for _, child := range page.Refs() {
+		if err := t.gain(child, 1); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // apply does what package extent planned. Payloads in fresh come with it. What the base

@@ -20,7 +20,6 @@ type stage struct {
 	commitMu sync.Mutex
 	base     *pinned             // GUARDED_BY(commitMu): what a commit replaces; nil: nothing. A hold is ours
 	empty    bool                // GUARDED_BY(commitMu): the bytes do not start from base
-	flat     *stage              // GUARDED_BY(commitMu): what in was made of instead, if that had too many parts
 	sealed   *staging.Sealed     // GUARDED_BY(commitMu): between seal and finish
 	in       *incoming           // GUARDED_BY(commitMu): made of sealed
 	adopted  map[blob.Ref]bool   // GUARDED_BY(commitMu): in the tree, not in a commit
@@ -130,28 +129,11 @@ func (s *stage) finish() {
 		return
 	}
 	s.sealed.Failed()
-	s.forget()
-}
-
-// forget ends a seal.
-func (s *stage) forget() {
 	s.sealed, s.in = nil, nil
-	if s.flat == nil {
-		return
-	}
-	s.flat.finish()
-	if err := s.flat.Close(); err != nil {
-		s.b.e.log.Warn("staged bytes of a commit stay behind", "error", err)
-	}
-	s.flat = nil
 }
 
 // handOver leaves the sealed blobs to the commit they are part of now.
 func (s *stage) handOver() {
-	if s.flat != nil {
-		s.flat.handOver() // the stage's own blobs are of no use; Close removes them
-		return
-	}
 	for _, b := range s.sealed.Blobs {
 		s.b.e.inFlight.remove(b.Ref.ID)
 		delete(s.adopted, b.Ref)
@@ -168,7 +150,7 @@ func (s *stage) rebase(p *pinned, info objstore.Info) {
 	if err := s.sealed.Committed(owner, p); err != nil {
 		s.b.e.log.Warn("staged bytes of a commit stay behind", "object", info.ID, "error", err)
 	}
-	s.forget()
+	s.sealed, s.in = nil, nil
 	release(old)
 }
 
@@ -201,10 +183,10 @@ func (s *stage) commit(ctx context.Context, req objstore.CommitRequest) (res obj
 // pinned beforehand: another commit may replace it at once.
 func (s *stage) commitSealed(ctx context.Context, req objstore.CommitRequest) (objstore.CommitResult, error) {
 	lineage, version := uint64(req.Target.ID), s.in.version
-	s.b.e.pins.add(lineage, version) // or an older one than a flattened content will have
+	s.b.e.pins.add(lineage, version)
 	defer s.b.e.pins.remove(lineage, version)
 	var c *committing
-	err := s.mutate(ctx, req.Target.ID, req.Durability, func(t *tx) error {
+	err := s.mutate(ctx, req.Durability, func(t *tx) error {
 		c = &committing{b: s.b, t: t, req: req, in: s.in, baseVersion: s.baseVersion()}
 		return c.once(func() [16]byte { return s.requestOf(req) })
 	})
@@ -215,7 +197,7 @@ func (s *stage) commitSealed(ctx context.Context, req objstore.CommitRequest) (o
 		s.finish() // an earlier attempt was answered once more
 		return c.res, nil
 	}
-	p, err := s.b.e.pinFresh(lineage, s.in.version, c.object.Content, s.payload)
+	p, err := s.b.e.pinFresh(lineage, version, c.object.Content, s.payload)
 	if err != nil {
 		return objstore.CommitResult{}, err
 	}
@@ -225,9 +207,6 @@ func (s *stage) commitSealed(ctx context.Context, req objstore.CommitRequest) (o
 
 // payload is an inline payload that comes with the sealed content.
 func (s *stage) payload(id uint64) []byte {
-	if s.flat != nil {
-		return s.flat.payload(id)
-	}
 	if id == s.in.baseID {
 		return s.base.inline
 	}

@@ -187,12 +187,17 @@ func (s *syncer) round() {
 	} else {
 		s.durable = ts
 	}
-	close(s.finished)
-	s.finished = make(chan struct{})
+	s.endRound()
 	s.mu.Unlock()
 	if err == nil && time.Since(s.syncedAt) >= marksAfter {
 		s.syncMarks()
 	}
+}
+
+// endRound wakes those who wait; requires mu.
+func (s *syncer) endRound() {
+	close(s.finished)
+	s.finished = make(chan struct{})
 }
 
 func (s *syncer) syncFiles(ts uint64) error {
@@ -231,6 +236,7 @@ func (s *syncer) syncMarks() {
 		s.e.committer.fail(err)
 		s.mu.Lock()
 		s.failed = err
+		s.endRound() // somebody may have begun to wait since the last one
 		s.mu.Unlock()
 		return
 	}
