@@ -188,7 +188,7 @@ func (e *Engine) openBadger(context.Context) error {
 }
 
 func (e *Engine) openBlobs(context.Context) (err error) {
-	e.blobs, err = blob.Open(e.fs, e.path(blobsName), blob.Options{})
+	e.blobs, err = blob.Open(e.fs, e.path(blobsName), blob.Options{ReadOnly: e.opt.ReadOnly})
 	return err
 }
 

@@ -39,7 +39,8 @@ const (
 
 // Options of a Store.
 type Options struct {
-	OpenMax int // descriptors kept open; 0: 512
+	OpenMax  int  // descriptors kept open; 0: 512
+	ReadOnly bool // make and change nothing
 }
 
 // Store is the blob tree below one directory.
@@ -66,6 +67,9 @@ func Open(fsys disk.FS, dir string, opt Options) (*Store, error) {
 	s := &Store{
 		fs: fsys, dir: dir, files: newFiles(fsys, opt.OpenMax),
 		dirs: make(map[string]bool), unsynced: make(map[Ref]bool), dirty: make(map[string]bool),
+	}
+	if opt.ReadOnly {
+		return s, nil
 	}
 	if err := s.mkdir(dir); err != nil {
 		return nil, disk.Error("open blobs", err)

@@ -3,6 +3,7 @@ package blob
 import (
 	"encoding/binary"
 	"errors"
+	"io/fs"
 	"maps"
 	"math"
 	"slices"
@@ -176,7 +177,7 @@ func appendUnit(runs []run, unit int64) []run {
 // Seal writes the checksum block of a payload file that is complete: f, whose content is the
 // first dataBytes; what follows, of a seal that came to nothing, goes. digests are those of whole 4 MiB blocks
 // of the file, by number. The file may be adopted then, and must not be written again.
-func Seal(fs disk.FS, f disk.File, id uint64, meta Meta, dataBytes int64, s *Summer,
+func Seal(fsys disk.FS, f disk.File, id uint64, meta Meta, dataBytes int64, s *Summer,
 	digests map[int64]blockhash.Digest) (Sealed, error) {
 	b := block{id: id, meta: meta, dataBytes: dataBytes}
 	var err error
@@ -190,7 +191,7 @@ func Seal(fs disk.FS, f disk.File, id uint64, meta Meta, dataBytes int64, s *Sum
 	}
 	if sealed.Ref.Bare {
 		sealed.SumPath = f.Name() + sumSuffix
-		err = errors.Join(cut(f, dataBytes), writeSums(fs, sealed.SumPath, raw))
+		err = errors.Join(cut(f, dataBytes), writeSums(fsys, sealed.SumPath, raw))
 	} else if _, err = f.WriteAt(raw, dataBytes); err == nil {
 		err = cut(f, dataBytes+int64(len(raw)))
 	}
@@ -214,18 +215,16 @@ func cut(f disk.File, size int64) error {
 	return f.Truncate(size)
 }
 
-func writeSums(fs disk.FS, name string, raw []byte) error {
-	// What is there is of a seal that failed: nothing refers to it.
-	f, err := fs.OpenRW(name)
+// writeSums makes the file of a checksum block. What has that name is of an earlier seal, and
+// may be a blob's by now: it is left alone.
+func writeSums(fsys disk.FS, name string, raw []byte) error {
+	if err := fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := fsys.Create(name)
 	if err != nil {
-		return disk.Error("seal", err)
+		return err
 	}
 	_, err = f.WriteAt(raw, 0)
-	if err == nil {
-		err = f.Truncate(int64(len(raw)))
-	}
-	if closeErr := f.Close(); err == nil {
-		err = closeErr
-	}
-	return disk.Error("seal", err)
+	return errors.Join(err, f.Close())
 }

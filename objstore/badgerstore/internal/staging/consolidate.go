@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"github.com/etagfs/etagfs/objstore"
-	"github.com/etagfs/etagfs/objstore/badgerstore/internal/blob"
-	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
 )
 
@@ -116,26 +114,16 @@ func (s *sealing) rewriteFile(p []byte, off int64) error {
 	if err := s.session.admit(int64(len(p))); err != nil {
 		return err
 	}
-	l := s.ownFile
-	if l == nil {
-		id := s.session.nextNumber()
-		f, err := s.session.fs.Create(layerName(s.session.dir, id))
+	if s.ownFile == nil {
+		l, err := s.session.newFile()
 		if err != nil {
-			return disk.Error("seal stage", err)
+			return err
 		}
-		l = &layer{session: s.session, file: f, id: id, chunks: make(map[int64]int64), summer: blob.NewSummer()}
 		s.ownFile = l
 	}
-	for len(p) > 0 {
-		src, n := l.place(off)
-		part := p[:min(int64(len(p)), n)]
-		if _, err := l.file.WriteAt(part, src); err != nil {
-			return disk.Error("seal stage", err)
-		}
-		l.end = max(l.end, src+int64(len(part)))
-		l.summer.Wrote(part, src)
-		s.view.put(segment{off: off, n: int64(len(part)), layer: l, src: src, epoch: s.epoch})
-		p, off = p[len(part):], off+int64(len(part))
-	}
-	return nil
+	return s.ownFile.store(p, off, func(n, src int64) error {
+		s.view.put(segment{off: off, n: n, layer: s.ownFile, src: src, epoch: s.epoch})
+		off += n
+		return nil
+	})
 }

@@ -69,6 +69,36 @@ func (l *layer) place(off int64) (src, n int64) {
 // inPlace reports whether off of the content is off of the file.
 func (l *layer) inPlace(off int64) bool { return off < l.straight*chunkBytes }
 
+// newFile makes a layer of a new file.
+func (s *Session) newFile() (*layer, error) {
+	id := s.nextNumber()
+	f, err := s.fs.Create(layerName(s.dir, id))
+	if err != nil {
+		return nil, disk.Error("stage", err)
+	}
+	return &layer{session: s, file: f, id: id, chunks: make(map[int64]int64), summer: blob.NewSummer()}, nil
+}
+
+// store writes p, which is at off of the content, and tells where each part has come to.
+func (l *layer) store(p []byte, off int64, stored func(n, src int64) error) error {
+	for len(p) > 0 {
+		src, n := l.place(off)
+		part := p[:min(int64(len(p)), n)]
+		if _, err := l.file.WriteAt(part, src); err != nil {
+			// It may have been written in part, over bytes that were there.
+			l.summer.Doubt(src, src+int64(len(part)))
+			return disk.Error("write stage", err)
+		}
+		l.end = max(l.end, src+int64(len(part)))
+		l.summer.Wrote(part, src)
+		if err := stored(int64(len(part)), src); err != nil {
+			return err
+		}
+		p, off = p[len(part):], off+int64(len(part))
+	}
+	return nil
+}
+
 // wrote starts the writing back of what came in order, a large piece at a time.
 func (l *layer) wrote(src, n int64) {
 	if src != l.order {

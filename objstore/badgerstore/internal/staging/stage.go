@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"github.com/etagfs/etagfs/objstore"
-	"github.com/etagfs/etagfs/objstore/badgerstore/internal/blob"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
 	"github.com/etagfs/etagfs/objstore/blockhash"
@@ -197,60 +196,43 @@ func (st *Stage) outgrow() error {
 }
 
 func (st *Stage) newFileLayer() (*layer, error) {
-	id := st.session.nextNumber()
-	f, err := st.session.fs.Create(layerName(st.session.dir, id))
+	l, err := st.session.newFile()
 	if err != nil {
-		return nil, disk.Error("stage", err)
+		return nil, err
 	}
-	l := &layer{session: st.session, file: f, id: id, chunks: make(map[int64]int64), summer: blob.NewSummer()}
 	if st.view.limit == 0 {
 		l.straight = straightChunks
 	}
 	if st.view.limit == 0 && !st.hasFrozen() {
 		l.whole = true
-		err = st.append(logRecord{kind: recordWhole, c: l.id})
-	}
-	if err != nil {
-		return nil, errors.Join(err, l.drop())
+		if err := st.append(logRecord{kind: recordWhole, c: l.id}); err != nil {
+			return nil, errors.Join(err, l.drop())
+		}
 	}
 	return l, nil
 }
 
 // writeFile writes p to the current layer's file.
 func (st *Stage) writeFile(p []byte, off int64) error {
-	l := st.current
-	for len(p) > 0 {
-		src, n := l.place(off)
-		part := p[:min(int64(len(p)), n)]
-		if err := st.writePart(l, part, off, src); err != nil {
-			return err
+	l, from, to := st.current, off, off+int64(len(p))
+	err := l.store(p, off, func(n, src int64) error {
+		if !l.whole || !l.inPlace(off) {
+			r := logRecord{kind: recordRange, a: uint64(off), b: uint64(n), c: l.id, d: uint64(src)}
+			if err := st.append(r); err != nil {
+				return err
+			}
 		}
-		p, off = p[len(part):], off+int64(len(part))
+		st.put(off, n, l, src)
+		st.stream.wrote(&st.view, p[off-from:off-from+n], off)
+		l.wrote(src, n)
+		off += n
+		return nil
+	})
+	if err != nil {
+		st.stream.touch(from, to)
+		st.forgetDigests(from, to)
 	}
-	return nil
-}
-
-func (st *Stage) writePart(l *layer, p []byte, off, src int64) error {
-	n := int64(len(p))
-	if _, err := l.file.WriteAt(p, src); err != nil {
-		// It may have been written in part, over bytes that were there.
-		l.summer.Doubt(src, src+n)
-		st.stream.touch(off, off+n)
-		st.forgetDigests(off, off+n)
-		return disk.Error("write stage", err)
-	}
-	l.end = max(l.end, src+n)
-	l.summer.Wrote(p, src)
-	if !l.whole || !l.inPlace(off) {
-		r := logRecord{kind: recordRange, a: uint64(off), b: uint64(n), c: l.id, d: uint64(src)}
-		if err := st.append(r); err != nil {
-			return err
-		}
-	}
-	st.put(off, n, l, src)
-	st.stream.wrote(&st.view, p, off)
-	l.wrote(src, n)
-	return nil
+	return err
 }
 
 // forgetDigests says that blocks may have changed without a segment to show for it.

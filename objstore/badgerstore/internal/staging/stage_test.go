@@ -507,6 +507,33 @@ func TestReusedSlotHasNoOldRecords(t *testing.T) {
 	}
 }
 
+// What was kept of a stage, a blob made of its file, is not touched when the stage is found after a crash and kept again.
+func TestBlobOfFoundStageIsNotWrittenAgain(t *testing.T) {
+	for _, n := range []int{100_000, 3 << 20} {
+		e := newEngine(t)
+		want := randomBytes(rand.New(rand.NewPCG(1, 1)), n)
+		st := e.stage(nil)
+		e.write(st, 0, want)
+		kept := e.seal(st)
+		c := e.build(kept, nil)
+		kept.Failed()
+		e.crash()
+		err := e.session.Sweep(func(Found) (Base, error) { return nil, nil }, func(_ Found, st *Stage) error {
+			se := e.seal(st)
+			e.check(e.build(se, nil), se.Hash, want)
+			se.Failed()
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.check(c, kept.Hash, want)
+		if err := e.blobs.Verify(t.Context(), kept.Blobs[0].Ref, kept.Blobs[0].Check); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A stage found after its process died in the middle of a commit says which, unless there is more in it.
 func TestFoundStageNamesItsCommit(t *testing.T) {
 	for _, later := range []bool{false, true} {

@@ -89,6 +89,9 @@ func (s *Session) readLogs(dir string) ([]foundLog, error) {
 	}
 	defer slots.Close()
 	slotBytes, err := readSlotsHead(slots)
+	if objstore.KindOf(err) == objstore.ErrCorrupt { // power was cut: the head was never on the disk, so no log can be read
+		return nil, nil
+	}
 	if err != nil || slotBytes == 0 {
 		return nil, err
 	}
@@ -297,8 +300,15 @@ func (r *replay) file(id uint64) (*layer, error) {
 		return l, nil
 	}
 	name := layerName(r.log.dir, id)
-	if _, err := r.st.session.fs.Stat(name); errors.Is(err, fs.ErrNotExist) {
+	info, err := r.st.session.fs.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
+	}
+	if err == nil && info.Links > 1 {
+		err = r.st.session.detach(name, info.Size)
+	}
+	if err != nil {
+		return nil, disk.Error("sweep staging", err)
 	}
 	f, err := r.st.session.fs.OpenRW(name)
 	if err != nil {
