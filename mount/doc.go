@@ -20,7 +20,9 @@
 // refused. ESTALE reaches no application because others are busy with the same file.
 //
 // What the kernel remembers is told to it when it changes, before the change is acknowledged to
-// who made it. Only requests the kernel makes with a directory locked do not wait for that.
+// who made it. Only requests the kernel makes with a directory locked do not wait for that. An entry that
+// shows a claimed node is left alone for a moment: until then stat(2) by others may show what the
+// writer is doing; opens never do.
 //
 // # Lock order
 //

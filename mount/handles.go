@@ -28,6 +28,8 @@ type description struct {
 	mode   fs.OpenMode
 	direct bool // direct I/O: the kernel's page cache is not used
 
+	clearing sync.Once // the kernel is told that the mode may have lost set-user-id
+
 	mu    sync.Mutex
 	files int // guarded by mu; 0: released
 }

@@ -33,14 +33,20 @@ func (b *bridge) Write(_ <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32
 	if f == nil {
 		return 0, fuse.EBADF
 	}
-	n, err := f.description.handle.WriteAt(context.Background(), data, int64(in.Offset), fs.WriteMode{
-		Append:     in.Flags&syscall.O_APPEND != 0,
-		ClearSetID: in.WriteFlags&killSetID != 0,
-	})
+	mode := fs.WriteMode{Append: in.Flags&syscall.O_APPEND != 0, ClearSetID: in.WriteFlags&killSetID != 0}
+	n, err := f.description.handle.WriteAt(context.Background(), data, int64(in.Offset), mode)
+	if mode.ClearSetID {
+		b.clearSetID(f)
+	}
 	if err != nil && n == 0 {
 		return 0, b.status("write", err)
 	}
 	return uint32(n), fuse.OK
+}
+
+// clearSetID makes the kernel ask for the mode again: it leaves it to us to take set-user-id off.
+func (b *bridge) clearSetID(f *file) {
+	f.description.clearing.Do(func() { b.notifier.drop(f.node.id, onlyAttributes) })
 }
 
 // Flush implements [fuse.RawFileSystem]. It is close(2) of one descriptor.

@@ -26,6 +26,7 @@ type kernel struct {
 	inodes   map[uint64]*inode
 	entries  map[name]uint64 // believed, each a use of its inode
 	refusals int
+	changed  sync.Cond // entries did
 }
 
 // inode is a node the kernel holds: it is forgotten when nothing uses it.
@@ -44,6 +45,7 @@ func newKernel(t *testing.T) *kernel {
 		t.Fatal(err)
 	}
 	k := &kernel{t: t, bridge: newBridge(table, notifier, files, log, time.Now), inodes: make(map[uint64]*inode), entries: make(map[name]uint64)}
+	k.changed.L = &k.mu
 	notifier.connect(k)
 	t.Cleanup(func() {
 		if err := files.Close(context.Background()); err != nil {
@@ -88,9 +90,19 @@ func (k *kernel) believe(e name, node uint64) {
 		k.entries[e] = node
 		k.inodes[node].uses++
 	}
+	k.changed.Broadcast()
 	k.mu.Unlock()
 	if old != 0 {
 		k.drop(old)
+	}
+}
+
+// waitDropped returns once an entry is not believed any more.
+func (k *kernel) waitDropped(base string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for k.entries[name{fuse.FUSE_ROOT_ID, base}] != 0 {
+		k.changed.Wait()
 	}
 }
 

@@ -43,6 +43,8 @@ type node struct {
 	visited   bool   // others read through it while it was owned
 	found     name   // where it was last looked up
 	names     []name // its keys in table.entries
+	// expiry ends, if the owner stays, the belief of entries from before the node was claimed.
+	expiry *time.Timer
 	// timesKnown: the kernel may believe times of this directory that it
 	// would not forget by itself.
 	timesKnown bool

@@ -110,18 +110,46 @@ func TestOpenOfABelievedEntryIsFresh(t *testing.T) {
 	k.drop(old.NodeId)
 }
 
-func TestEntriesOfAFileBeingWrittenAreNotBelieved(t *testing.T) {
+func TestEntriesOfAFileBeingWrittenEndSoon(t *testing.T) {
 	k := newKernel(t)
 	k.put("f", "one")
 	k.lookup(1, "f")
 	w := k.mustOpen(2, "f", syscall.O_WRONLY)
-	k.bridge.notifier.wait()
-	if k.entries[name{fuse.FUSE_ROOT_ID, "f"}] != 0 {
-		t.Error("the entry is believed though the file is being written")
-	}
+	k.waitDropped("f")
 	if e, _ := k.lookup(3, "f"); e.EntryTimeout() != 0 || e.NodeId == w.node {
 		t.Errorf("another process is given the writer's node, or may believe: %+v", e)
 	}
+}
+
+// An entry survives a short write: the next open asks nothing but OPEN.
+func TestEntryIsRightAgainAfterAShortWrite(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	before, _ := k.lookup(1, "f")
+	w := k.mustOpen(2, "f", syscall.O_WRONLY|syscall.O_TRUNC)
+	w.write(0, "two")
+	w.close()
+	r := k.mustOpen(3, "f", syscall.O_RDONLY)
+	if r.node != before.NodeId || k.refusals != 0 {
+		t.Errorf("node %d, before %d, %d refusals", r.node, before.NodeId, k.refusals)
+	}
+	r.check("two")
+	k.drop(before.NodeId)
+}
+
+// C5: the entry of a writer that another overtook shows nothing any more.
+func TestEntryOfAnOvertakenWriterIsDropped(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	k.lookup(1, "f")
+	slow := k.mustOpen(2, "f", syscall.O_RDWR) // claims what the entry shows
+	fast := k.mustOpen(3, "f", syscall.O_RDWR)
+	fast.write(0, "fast")
+	fast.close()
+	if shown := k.entries[name{fuse.FUSE_ROOT_ID, "f"}]; shown == slow.node {
+		t.Error("the entry shows the slow writer's copy after the fast one's commit")
+	}
+	slow.close()
 }
 
 func TestReopenThroughProcIsServedFromThePinnedVersion(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -72,6 +73,18 @@ func (k *notifier) expire(entries []name) {
 	}
 }
 
+// claimTime is how long stat(2) may show others what a writer is doing. Most
+// writers are done before: then the entries are right again, and dropping them
+// would have cost the next open two requests.
+const claimTime = 20 * time.Millisecond
+
+// expireClaimed drops the entries of a node that has been claimed, if the writer takes long.
+func (k *notifier) expireClaimed(n *node) {
+	if k.table.believedOwned(n) {
+		k.table.expireWith(n, time.AfterFunc(claimTime, func() { k.expire(k.table.takeOwned(n)) }))
+	}
+}
+
 func (k *notifier) work() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -129,8 +142,36 @@ func (k *notifier) Committed(old, new fs.View, appended bool, size int64) {
 	for _, g := range grown {
 		k.drop(g.node, g.from)
 	}
-	k.dropEntries(stale)
+	k.dropEntries(append(stale, k.table.overtaken(new)...))
 	k.wait()
+}
+
+// overtaken forgets the entries of writers of an older version than new: they show neither what is
+// current nor what has just been committed.
+func (t *table) overtaken(new fs.View) (stale []name) {
+	for n, d := range t.believedWriters(new.Object) {
+		if d.handle.Base() != new.Version {
+			stale = append(stale, t.takeOwned(n)...)
+		}
+	}
+	return stale
+}
+
+// believedWriters are the owned nodes the kernel believes entries of.
+func (t *table) believedWriters(object objstore.ID) map[*node]*description {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := t.objects[object]
+	if o == nil || o.writers == 0 {
+		return nil
+	}
+	found := make(map[*node]*description)
+	for _, n := range o.nodes {
+		if n.owner != nil && len(n.names) > 0 {
+			found[n] = n.owner
+		}
+	}
+	return found
 }
 
 // grown is a node that shows a longer version now: pages from there on are stale.
@@ -157,8 +198,12 @@ func (t *table) committed(old, new fs.View, appended bool, size int64) (nodes []
 			}
 		}
 	}
+	for _, n := range o.nodes {
+		if n.owner == nil && n.view != new && len(n.names) > 0 {
+			stale = append(stale, t.entries.take(n)...)
+		}
+	}
 	if n := o.current; n != nil && n.view != new {
-		stale = t.entries.take(n)
 		o.current = nil
 	}
 	return nodes, stale

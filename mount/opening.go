@@ -59,6 +59,12 @@ func (b *bridge) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fus
 	}
 	b.table.finish(&o, f, shown)
 	b.unpin()
+	if o.plan == planClaim {
+		b.notifier.expireClaimed(n)
+	}
+	if mode.Truncate && mode.ClearSetID {
+		b.clearSetID(f)
+	}
 	b.handles.add(f)
 	out.Fh, out.OpenFlags = f.id, openFlags(f.description)
 	return fuse.OK
@@ -166,7 +172,9 @@ func (b *bridge) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	}
 	b.unlockFile(f)
 	if shown, ok, ended := b.leave(f.description); ended {
-		if b.table.disown(f, shown, ok) {
+		dirty, stale := b.table.disown(f, shown, ok)
+		b.notifier.expire(stale)
+		if dirty {
 			b.notifier.drop(f.node.id, 0)
 			b.table.settle(f.node)
 		}

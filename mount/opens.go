@@ -1,6 +1,8 @@
 package mount
 
 import (
+	"time"
+
 	"github.com/etagfs/etagfs/fs"
 )
 
@@ -25,7 +27,7 @@ type opening struct {
 	thread uint32
 	write  bool
 	last   bool // ESTALE now would reach the application
-	// stale are entries that showed what is now a writer's to change.
+	// stale are entries of the current node, if another node has the writer.
 	stale []name
 }
 
@@ -75,18 +77,44 @@ func (t *table) planFor(n *node, thread uint32, write, repeated bool) plan {
 }
 
 // beginWriting counts a writer of n's object and returns the entries that are stale now: as
-// long as there is a writer, a name means different things to different processes. mu is held.
-func (t *table) beginWriting(n *node) []name {
+// long as there is a writer, a name means different things to different processes. Entries of n itself
+// lead to the writer, and may again lead to what is current when it is done: they
+// have time. mu is held.
+func (t *table) beginWriting(n *node) (stale []name) {
 	o := t.objects[n.object]
 	o.writers++
-	if o.current == nil {
-		return nil
-	}
-	stale := t.entries.take(o.current)
-	if o.current == n {
+	switch o.current {
+	case nil:
+	case n:
 		o.current = nil
+	default:
+		stale = t.entries.take(o.current)
 	}
 	return stale
+}
+
+// believedOwned reports whether the kernel believes entries that show n, which has an owner.
+func (t *table) believedOwned(n *node) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return n.owner != nil && len(n.names) > 0
+}
+
+// expireWith sets what ends that belief.
+func (t *table) expireWith(n *node, expiry *time.Timer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n.expiry = expiry
+}
+
+// takeOwned forgets the entries of n if it still has an owner.
+func (t *table) takeOwned(n *node) []name {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if n.owner == nil {
+		return nil
+	}
+	return t.entries.take(n)
 }
 
 // finish ends an OPEN that succeeded: f is open on the node, which shows shown
@@ -142,6 +170,7 @@ func (t *table) end(o *opening) {
 		if o.write {
 			t.objects[o.node.object].writers--
 		}
+		t.offer(o.node)
 	}
 }
 
@@ -168,25 +197,33 @@ func (t *table) offer(n *node) {
 
 // disown ends the ownership of f's node. shown is the committed view its bytes equal; if ok is
 // false there is none. With dirty the kernel's pages of the node must be dropped before settle
-// lets it live on: others read beside a writer that did not use them.
-func (t *table) disown(f *file, shown fs.View, ok bool) (dirty bool) {
+// lets it live on: others read beside a writer that did not use them. stale are entries
+// that lead to what is not current.
+func (t *table) disown(f *file, shown fs.View, ok bool) (dirty bool, stale []name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := f.node
 	if n.owner != f.description {
-		return false
+		return false, nil
 	}
-	t.objects[n.object].writers--
+	o := t.objects[n.object]
+	o.writers--
 	n.owner = nil
 	n.spent = !ok
-	if !ok {
-		return false
+	if n.expiry != nil {
+		n.expiry.Stop()
+		n.expiry = nil
 	}
-	n.view, n.size = shown, -1
-	n.busy = n.visited && f.description.direct
-	n.visited = false
-	t.offer(n)
-	return n.busy
+	if ok {
+		n.view, n.size = shown, -1
+		n.busy = n.visited && f.description.direct
+		n.visited = false
+		t.offer(n)
+	}
+	if o.current != n || o.writers > 0 {
+		stale = t.entries.take(n)
+	}
+	return n.busy, stale
 }
 
 // settle ends what disown left dirty.
