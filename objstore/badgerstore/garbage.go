@@ -73,7 +73,9 @@ func (c *collector) note(ts uint64, garbage []pending) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range garbage {
-		p.ts = ts
+		if p.ts == 0 { // else it is the rest of what has waited already
+			p.ts = ts
+		}
 		c.queue = append(c.queue, p)
 	}
 }
@@ -280,7 +282,7 @@ func (t *tx) dropAll(work []record.PayloadRef, g *record.Garbage) (rest []record
 		if gone && isBlob(r.Kind) {
 			g.Unlink = append(g.Unlink[:len(g.Unlink):len(g.Unlink)], work[0])
 		}
-		work = append(work[1:len(work):len(work)], below...)
+		work = append(below, work[1:]...) // depth first: what is left stays short
 	}
 	return work, nil
 }
