@@ -154,7 +154,8 @@ type Plan struct {
 	// Gained are references to what exists, or to payloads that come with this edit
 	// (their first reference is among them). A Ref may occur several times.
 	Gained []Ref
-	// Dropped are references of the base that end when nothing needs the base any more.
+	// Dropped are references of the base that end when nothing needs the base any more, nor a content that
+	// was replaced before it: those may share what is dropped.
 	Dropped []Ref
 	// Freed are pages of the base whose references have moved; like Dropped, but
 	// what they refer to is left alone.
