@@ -11,7 +11,10 @@ import (
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 )
 
-const logSuffix = ".mem"
+const (
+	logSuffix      = ".mem"
+	valueLogSuffix = ".vlog" // nothing is ever written there
+)
 
 // badgerLogs makes Badger's write-ahead logs durable. Badger itself syncs the
 // current one at most, and none when it goes on to the next; it maps them into memory, and
@@ -111,8 +114,8 @@ func logNumbers(names []string) []int {
 	return numbers
 }
 
-// removeEmptyLogs removes logs of no length, which Badger leaves if it dies
-// between truncating and removing one, and cannot open.
+// removeEmptyLogs removes logs of no length, of both kinds, which Badger leaves if it dies
+// between making one and giving it its size, or between truncating and removing it, and cannot open.
 func removeEmptyLogs(fsys disk.FS, dir string) error {
 	names, err := fsys.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -121,8 +124,11 @@ func removeEmptyLogs(fsys disk.FS, dir string) error {
 	if err != nil {
 		return disk.Error("list logs", err)
 	}
-	for _, n := range logNumbers(names) {
-		name := filepath.Join(dir, logName(n))
+	for _, name := range names {
+		if ext := filepath.Ext(name); ext != logSuffix && ext != valueLogSuffix {
+			continue
+		}
+		name = filepath.Join(dir, name)
 		info, err := fsys.Stat(name)
 		if err == nil && info.Size == 0 {
 			err = fsys.Remove(name)
