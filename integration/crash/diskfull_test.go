@@ -10,24 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newTmpfs mounts a small filesystem in memory.
-func newTmpfs(t *testing.T, size string) (dir string) {
-	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("needs root: to mount a small tmpfs")
-	}
-	dir = t.TempDir()
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, 0); err != nil {
-			t.Error(err)
-		}
-	})
-	return dir
-}
-
 // fillUp writes a file until the filesystem has not a byte left.
 func fillUp(name string) error {
 	f, err := os.Create(name)

@@ -140,7 +140,7 @@ func writeInParts(file *os.File, o op) error {
 func (f *files) change(o op, flags int, staged func(), with func(*os.File, op) error) (outcome, error) {
 	path := f.at(o.Path)
 	if f.care == careful {
-		path = f.at(fmt.Sprintf(".%d-%d", o.Lane, o.Seq))
+		path = f.at(fmt.Sprintf(".%d-%d.new", o.Lane, o.Seq))
 		if err := copyIfThere(f.at(o.Path), path); err != nil {
 			return answered(err)
 		}

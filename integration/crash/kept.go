@@ -44,12 +44,33 @@ func (h *history) checkKept(c cut, s survey, l loss) error {
 		}
 	}
 	for _, k := range rest {
-		problems = append(problems, fmt.Sprintf("kept without a reason: %s for %s (%s)", k.ID, k.Path, k.Reason))
+		problems = append(problems, fmt.Sprintf("kept without a reason: %s for %s (%s), %s", k.ID, k.Path, k.Reason, h.origin(k, c)))
 	}
 	if len(problems) > 0 {
 		return errors.New(strings.Join(problems, "\n"))
 	}
 	return nil
+}
+
+// origin tells whose bytes a kept copy has.
+func (h *history) origin(k keptCopy, c cut) string {
+	var origins []string
+	for lane, calls := range h.lanes {
+		h.replay(lane, len(calls), func(made int, state laneState) bool {
+			if made == len(calls) || calls[made].op.Path != k.Path {
+				return true
+			}
+			call := calls[made]
+			if is := state.result(call.op); is != nil && is.Digest == k.Digest {
+				origins = append(origins, fmt.Sprintf("the bytes of %s (answered: %t, in the cut: %t)", call.op, call.ended != 0, made < c.survived[lane]))
+			}
+			return true
+		})
+	}
+	if len(origins) == 0 {
+		return "bytes of no call"
+	}
+	return strings.Join(origins, ", ")
 }
 
 // keptBefore are the copies that were there when the worker started.
@@ -104,11 +125,12 @@ func (h *history) keptInFlight(c call, state laneState, in bool, l loss) []expec
 		}
 		return []expectation{{path: c.op.Path, digest: mine.content.Digest, must: true, why: c.op}}
 	case opWrite, opEdit, opTruncate:
-		if in || c.op.ByKey {
+		if in || c.op.Kind == opWrite && c.op.ByKey { // a put is nobody's to keep
 			return nil
 		}
 		if c.staged {
-			may.digest, may.must = state.result(c.op).Digest, true
+			c := state.result(c.op)
+			may.digest, may.must = c.Digest, len(c.bytes) > 0 // nothing is lost with an empty one
 		}
 		return []expectation{may}
 	case opHold, opIncrement:

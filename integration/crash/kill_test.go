@@ -18,13 +18,13 @@ func everyday() mix {
 // with its bytes; nothing else is. 4. No version is given twice. 5. The store's check finds nothing.
 func TestKilledStoreKeepsWhatItAcknowledged(t *testing.T) {
 	r := newRun(os.Args[0], orders{
-		Target: "embedded", Dir: filepath.Join(t.TempDir(), "store"), Lanes: 8, Calls: -1, Seed: randomSeed(t), Mix: everyday(),
+		Target: "embedded", Dir: filepath.Join(scratch(t), "store"), Lanes: 8, Calls: -1, Seed: randomSeed(t), Mix: everyday(),
 	})
 	rng := rand.New(rand.NewPCG(r.orders.Seed, 0))
 	n := rounds(100)
 	for round := range n {
 		r.orders.Seed = rng.Uint64()
-		at, cancel := moment(rng, 1500)
+		at, cancel := moment(rng, 800)
 		err := r.round(at, func(p *process) error {
 			p.kill()
 			return nil

@@ -6,17 +6,21 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/objstore/badgerstore"
 )
 
 var (
 	roundsFlag = flag.Int("rounds", 0, "crashes per test; 0: few enough for every run")
 	seedFlag   = flag.Uint64("seed", 0, "first seed; 0: a new one")
+	keepFlag   = flag.String("keep", "", "directory for stores and images, which stay there; for one test")
 )
 
 // namespaceVariable marks a process that has a mount namespace of its own.
@@ -46,6 +50,8 @@ func work(text string) {
 
 func openTarget(o orders) (target, error) {
 	switch o.Target {
+	case "embedded":
+		return openStore(o.Dir)
 	case "files":
 		return openFiles(o.Dir, plain), nil
 	case "lying files":
@@ -56,6 +62,22 @@ func openTarget(o orders) (target, error) {
 		return openFiles(o.Dir, keeping), nil
 	}
 	return nil, fmt.Errorf("no target %q", o.Target)
+}
+
+// openStore opens the embedded store in dir, or makes it.
+func openStore(dir string) (target, error) {
+	ctx := context.Background()
+	engine, err := badgerstore.Open(ctx, dir, badgerstore.Options{Create: true},
+		badgerstore.Parts{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	if err != nil {
+		return nil, err
+	}
+	main, err := engine.Bucket(ctx, badgerstore.MainBucket)
+	if err != nil {
+		return nil, err
+	}
+	check := func(context.Context) ([]string, error) { return nil, nil }
+	return openEmbedded(main.(bucket), check, func(context.Context) error { return engine.Close() }), nil
 }
 
 func inNamespace() int {

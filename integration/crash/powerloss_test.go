@@ -1,6 +1,9 @@
 package crash
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -30,10 +33,10 @@ type powerRun struct {
 	scratch string
 }
 
-func newPowerRun(t *testing.T, kind string, o orders) *powerRun {
+func newPowerRun(t *testing.T, kind, executable string, o orders) *powerRun {
 	t.Helper()
 	needImages(t, kind)
-	p := &powerRun{rng: rand.New(rand.NewPCG(o.Seed, 0)), scratch: t.TempDir()}
+	p := &powerRun{rng: rand.New(rand.NewPCG(o.Seed, 0)), scratch: scratch(t)}
 	im, err := newImage(p.scratch, kind)
 	if err != nil {
 		t.Fatal(err)
@@ -51,41 +54,129 @@ func newPowerRun(t *testing.T, kind string, o orders) *powerRun {
 	if err := commitJournal(im.dir); err != nil {
 		t.Fatal(err)
 	}
-	p.run = newRun(os.Args[0], o)
+	p.run = newRun(executable, o)
 	p.loss = lossPower
 	return p
 }
 
 func (p *powerRun) store() string { return filepath.Join(p.image.dir, "store") }
 
-// round lets a worker work for some calls and cuts the power. The store goes on on the copy.
-func (p *powerRun) round(callsMax int) error {
+// round lets a worker work until the crash point and cuts the power. The store goes on on the copy.
+func (p *powerRun) round(at crashPoint) error {
 	p.orders.Seed = p.rng.Uint64()
 	p.orders.Dir = p.store()
 	var copied *image
-	err := p.run.round(crashPoint{answers: p.rng.IntN(callsMax)}, func(w *process) error {
-		if err := w.stop(); err != nil {
-			return err
-		}
-		if err := writeBack(p.rng, p.store()); err != nil {
-			return err
-		}
-		file := filepath.Join(p.scratch, "a.img")
-		if p.image.file == file {
-			file = filepath.Join(p.scratch, "b.img")
-		}
-		var err error
-		copied, err = p.image.powerCut(file)
+	err := p.run.round(at, func(w *process) (err error) {
+		copied, err = p.cut(w, at.trace != nil)
 		return err
 	})
 	if copied == nil {
 		return err
 	}
-	if rmErr := p.image.remove(); err == nil {
-		err = rmErr
-	}
+	err = errors.Join(err, p.image.remove())
 	p.image = copied
 	return err
+}
+
+// cut stops the worker, unless it is dead, and copies the image as it is then.
+func (p *powerRun) cut(w *process, dead bool) (*image, error) {
+	if !dead {
+		if err := w.stop(); err != nil {
+			return nil, err
+		}
+	}
+	if err := writeBack(p.rng, p.store()); err != nil {
+		return nil, err
+	}
+	if *keepFlag != "" { // what the next round finds before it repairs anything, and what this one found
+		last := filepath.Join(p.scratch, "last.img")
+		if err := os.Rename(last, filepath.Join(p.scratch, "found.img")); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		if err := copySparse(p.image.file, last); err != nil {
+			return nil, err
+		}
+	}
+	file := filepath.Join(p.scratch, "a.img")
+	if p.image.file == file {
+		file = filepath.Join(p.scratch, "b.img")
+	}
+	return p.image.powerCut(file)
+}
+
+// rounds makes so many rounds, each of up to callsMax calls, and returns the first error.
+func (p *powerRun) rounds(n, callsMax int) error {
+	for round := range n {
+		at, cancel := moment(p.rng, callsMax)
+		err := p.round(at)
+		cancel()
+		if err != nil {
+			return fmt.Errorf("round %d: %w", round, err)
+		}
+	}
+	return nil
+}
+
+// finish looks at what the last cut left.
+func (p *powerRun) finish() error {
+	p.orders.Dir = p.store()
+	return p.run.finish()
+}
+
+// smallLogs is a store whose logs rotate and are flushed all the time.
+func smallLogs() mutation {
+	return mutation{
+		file: "objstore/badgerstore/options.go",
+		old:  "memTableBytes: 8 << 20, memTables: 2",
+		new:  "memTableBytes: 512 << 10, memTables: 2",
+	}
+}
+
+func storeOrders(t *testing.T) orders {
+	return orders{Target: "embedded", Lanes: 8, Calls: -1, Seed: randomSeed(t), Mix: everyday()}
+}
+
+// C8: 1. After a power cut every durable call is there. 2. What else is there is a prefix
+// of the commits, across files, renames and deletes. 3. No file is torn. 4. No version is given
+// twice. 5. What was kept is there. 6. The store opens and its own check finds nothing.
+func TestPowerCutLeavesAPrefixWithAllThatWasDurable(t *testing.T) {
+	executable := buildMutant(t, smallLogs())
+	for _, kind := range []string{"ext4", "xfs"} {
+		t.Run(kind, func(t *testing.T) {
+			p := newPowerRun(t, kind, executable, storeOrders(t))
+			n := rounds(20)
+			if err := p.rounds(n, 1500); err != nil {
+				t.Fatal(err)
+			}
+			if err := p.finish(); err != nil {
+				t.Fatal(err)
+			}
+			if least := 100 * n; len(p.versions) < least {
+				t.Errorf("%d commits in %d rounds: this shows nothing", len(p.versions), n)
+			}
+		})
+	}
+}
+
+// Stores that leave out one step are caught, or the test above would show nothing.
+func TestPowerCutCatchesStoresThatLeaveOutAStep(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		mutation
+	}{
+		{"directories are not synced", mutation{"objstore/badgerstore/internal/disk/os.go", "err = d.Sync()", "err = nil"}},
+		{"only the newest log is synced", mutation{"objstore/badgerstore/logs.go", "if n >= l.highest {", "if n == numbers[len(numbers)-1] {"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := newPowerRun(t, "ext4", buildMutant(t, smallLogs(), test.mutation), storeOrders(t))
+			const roundsMax = 60
+			if err := p.rounds(roundsMax, 1500); err == nil {
+				t.Errorf("not caught in %d rounds", roundsMax)
+			} else {
+				t.Logf("caught: %v", err)
+			}
+		})
+	}
 }
 
 // Directories show what a power cut here can do: a plain one tears files and
@@ -99,14 +190,11 @@ func TestPowerCutsOfDirectories(t *testing.T) {
 	}{{"files", 30, true}, {"lying files", 30, true}, {"careful files", 5, false}} {
 		for _, kind := range []string{"ext4", "xfs"} {
 			t.Run(test.target+" on "+kind, func(t *testing.T) {
-				p := newPowerRun(t, kind, orders{
+				p := newPowerRun(t, kind, os.Args[0], orders{
 					Target: test.target, Lanes: 4, Calls: -1, Seed: randomSeed(t),
 					Mix: mix{Durable: 0.05, Sizes: []int64{100, 5000, 100_000}},
 				})
-				var err error
-				for n := 0; n < test.rounds && err == nil; n++ {
-					err = p.round(600)
-				}
+				err := p.rounds(test.rounds, 600)
 				if caught := err != nil; caught != test.caught {
 					t.Errorf("caught: %t, want %t: %v", caught, test.caught, err)
 				}

@@ -20,7 +20,7 @@ const (
 
 // A worker that takes longer is made to print its stacks, then killed.
 const (
-	roundDeadline = 2 * time.Minute
+	roundDeadline = 30 * time.Second
 	stackDeadline = 10 * time.Second
 )
 

@@ -2,8 +2,11 @@ package crash
 
 import (
 	"math/rand/v2"
+	"os"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // rounds is how many crashes a test makes: few in every run, or as many as the flag says.
@@ -12,6 +15,18 @@ func rounds(few int) int {
 		return *roundsFlag
 	}
 	return few
+}
+
+// scratch is a directory for stores and images: in memory, if that is
+// possible, where syncing need not wait for a disk. Kills and cuts are the same there.
+func scratch(t *testing.T) string {
+	switch {
+	case *keepFlag != "":
+		return *keepFlag
+	case os.Getuid() == 0:
+		return newTmpfs(t, "1g")
+	}
+	return t.TempDir()
 }
 
 // randomSeed is the seed of a test. The line printed on failure reruns it.
@@ -39,4 +54,22 @@ func moment(rng *rand.Rand, callsMax int) (at crashPoint, cancel func()) {
 	signal := make(chan struct{})
 	timer := time.AfterFunc(time.Duration(rng.Int64N(int64(openTime))), func() { close(signal) })
 	return crashPoint{answers: callsMax, signal: signal}, func() { timer.Stop() }
+}
+
+// newTmpfs mounts a small filesystem in memory.
+func newTmpfs(t *testing.T, size string) (dir string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root: to mount a small tmpfs")
+	}
+	dir = t.TempDir()
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }

@@ -3,6 +3,7 @@ package crash
 import (
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -28,40 +29,100 @@ func (k *killBefore) live(c fileCall) bool {
 
 func (k *killBefore) killed() bool { return k.made >= k.n }
 
-// nothing is a crash that is somebody else's doing.
-func nothing(*process) error { return nil }
-
-// sweep kills a worker before each of the calls that are counted, one round
-// for each, until one makes all its calls. It returns the names of the calls.
-func sweep(t *testing.T, r *run, counted func(fileCall) bool) map[string]bool {
+// sweep lets workers be killed before each counted call, one round for each,
+// until one makes all its calls; or before some of them, step apart on
+// average. It returns how often each was the last, by name and kind of file.
+func sweep(t *testing.T, rng *rand.Rand, step int, counted func(fileCall) bool, round func(crashPoint) error) map[string]int {
 	t.Helper()
-	rng := rand.New(rand.NewPCG(r.orders.Seed, 0))
-	names := map[string]bool{}
-	for n := 1; ; n++ {
+	kills := map[string]int{}
+	for n := 1; ; n += 1 + rng.IntN(2*step-1) {
 		kill := &killBefore{n: n, counted: counted}
-		r.orders.Seed = rng.Uint64()
-		if err := r.round(crashPoint{answers: -1, trace: &tracer{kill.live}}, nothing); err != nil {
-			t.Fatalf("killed before call %d, %s, then: %v", n-1, kill.last, err)
+		if err := round(crashPoint{answers: -1, trace: &tracer{kill.live}}); err != nil {
+			t.Fatalf("killed before call %d, %s, then: %v", n, kill.last, err)
 		}
-		names[kill.last.name] = true
 		if !kill.killed() {
-			return names
+			return kills
 		}
+		kills[kill.last.name+" "+filepath.Ext(kill.last.path)]++
 	}
 }
 
 // A directory whose every change is a new file, synced and renamed, survives
-// a kill at each of its steps; so the suites that kill stores at each step blame stores.
+// a kill at each of its steps; so the sweeps below blame stores.
 func TestCarefulDirectorySurvivesAKillAtEveryFileCall(t *testing.T) {
 	dir := t.TempDir()
 	r := newRun(os.Args[0], orders{
 		Target: "careful files", Dir: dir, Lanes: 1, Calls: 8, Seed: randomSeed(t),
 		Mix: mix{Sizes: []int64{100}},
 	})
-	names := sweep(t, r, func(c fileCall) bool { return strings.HasPrefix(c.path, dir) })
-	for _, name := range []string{"openat", "write", "fsync", "renameat"} {
-		if !names[name] {
-			t.Errorf("no kill before %s, only %v", name, names)
+	rng := rand.New(rand.NewPCG(r.orders.Seed, 0))
+	inDir := func(c fileCall) bool { return strings.HasPrefix(c.path, dir) }
+	kills := sweep(t, rng, 1, inDir, func(at crashPoint) error {
+		r.orders.Seed = rng.Uint64()
+		return r.round(at, func(*process) error { return nil })
+	})
+	for _, call := range []string{"openat .new", "write .new", "fsync .new", "renameat .new", "fsync "} {
+		if kills[call] == 0 {
+			t.Errorf("no kill before %s, only %v", call, kills)
 		}
 	}
+}
+
+// ofLogs are the calls that rotate, flush and sync: those on the files of the
+// key-value engine, its directory, and the marks.
+func ofLogs(c fileCall) bool {
+	switch filepath.Ext(c.path) {
+	case ".mem", ".sst", ".vlog":
+		return true
+	}
+	base := filepath.Base(c.path)
+	return base == "MANIFEST" || base == "marks" || base == "badger"
+}
+
+// step is how far apart kills are: everywhere if rounds are asked for.
+func step(few int) int {
+	if *roundsFlag > 0 {
+		return 1
+	}
+	return few
+}
+
+// checkKills makes sure that a sweep met what it is about.
+func checkKills(t *testing.T, kills map[string]int) {
+	t.Helper()
+	t.Logf("kills: %v", kills)
+	if *roundsFlag == 0 {
+		return
+	}
+	for _, call := range []string{"openat .mem", "ftruncate .mem", "unlinkat .mem", "fdatasync .mem", "openat .sst", "write "} {
+		if kills[call] == 0 {
+			t.Errorf("no kill before %s", call)
+		}
+	}
+}
+
+func stepOrders(t *testing.T) orders {
+	return orders{
+		Target: "embedded", Lanes: 2, Calls: 40, Seed: randomSeed(t),
+		Mix: mix{Durable: 0.1, Sizes: []int64{16 << 10}, Keys: true},
+	}
+}
+
+// C8: killed at any file call of rotation, flush and sync the store opens
+// again and has what it acknowledged.
+func TestKillAtEveryFileCallOfTheLogs(t *testing.T) {
+	o := stepOrders(t)
+	o.Dir = filepath.Join(t.TempDir(), "store")
+	r := newRun(buildMutant(t, smallLogs()), o)
+	rng := rand.New(rand.NewPCG(o.Seed, 0))
+	checkKills(t, sweep(t, rng, step(5), ofLogs, func(at crashPoint) error {
+		r.orders.Seed = rng.Uint64()
+		return r.round(at, func(*process) error { return nil })
+	}))
+}
+
+// C8: with the power cut at any of them it opens again, has what was durable, and of the rest a prefix.
+func TestPowerCutAtEveryFileCallOfTheLogs(t *testing.T) {
+	p := newPowerRun(t, "ext4", buildMutant(t, smallLogs()), stepOrders(t))
+	checkKills(t, sweep(t, p.rng, step(5), ofLogs, p.round))
 }
