@@ -132,10 +132,16 @@ func TestReadsReturnWhatWasWritten(t *testing.T) {
 
 func (fx *fixture) checkDescription(ref Ref, n int64) {
 	fx.t.Helper()
-	size, err := fx.store.Size(ref)
-	meta, err2 := fx.store.Meta(ref)
-	if err := errors.Join(err, err2); err != nil || size != n || meta != (Meta{7, 8}) {
-		fx.t.Errorf("size %d, meta %+v, %v", size, meta, err)
+	h, err := fx.store.files.use(ref, fx.store.Path(ref))
+	if err != nil {
+		fx.t.Fatal(err)
+	}
+	defer fx.store.files.done(h)
+	if size, err := fx.store.Size(ref); size != n || err != nil {
+		fx.t.Errorf("size %d, %v", size, err)
+	}
+	if h.block.meta != (Meta{7, 8}) || h.block.id != ref.ID {
+		fx.t.Errorf("description: %+v", h.block)
 	}
 	d, err := fx.store.BlockDigests(ref, 0, blockhash.BlockCount(n))
 	if err != nil || d[len(d)-1] != (blockhash.Digest{byte(len(d) - 1), byte(ref.ID)}) {

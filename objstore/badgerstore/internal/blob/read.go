@@ -196,13 +196,3 @@ func (h *handle) verifyAll(ctx context.Context) error {
 	}
 	return nil
 }
-
-// Meta is what the blob was written for.
-func (s *Store) Meta(ref Ref) (Meta, error) {
-	h, err := s.files.use(ref, s.Path(ref))
-	if err != nil {
-		return Meta{}, err
-	}
-	defer s.files.done(h)
-	return h.block.meta, nil
-}

@@ -72,6 +72,4 @@ type Info struct {
 type Space struct {
 	BytesTotal int64
 	BytesFree  int64 // for unprivileged users, and what the store may count on
-	Inodes     int64 // 0: the file system has no fixed number
-	InodesFree int64
 }

@@ -115,8 +115,6 @@ func (OS) Space(name string) (Space, error) {
 	return Space{
 		BytesTotal: int64(st.Blocks) * unit,
 		BytesFree:  int64(st.Bavail) * unit,
-		Inodes:     int64(st.Files),
-		InodesFree: int64(st.Ffree),
 	}, nil
 }
 

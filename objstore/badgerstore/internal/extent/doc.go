@@ -29,7 +29,7 @@
 // Apply with consume set says that the base is replaced and nobody else's record refers to its
 // root: references of pages that only the base used *move* to their successors. Such pages are
 // Freed, and are removed without touching what they refer to. Without consume, or where a page is
-// shared, the new page *gains* references and the old one keeps its own. A base that was
+// shared, the new page *gains* references and the old one keeps its own. (An edit that changes nothing, without consume, is how a copy shares a content.) A base that was
 // replaced meanwhile has freed pages: a content that uses one again revives
 // it: its removal is cancelled and it gains its references anew.
 //

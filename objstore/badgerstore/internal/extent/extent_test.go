@@ -65,7 +65,7 @@ func (w *world) play(n int) {
 			w.execute(plan)
 			records = append(records, version{plan.Content, next})
 		case k < 9: // a copy
-			plan, err := Share(records[i].content, w)
+			plan, err := Apply(records[i].content, Edit{Size: records[i].content.Size}, w, false)
 			if err != nil {
 				w.t.Fatal(err)
 			}

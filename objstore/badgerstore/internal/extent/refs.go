@@ -107,9 +107,3 @@ func (r *refs) revived(id PageID) bool {
 	}
 	return false
 }
-
-// Share is the plan for another record that gets the same content: a copy, or a kept base.
-func Share(c Content, env Env) (*Plan, error) {
-	r := refs{env: env, plan: &Plan{Content: c}}
-	return r.plan, r.settle(false, nil, c.Refs())
-}
