@@ -3,7 +3,9 @@ package fs
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -357,6 +359,62 @@ func TestC9FailureToPrepareACommitIsNoConflict(t *testing.T) {
 			t.Errorf("after %v: stored %v, kept %v", kind, m.isStored("touched"), m.conflicts())
 		}
 	}
+}
+
+func TestReleasedWriterNeverCommits(t *testing.T) {
+	m, f := faulty(t)
+	m.put("f", "base")
+	h := m.open(alice, "f", readWrite)
+	m.write(h, 0, "mine")
+	f.commit = objstore.ErrNoSpace
+	h.Release(m.ctx)
+	f.commit = 0
+	if err := h.tx.finish(m.ctx, alice, "close", objstore.Visible); err != nil {
+		t.Errorf("a commit after release: %v", err)
+	}
+	m.want("the file", m.stored("f"), "base")
+	if all := m.conflicts(); len(all) != 1 || m.side(all[0].ID, objstore.SideMine) != "mine" {
+		t.Errorf("kept: %+v", all)
+	}
+}
+
+// A chmod that meets the commit of a pending create is in neither's way.
+func TestC9ChmodDuringTheFirstCommitIsNotLost(t *testing.T) {
+	m, f := faulty(t)
+	h := m.create(alice, "f")
+	m.write(h, 0, "text")
+	mode, mtime := uint32(0o600), time.Unix(77, 0)
+	done := make(chan error, 1)
+	f.between = func() {
+		f.between = nil
+		go func() {
+			_, err := m.SetAttr(m.ctx, bob, h.View(), nil, Change{Mode: &mode, Mtime: &mtime})
+			done <- err
+		}()
+		for range 1000 { // let it come as far as it can
+			runtime.Gosched()
+		}
+	}
+	m.flush(h)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if attr := m.storedAttr("f"); attr.Mode != mode || !attr.Mtime.Equal(mtime) {
+		t.Errorf("%+v", attr)
+	}
+	m.close(h)
+}
+
+func TestC4DirectoryMadeElsewhereAtAPendingName(t *testing.T) {
+	w := newWorld(t)
+	m, other := w.mount(Options{}), w.mount(Options{})
+	h := m.create(alice, "name")
+	m.write(h, 0, "mine")
+	if _, err := other.Mkdir(w.ctx, bob, other.Root(), "name", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c := m.loses(h)
+	w.want("mine", w.side(c.ID, objstore.SideMine), "mine")
 }
 
 func TestCloseOfTheMountCommitsOrKeeps(t *testing.T) {

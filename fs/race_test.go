@@ -115,6 +115,38 @@ func TestC1ReadersSeeWholeCommits(t *testing.T) {
 	readers.Wait()
 }
 
+// C2: whoever follows a writer sees what that commits next, and nothing of what comes after.
+func TestC2FollowerNeverSeesALaterTransaction(t *testing.T) {
+	m := newMount(t)
+	for i := range 500 {
+		name := fmt.Sprint("f", i)
+		h := m.create(alice, name)
+		m.write(h, 0, "first")
+		var wait sync.WaitGroup
+		for range 2 {
+			wait.Go(func() {
+				reader, err := m.tryOpen(bob, name, readOnly)
+				if err != nil {
+					t.Errorf("open: %v", err)
+					return
+				}
+				defer reader.Release(m.ctx)
+				for range 5 {
+					if text := m.read(reader); text != "first" {
+						t.Errorf("the reader sees %q", text)
+					}
+					runtime.Gosched()
+				}
+			})
+		}
+		m.flush(h)
+		m.flush(h)
+		wait.Go(func() { m.write(h, 0, "later") })
+		wait.Wait()
+		m.close(h)
+	}
+}
+
 // C6: of any number of racers on any number of mounts one makes the name.
 func TestC6OneRacerMakesTheName(t *testing.T) {
 	w := newWorld(t)
