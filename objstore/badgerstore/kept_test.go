@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"bytes"
 	"io"
+	"path/filepath"
 	"testing"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -90,6 +91,57 @@ func TestKeptContentOutlivesTheGarbageOfItsBase(t *testing.T) {
 	}
 	wantContent(t, b, kept.ID, objstore.SideBase, want)
 	copy(want[9<<20+100:], "loser")
+	wantContent(t, b, kept.ID, objstore.SideMine, want)
+	if err := e.checkInvariants(); err != nil {
+		t.Error(err)
+	}
+}
+
+// C4: the same for pages of the base that a content refers to whose pages are stored ahead.
+func TestKeptContentStoredAheadCountsTheFreedPagesOfItsBase(t *testing.T) {
+	const blocks, blockBytes = 20, 4 << 20
+	ctx := t.Context()
+	e := openTest(t, filepath.Join(testDir(t), "store"), Options{Create: true})
+	b := mainBucket(t, e)
+	want := bytes.Repeat([]byte("0123456789abcdef"), blocks*blockBytes/16)
+	info, err := b.Put(ctx, "f", bytes.NewReader(want), objstore.Unconditional(), objstore.PutOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// write writes p into each block from the first given on.
+	write := func(s objstore.Stage, p string, first, off int) {
+		for at := first*blockBytes + off; at < len(want); at += blockBytes {
+			if _, err := s.WriteAt(ctx, []byte(p), int64(at)); err != nil {
+				t.Fatal(err)
+			}
+			copy(want[at:], p)
+		}
+	}
+	first := stageOf(t, b, info)
+	write(first, "first", 0, 0)
+	if info, err = commitAt(t, b, first, info, "first", 0); err != nil {
+		t.Fatal(err)
+	}
+	winner, loser := stageOf(t, b, info), stageOf(t, b, info)
+	if _, err := commitAt(t, b, winner, info, "winner", 100); err != nil {
+		t.Fatal(err)
+	}
+	write(loser, "loser", 1, 200)
+	e.collector.working.Lock() // nobody else commits now
+	most := e.batchBytesMax
+	e.batchBytesMax = 12000
+	kept, err := loser.Keep(ctx, objstore.Conflict{Reason: objstore.ReasonLost, Path: "f", Object: info.ID})
+	e.batchBytesMax = most
+	e.collector.working.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []objstore.Stage{first, winner, loser} {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	collectAll(t, e)
 	wantContent(t, b, kept.ID, objstore.SideMine, want)
 	if err := e.checkInvariants(); err != nil {
 		t.Error(err)

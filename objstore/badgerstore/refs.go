@@ -45,6 +45,7 @@ func (t *tx) gain(r extent.Ref, n uint64) error {
 		}
 		if err == nil {
 			refs, err = t.refs(r)
+			n-- // revive has counted the first
 		}
 	}
 	if err != nil {
