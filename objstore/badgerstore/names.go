@@ -28,8 +28,18 @@ func (t tree) shown(p place) (string, error) {
 	if isDir {
 		return objstore.EscapeName(name, false), nil
 	}
-	beside, err := t.exists(place{Parent: p.Parent, Stored: p.Stored + "/"})
+	beside, err := t.isBesideDir(p)
 	return objstore.EscapeName(p.Stored, beside), err
+}
+
+// isBesideDir reports whether there is a directory of the name of the object at p. In
+// most directories of files there are no directories at all.
+func (t tree) isBesideDir(p place) (bool, error) {
+	dir, err := t.directory(objstore.ID(p.Parent))
+	if err != nil || dir.Subdirs == 0 {
+		return false, err
+	}
+	return t.exists(asDir(p))
 }
 
 // find is the entry shown as name in directory parent; o is nil if there is none.
@@ -38,22 +48,24 @@ func (t tree) find(parent objstore.ID, name string) (p place, o *record.Object, 
 	if err := checkName(name); err != nil {
 		return p, nil, err
 	}
-	if _, err := t.directory(parent); err != nil {
+	parentDir, err := t.directory(parent)
+	if err != nil {
 		return p, nil, err
 	}
-	dir := uint64(parent)
+	dir := parentDir.ID
 	component, beside, hashed := objstore.Unescape(name)
 	if hashed {
 		return t.findHashed(dir, name)
 	}
-	asDir := place{Parent: dir, Stored: component + "/"}
 	p = place{Parent: dir, Stored: component}
-	isDir, err := t.exists(asDir)
-	if err != nil {
-		return p, nil, err
+	isDir := false
+	if parentDir.Subdirs > 0 {
+		if isDir, err = t.exists(asDir(p)); err != nil {
+			return p, nil, err
+		}
 	}
 	if isDir && !beside {
-		p = asDir
+		p = asDir(p)
 	}
 	if o, err = t.entry(p); err != nil || o == nil {
 		return p, nil, err

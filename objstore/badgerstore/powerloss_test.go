@@ -119,7 +119,8 @@ func (s step) run(ctx context.Context, b *Bucket, d objstore.Durability) error {
 // history is what a workload did, in the order in which it became visible.
 type history struct {
 	steps   []step
-	durable int // of them, those that were acknowledged as durable, or came before one
+	durable int    // of them, those that were acknowledged as durable, or came before one
+	number  uint64 // none greater has been given out
 	model   map[objstore.Key]string
 }
 
@@ -149,7 +150,8 @@ func bodyOf(n int) []byte {
 
 // TestPowerLossLeavesAPrefixWithAllThatIsDurable: (1) whatever is not synced is lost, in any
 // combination; (2) what is left is the state after some step of the order in which steps became visible,
-// renames, overwrites and deletes included; (3) no step acknowledged as durable is missing. C8
+// renames, overwrites and deletes included; (3) no step acknowledged as durable is missing; (4) no version comes
+// back. C8
 func TestPowerLossLeavesAPrefixWithAllThatIsDurable(t *testing.T) {
 	for seed := range uint64(10) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
@@ -216,6 +218,7 @@ func powerLoss(t *testing.T, seed uint64, mutant disk.Hook) error {
 		}
 		s.apply(h.model)
 		h.steps = append(h.steps, s)
+		h.number = e.numbers.last.Load()
 		if d == objstore.Durable {
 			h.durable = len(h.steps)
 		}
@@ -266,7 +269,10 @@ func (h *history) check(t *testing.T, image string) (err error) {
 	if err := e.checkInvariants(); err != nil {
 		return err
 	}
-	_, err = b.Put(t.Context(), "after", strings.NewReader("x"), objstore.IfAbsent(), objstore.PutOptions{})
+	info, err := b.Put(t.Context(), "after", strings.NewReader("x"), objstore.IfAbsent(), objstore.PutOptions{})
+	if version, _ := info.Version.Number(); err == nil && version <= h.number {
+		err = fmt.Errorf("version %d was given out before the power went, and perhaps again now", version)
+	}
 	return err
 }
 

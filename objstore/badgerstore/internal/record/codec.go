@@ -133,7 +133,6 @@ func newer(key []byte, what string) error {
 // field is one decoded field; its bytes alias the value.
 type field struct {
 	tag byte
-	raw []byte // tag and length included
 	p   []byte
 	bad bool
 }
@@ -141,21 +140,22 @@ type field struct {
 // fields calls f for each field in order and gathers the optional ones it
 // does not know.
 func fields(key, body []byte, f func(*field) (known bool)) (unknown []byte, err error) {
+	var current field // one for all: it escapes to f
 	for len(body) > 0 {
 		length, n := binary.Uvarint(body[1:])
 		if n <= 0 || length > uint64(len(body)-1-n) {
 			return nil, corrupt(key, "a field is cut short")
 		}
 		end := 1 + n + int(length)
-		field := field{tag: body[0], raw: body[:end], p: body[1+n : end]}
-		known := f(&field)
+		current = field{tag: body[0], p: body[1+n : end]}
+		known := f(&current)
 		switch {
-		case field.bad:
-			return nil, corrupt(key, fmt.Sprintf("field %#x is malformed", field.tag))
-		case !known && field.tag < optionalTag:
-			return nil, newer(key, fmt.Sprintf("record field %#x", field.tag))
+		case current.bad:
+			return nil, corrupt(key, fmt.Sprintf("field %#x is malformed", current.tag))
+		case !known && current.tag < optionalTag:
+			return nil, newer(key, fmt.Sprintf("record field %#x", current.tag))
 		case !known:
-			unknown = append(unknown, field.raw...)
+			unknown = append(unknown, body[:end]...)
 		}
 		body = body[end:]
 	}
