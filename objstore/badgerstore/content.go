@@ -1,6 +1,8 @@
 package badgerstore
 
 import (
+	"bytes"
+
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/blob"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
@@ -122,7 +124,8 @@ func (in *incoming) baseFor(o *record.Object) (base extent.Content, current bool
 	if in.base == nil || in.cloned != nil {
 		return extent.Content{}, false
 	}
-	return in.base.content, in.base.inline == nil && in.base.lineage == o.ID && in.base.version == o.Version
+	same := in.base.lineage == o.ID && in.base.version == o.Version && bytes.Equal(in.base.rec.Root, o.Content.Root)
+	return in.base.content, same && in.base.inline == nil
 }
 
 // make is build, unless in is a content already.
