@@ -138,7 +138,7 @@ func (h *history) close(survived []int, possible [][]bool, l loss) error {
 // safe is how many calls of lane l may not take.
 func (h *history) safe(lane int, l loss) (n int, why string) {
 	for i, c := range h.lanes[lane] {
-		if c.ended != 0 && (l == lossKill || c.op.Durable || c.op.Kind == opSync) {
+		if c.ended != 0 && (l == lossKill || c.durable()) {
 			n, why = i+1, "it was acknowledged"
 			if l == lossPower {
 				why = "durable was " + c.op.String()

@@ -14,6 +14,11 @@ type call struct {
 	failed  bool // answered with an error that means "not applied"
 }
 
+// durable reports whether the answer promised that a power cut takes nothing of the call.
+func (c call) durable() bool {
+	return !c.failed && (c.op.Kind == opSync || c.op.Durable && c.op.Kind != opHold)
+}
+
 // history is what one worker told, in order, on top of the state it found.
 // Positions start at 1.
 type history struct {
