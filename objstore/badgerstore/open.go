@@ -211,12 +211,13 @@ func (e *Engine) start(ctx context.Context) error {
 		return err
 	}
 	go e.syncer.run()
-	if err = e.firstBucket(ctx); err == nil {
-		err = e.adoptOrphans(ctx) // before garbage goes that they are based on
-	}
-	if err != nil {
+	if err = e.firstBucket(ctx); err != nil {
 		e.committer.close()
 		return errors.Join(err, e.syncer.close())
+	}
+	// Before garbage goes that they are based on. On a full disk they must wait, the store must open.
+	if err := e.adoptOrphans(ctx); err != nil {
+		e.log.Error("bytes that a crash left uncommitted stay in staging until the next open", "error", err)
 	}
 	go e.collector.run()
 	return nil

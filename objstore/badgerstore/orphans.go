@@ -8,32 +8,62 @@ import (
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/staging"
 )
 
-// adoptOrphans makes conflicts of what processes that are gone had staged.
+// adoptOrphans makes conflicts of what processes that are gone had staged. They
+// go to the bucket of the object, or to the main one if there is no object any more.
 func (e *Engine) adoptOrphans(ctx context.Context) error {
-	b, err := e.bucket(ctx, MainBucket)
-	if objstore.KindOf(err) == objstore.ErrNotFound {
-		return nil // nothing to adopt into; the sessions stay until there is
-	}
-	if err != nil {
-		return err
-	}
-	var last *pinned
+	var b *Bucket
+	var base *pinned
 	resume := func(f staging.Found) (staging.Base, error) {
-		last, err = b.baseOf(f)
-		if last == nil {
+		var err error
+		if b, err = e.bucketOf(ctx, f.Owner.Object); err != nil {
 			return nil, err
 		}
-		return last, err
+		if base, err = b.baseOf(f); base == nil {
+			return nil, err
+		}
+		return base, err
 	}
 	return e.session.Sweep(resume, func(f staging.Found, st *staging.Stage) error {
-		base := last
-		last = nil
 		if b.isCommitted(f) || f.Owner == (objstore.Owner{}) {
 			release(base)
 			return nil // nothing is lost, or it was a put that nobody was told of
 		}
 		return b.keepOrphan(ctx, f, st, base)
 	})
+}
+
+// bucketOf is the bucket an object is in.
+func (e *Engine) bucketOf(ctx context.Context, id objstore.ID) (*Bucket, error) {
+	v := e.view()
+	defer v.close()
+	root, err := v.rootOf(uint64(id))
+	if err != nil {
+		return nil, err
+	}
+	name := MainBucket
+	err = v.scan(record.BucketPrefix(), func(key []byte, value any) (bool, error) {
+		if rec, ok := value.(record.Bucket); ok && rec.Root == root {
+			name = record.BucketName(key)
+		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return e.bucket(ctx, name)
+}
+
+// rootOf is the directory at the top of the tree that object id is in; 0 if it is in none.
+func (v *view) rootOf(id uint64) (uint64, error) {
+	o, err := v.object(id)
+	for err == nil && o != nil {
+		p, ok, perr := v.placeOf(o)
+		if perr != nil || !ok {
+			return o.ID, perr
+		}
+		o, err = v.object(p.Parent)
+	}
+	return 0, err
 }
 
 // baseOf is what a stage that was found started from; nil if that is nothing, or lost.

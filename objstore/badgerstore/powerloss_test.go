@@ -167,13 +167,13 @@ func TestPowerLossTestCatchesMutants(t *testing.T) {
 	for name, skip := range map[string]disk.Hook{
 		"logs are not synced": func(op disk.Op) error {
 			if op.Kind == disk.OpSync && strings.HasSuffix(op.Name, logSuffix) {
-				return disk.Skip
+				return disk.ErrSkipped
 			}
 			return nil
 		},
 		"blobs are not synced": func(op disk.Op) error {
 			if op.Kind == disk.OpSync && strings.Contains(op.Name, "/"+blobsName+"/") {
-				return disk.Skip
+				return disk.ErrSkipped
 			}
 			return nil
 		},

@@ -13,7 +13,6 @@ import (
 type reader struct {
 	// Constant.
 	info objstore.Info
-	op   string
 
 	mu      sync.RWMutex
 	content *pinned // GUARDED_BY(mu); nil once closed

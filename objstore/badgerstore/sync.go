@@ -247,13 +247,6 @@ func (s *syncer) syncMarks() {
 	s.e.collector.wake()
 }
 
-// isDurable reports whether the commit at ts is durable.
-func (s *syncer) isDurable(ts uint64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return ts <= s.durable
-}
-
 // close ends the goroutine; what is not durable stays so.
 func (s *syncer) close() error {
 	close(s.stop)

@@ -82,9 +82,6 @@ func RefsKey(kind uint8, number uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte{TagRefs, kind}, number)
 }
 
-// RefsPrefix begins the keys of all counts of one kind.
-func RefsPrefix(kind uint8) []byte { return []byte{TagRefs, kind} }
-
 // SequenceKey is the key of which every batch writes a version.
 func SequenceKey() []byte { return []byte{TagSequence} }
 

@@ -1,0 +1,51 @@
+package badgerstore
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+)
+
+func TestReleasedWaitsForTheOwnerAndNamesIt(t *testing.T) {
+	dir := makeStore(t)
+	e := openTest(t, dir, Options{Program: "somebody", MountPoint: "/some/where"})
+	if owner, held, err := Owner(dir); err != nil || !held || owner.PID != os.Getpid() || owner.MountPoint != "/some/where" {
+		t.Fatalf("owner %v, %v, %v", owner, held, err)
+	}
+	named := 0
+	err := Released(t.Context(), dir, func(owner LockOwner) {
+		named++
+		if owner.Program != "somebody" {
+			t.Errorf("waiting for %v", owner)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil || named != 1 {
+		t.Errorf("released: %v, after naming the owner %d times", err, named)
+	}
+	if _, held, err := Owner(dir); err != nil || held {
+		t.Errorf("held %v, %v", held, err)
+	}
+}
+
+func TestReleasedEndsWithItsContext(t *testing.T) {
+	dir := makeStore(t)
+	e := openTest(t, dir, Options{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Released(ctx, dir, func(LockOwner) {}); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAStoreThatIsGoneIsHeldByNobody(t *testing.T) {
+	if _, held, err := Owner(t.TempDir()); err != nil || held {
+		t.Errorf("held %v, %v", held, err)
+	}
+}
