@@ -64,6 +64,16 @@ func (fs *FS) pruneLoop() {
 	}
 }
 
+// quitting reports whether Close has told the background to end.
+func (fs *FS) quitting() bool {
+	select {
+	case <-fs.quit:
+		return true
+	default:
+		return false
+	}
+}
+
 // prune drops the kept copies that are beyond what is retained, and logs each.
 func (fs *FS) prune(ctx context.Context) {
 	fs.kept.pruning.Lock()
@@ -74,6 +84,9 @@ func (fs *FS) prune(ctx context.Context) {
 		return
 	}
 	for _, c := range surplus(all, fs.options.ConflictsPerFile, fs.options.ConflictsBytes, fs.clock()) {
+		if fs.quitting() {
+			return // the next mount prunes on: an unmount does not wait for a long list
+		}
 		if err := fs.ns.DropConflict(ctx, c.ID); err != nil {
 			fs.log.Error("a kept copy could not be pruned", "conflict", c.ID, "path", c.Path, "error", err)
 			continue

@@ -121,6 +121,7 @@ func TestUnclassifiedFailureOfACommitIsUnknown(t *testing.T) {
 		t.Fatalf("flush: %v", err)
 	}
 	f.commit = 0
+	m.put("f", "the name is free again")
 	h.Release(m.ctx)
 	if all := m.conflicts(); len(all) != 1 || all[0].Reason != objstore.ReasonUnknown {
 		t.Errorf("kept: %+v", all)

@@ -13,9 +13,6 @@ import (
 func (t *transaction) lose(ctx context.Context, o order, cause error) error {
 	why := keptCopy{reason: objstore.ReasonLost, theirs: t.theirs(ctx), failed: cause}
 	t.describe(ctx, &why)
-	t.fs.mu.Lock()
-	t.fs.endCreation(t.file)
-	t.fs.mu.Unlock()
 	return t.stop(ctx, o, txLost, why)
 }
 
@@ -45,14 +42,20 @@ func (t *transaction) describe(ctx context.Context, k *keptCopy) {
 	}
 }
 
-// stop records how t stands and keeps its bytes.
+// stop records how t stands and keeps its bytes. With a transaction that never commits
+// ends the pending create it was to publish.
 func (t *transaction) stop(ctx context.Context, o order, state txState, why keptCopy) error {
+	if state != txOpen {
+		t.fs.mu.Lock()
+		t.fs.endCreation(t.file)
+		t.fs.mu.Unlock()
+	}
 	t.mu.Lock()
 	if t.state == txOpen { // an unlink may have come between
 		t.state = state
 	}
 	why.id = t.kept.id
-	t.kept = why
+	t.kept, t.deferred = why, false
 	t.mu.Unlock()
 	return t.keep(ctx, o)
 }

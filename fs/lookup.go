@@ -29,22 +29,32 @@ func (fs *FS) lookup(ctx context.Context, c Caller, dir objstore.ID, name string
 	}
 	at := entryKey{dir, name}
 	fs.commitDeferred(ctx, fs.pendingAt(at))
-	info, err := fs.ns.Lookup(ctx, dir, name)
-	if err == nil {
-		f := fs.openFile(info.ID)
-		if fs.hasDeferred(f) {
-			fs.commitDeferred(ctx, f)
-			if info, err = fs.ns.Lookup(ctx, dir, name); err != nil {
-				return Entry{}, err
-			}
+	for range lookupAttempts {
+		pending := fs.pendingAt(at)
+		info, err := fs.ns.Lookup(ctx, dir, name)
+		switch {
+		case err == nil && fs.hasDeferred(fs.openFile(info.ID)):
+			fs.commitDeferred(ctx, fs.openFile(info.ID))
+			continue
+		case err == nil:
+			return fs.entry(ctx, c, at, info, writers)
+		case !errors.Is(err, objstore.ErrNotFound):
+			return Entry{}, err
 		}
-		return fs.entry(ctx, c, at, info, writers)
+		if f := fs.pendingAt(at); f != nil {
+			if entry, err := fs.pendingEntry(ctx, c, f, writers); !errors.Is(err, objstore.ErrNotFound) {
+				return entry, err
+			}
+		} else if pending == nil {
+			return Entry{}, err
+		}
+		// A pending create ended meanwhile: if by its commit, the store has it now.
 	}
-	if f := fs.pendingAt(at); f != nil && errors.Is(err, objstore.ErrNotFound) {
-		return fs.pendingEntry(ctx, c, f, writers)
-	}
-	return Entry{}, err
+	return Entry{}, &objstore.Error{Op: "lookup", Key: name, Kind: objstore.ErrNotFound}
 }
+
+// lookupAttempts bounds how often a lookup runs after creates that are being committed.
+const lookupAttempts = 100
 
 // entry is what the caller should see where the store has info.
 func (fs *FS) entry(ctx context.Context, c Caller, at entryKey, info objstore.Info, writers bool) (Entry, error) {

@@ -1,7 +1,9 @@
 package fs
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -94,6 +96,41 @@ func TestC5ForeignCommitHidesAPendingCreate(t *testing.T) {
 		t.Errorf("listed %q", names)
 	}
 	a.loses(h)
+}
+
+// C5: a file that is pending when a lookup begins and committed when it ends was there all the time.
+func TestC5LookupThatMeetsTheFirstCommitFindsTheFile(t *testing.T) {
+	w := newWorld(t)
+	meeting := &meetingLookup{Namespace: w.store}
+	w.store = meeting
+	m := w.mount(Options{})
+	for _, mode := range []bool{true, false} {
+		name := fmt.Sprint("f", mode)
+		h := m.create(alice, name)
+		m.write(h, 0, "text")
+		meeting.meet = func() {
+			meeting.meet = nil
+			m.flush(h)
+		}
+		if entry, err := m.lookup(m.ctx, bob, m.Root(), name, mode); err != nil || entry.View.Version == "" {
+			t.Errorf("lookup: %+v, %v", entry, err)
+		}
+		h.Release(m.ctx)
+	}
+}
+
+// meetingLookup lets something happen between the store's answer and ours.
+type meetingLookup struct {
+	objstore.Namespace
+	meet func()
+}
+
+func (l *meetingLookup) Lookup(ctx context.Context, parent objstore.ID, name string) (objstore.Info, error) {
+	info, err := l.Namespace.Lookup(ctx, parent, name)
+	if l.meet != nil {
+		l.meet()
+	}
+	return info, err
 }
 
 // A process that has a file open and unchanged sees what others commit, like anybody.
