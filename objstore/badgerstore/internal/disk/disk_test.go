@@ -107,7 +107,7 @@ func TestHooksStandBeforeEachOperation(t *testing.T) {
 		func() error { return fsys.SyncDir(dir) },
 	}
 	kinds := []Kind{OpWrite, OpTruncate, OpAllocate, OpPunch, OpSync, OpWriteback, OpLink, OpRename, OpRemove, OpMkdir, OpSyncDir}
-	for _, answer = range []error{Skip, unix.EIO, nil} {
+	for _, answer = range []error{ErrSkipped, unix.EIO, nil} {
 		seen = nil
 		for i, call := range calls {
 			if err := call(); answer == unix.EIO != (err == unix.EIO) || answer != unix.EIO && err != nil {

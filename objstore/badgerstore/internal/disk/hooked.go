@@ -37,10 +37,10 @@ type Op struct {
 // String is for messages.
 func (o Op) String() string { return fmt.Sprintf("%s %s %d+%d", o.Kind, o.Name, o.Offset, o.Length) }
 
-// Skip, returned by a [Hook], makes a call report success without being done.
-var Skip = errors.New("skipped by the test")
+// ErrSkipped, returned by a [Hook], makes a call report success without being done.
+var ErrSkipped = errors.New("skipped by the test")
 
-// Hook is called before each operation. nil lets it happen, [Skip] pretends
+// Hook is called before each operation. nil lets it happen, [ErrSkipped] pretends
 // it did, any other error is returned in its place. It may be called concurrently.
 type Hook func(Op) error
 
@@ -58,7 +58,7 @@ func (h *hooked) call(op Op, do func() error) error {
 	switch err := h.hook(op); {
 	case err == nil:
 		return do()
-	case errors.Is(err, Skip):
+	case errors.Is(err, ErrSkipped):
 		return nil
 	default:
 		return err
@@ -66,7 +66,7 @@ func (h *hooked) call(op Op, do func() error) error {
 }
 
 func (h *hooked) open(kind Kind, name string, do func(string) (File, error)) (File, error) {
-	if err := h.hook(Op{Kind: kind, Name: name}); err != nil && !errors.Is(err, Skip) {
+	if err := h.hook(Op{Kind: kind, Name: name}); err != nil && !errors.Is(err, ErrSkipped) {
 		return nil, err
 	}
 	f, err := do(name)
