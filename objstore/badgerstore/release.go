@@ -17,7 +17,7 @@ const (
 )
 
 // Owner says who has the store in dir open; held is false if nobody has, or
-// there is no store.
+// there is no store. It takes the lock for a moment to find out.
 func Owner(dir string) (owner LockOwner, held bool, err error) {
 	fs, name := disk.OS{}, filepath.Join(dir, lockName)
 	if _, err := fs.Stat(name); errors.Is(err, iofs.ErrNotExist) {
