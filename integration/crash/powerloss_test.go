@@ -158,18 +158,19 @@ func TestPowerCutLeavesAPrefixWithAllThatWasDurable(t *testing.T) {
 	}
 }
 
-// Stores that leave out one step are caught, or the test above would show nothing.
+// Stores that leave out one step are caught, or the test above would show nothing. One
+// that does not sync directories is not among them: the journals of ext4 and xfs hide it.
 func TestPowerCutCatchesStoresThatLeaveOutAStep(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		mutation
 	}{
-		{"directories are not synced", mutation{"objstore/badgerstore/internal/disk/os.go", "err = d.Sync()", "err = nil"}},
 		{"only the newest log is synced", mutation{"objstore/badgerstore/logs.go", "if n >= l.highest {", "if n == numbers[len(numbers)-1] {"}},
+		{"recovery does not look for gaps", mutation{"objstore/badgerstore/recovery.go", "if !whole {", "if !whole && ctx.Err() != nil {"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := newPowerRun(t, "ext4", buildMutant(t, smallLogs(), test.mutation), storeOrders(t))
-			const roundsMax = 60
+			const roundsMax = 200
 			if err := p.rounds(roundsMax, 1500); err == nil {
 				t.Errorf("not caught in %d rounds", roundsMax)
 			} else {
