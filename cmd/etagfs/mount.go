@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -37,8 +38,7 @@ process logs to STORE/etagfs.log.`,
 			d := daemon{store: store, dir: args[1], options: strings.Join(words, ",")}
 			switch {
 			case serve:
-				log := &lateLog{}
-				return errors.Join(d.run(c.Context(), log), log.Close())
+				return d.runAlone(c.Context())
 			case foreground:
 				return d.run(c.Context(), t.err)
 			default:
@@ -84,6 +84,16 @@ type daemon struct {
 	options string
 }
 
+// runAlone is run for a process nobody listens to: its log is all it leaves behind.
+func (d daemon) runAlone(ctx context.Context) error {
+	log := &lateLog{}
+	err := d.run(ctx, log)
+	if err != nil {
+		fmt.Fprintf(log, "etagfs: %s\n", sentence(err))
+	}
+	return errors.Join(err, log.Close())
+}
+
 // run serves until it is unmounted or ctx ends. Whoever started the process
 // is told when that works, or why it does not.
 func (d daemon) run(ctx context.Context, log io.Writer) error {
@@ -93,7 +103,7 @@ func (d daemon) run(ctx context.Context, log io.Writer) error {
 	}
 	s, err := d.start(ctx, log)
 	if err != nil {
-		return errors.Join(err, ready.Failed(err))
+		return errors.Join(err, ready.Failed(errors.New(sentence(err))))
 	}
 	if err := ready.Ready(); err != nil {
 		s.log.Warn("whoever started the mount is gone", "error", err)
