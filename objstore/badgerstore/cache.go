@@ -2,8 +2,11 @@ package badgerstore
 
 import (
 	"sync"
+	"unsafe"
 
 	"github.com/zeebo/xxh3"
+
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
 )
 
 const cacheShards = 16
@@ -15,23 +18,26 @@ type cache struct {
 }
 
 type cacheShard struct {
+	bytesMax int // constant
+
 	mu      sync.RWMutex
 	entries map[string]cached // GUARDED_BY(mu)
-	max     int
-	changed uint64 // GUARDED_BY(mu): timestamp of the last change of any key of the shard
+	bytes   int               // GUARDED_BY(mu): about what the entries take
+	changed uint64            // GUARDED_BY(mu): timestamp of the last change of any key of the shard
 }
 
 // cached is a value from a timestamp on; nil: the key is absent.
 type cached struct {
 	since uint64
 	value any
+	bytes int
 }
 
-func newCache(records int) *cache {
+func newCache(bytesMax int) *cache {
 	c := &cache{}
 	for i := range c.shards {
 		c.shards[i].entries = make(map[string]cached)
-		c.shards[i].max = max(records/cacheShards, 1)
+		c.shards[i].bytesMax = bytesMax / cacheShards
 	}
 	return c
 }
@@ -56,8 +62,7 @@ func (c *cache) fill(key []byte, ts uint64, value any) {
 	if s.changed > ts {
 		return
 	}
-	s.makeRoom()
-	s.entries[string(key)] = cached{since: ts, value: value}
+	s.put(string(key), ts, value)
 }
 
 // apply enters a change made at ts. Readers of older timestamps no longer find
@@ -68,23 +73,48 @@ func (c *cache) apply(key string, ts uint64, value any) {
 	defer s.mu.Unlock()
 	s.changed = ts
 	if value == nil {
-		delete(s.entries, key)
+		s.drop(key)
 		return
 	}
-	s.makeRoom()
-	s.entries[key] = cached{since: ts, value: value}
+	s.put(key, ts, value)
 }
 
-// makeRoom drops a few entries, whichever come first, if the shard is full.
-func (s *cacheShard) makeRoom() {
-	if len(s.entries) < s.max {
+// put requires mu, as drop does.
+func (s *cacheShard) put(key string, ts uint64, value any) {
+	const overheadBytes = 96 // of the map
+	s.drop(key)
+	e := cached{since: ts, value: value, bytes: overheadBytes + len(key) + memory(value)}
+	if e.bytes > s.bytesMax {
 		return
 	}
-	drop := max(s.max/16, 1)
+	s.makeRoom(e.bytes)
+	s.entries[key] = e
+	s.bytes += e.bytes
+}
+
+func (s *cacheShard) drop(key string) {
+	s.bytes -= s.entries[key].bytes
+	delete(s.entries, key)
+}
+
+// makeRoom drops entries, whichever come first, if there is no room for n more
+// bytes: a few more than needed, so that not every entry to come has to.
+func (s *cacheShard) makeRoom(n int) {
+	if s.bytes+n <= s.bytesMax {
+		return
+	}
 	for key := range s.entries {
-		delete(s.entries, key)
-		if drop--; drop == 0 {
+		s.drop(key)
+		if s.bytes+n <= s.bytesMax-s.bytesMax/16 {
 			return
 		}
 	}
+}
+
+// memory is about how many bytes a decoded value takes.
+func memory(value any) int {
+	if page, ok := value.(*extent.Page); ok {
+		return 64 + len(page.Extents)*int(unsafe.Sizeof(extent.Extent{})) + 40*len(page.Slots)
+	}
+	return weight(value)
 }

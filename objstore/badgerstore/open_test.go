@@ -389,7 +389,7 @@ func commitRaw(t *testing.T, e *Engine, key, value []byte) {
 		}
 		return nil
 	}))
-	e.cache = newCache(100)
+	e.cache = newCache(64 << 10)
 }
 
 // TestMarksSurviveATornWrite: of two slots one is always good.

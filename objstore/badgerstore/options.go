@@ -59,7 +59,7 @@ type sizes struct {
 	tablesL0Stall int
 	batchOps      int
 	batchBytes    int
-	cacheRecords  int
+	cacheBytes    int
 	space         space.Profile
 }
 
@@ -68,13 +68,13 @@ func (p Profile) sizes() sizes {
 		return sizes{
 			inlineBytes: 32 << 10, memTableBytes: 64 << 20, memTables: 3, compactors: 4,
 			tablesL0: 5, tablesL0Stall: 15, batchOps: 4000, batchBytes: 4 << 20,
-			cacheRecords: 64 << 10, space: space.Server(),
+			cacheBytes: 64 << 20, space: space.Server(),
 		}
 	}
 	return sizes{
 		inlineBytes: 16 << 10, memTableBytes: 8 << 20, memTables: 2, compactors: 2,
 		tablesL0: 2, tablesL0Stall: 6, batchOps: 1000, batchBytes: 512 << 10,
-		cacheRecords: 16 << 10, space: space.Mount(),
+		cacheBytes: 8 << 20, space: space.Mount(),
 	}
 }
 
