@@ -90,8 +90,7 @@ func (s *sealing) rewrite(ctx context.Context, k, from, to int64) error {
 		if s.own == nil {
 			s.own = &layer{session: s.session}
 		}
-		s.view.put(segment{off: from, n: to - from, layer: s.own, src: int64(len(s.own.memory)), epoch: s.epoch})
-		s.own.memory = append(s.own.memory, buf...)
+		s.view.put(segment{off: from, n: to - from, layer: s.own, src: s.own.remember(buf), epoch: s.epoch})
 	} else if err := s.rewriteFile(buf, from); err != nil {
 		return err
 	}

@@ -28,7 +28,10 @@ const (
 
 // layer is a place of changed bytes: memory (and the log), or a file.
 type layer struct {
-	memory []byte // if file is nil
+	// The bytes if file is nil: only ever appended to, with the stage's lock and memoryMu held. A seal
+	// reads without the former, and so needs the latter.
+	memoryMu sync.RWMutex
+	memory   []byte
 
 	// Constant.
 	session  *Session
@@ -162,4 +165,20 @@ func remove(fsys disk.FS, name string) error {
 
 func layerName(dir string, id uint64) string {
 	return filepath.Join(dir, strconv.FormatUint(id, 16))
+}
+
+// remember appends p to the memory and returns its place there.
+func (l *layer) remember(p []byte) (src int64) {
+	l.memoryMu.Lock()
+	defer l.memoryMu.Unlock()
+	src = int64(len(l.memory))
+	l.memory = append(l.memory, p...)
+	return src
+}
+
+// remembered is the memory from src on.
+func (l *layer) remembered(src int64) []byte {
+	l.memoryMu.RLock()
+	defer l.memoryMu.RUnlock()
+	return l.memory[src:]
 }

@@ -151,9 +151,7 @@ func (st *Stage) writeMemory(p []byte, off int64) error {
 		st.current = new(layer)
 		st.layers = append(st.layers, st.current)
 	}
-	src := int64(len(st.current.memory))
-	st.current.memory = append(st.current.memory, p...)
-	st.put(off, int64(len(p)), st.current, src)
+	st.put(off, int64(len(p)), st.current, st.current.remember(p))
 	st.stream.follow(&st.view, p, off)
 	return nil
 }

@@ -289,9 +289,7 @@ func (r *replay) memory(p []byte) int64 {
 		st.current = new(layer)
 		st.layers = append(st.layers, st.current)
 	}
-	src := int64(len(st.current.memory))
-	st.current.memory = append(st.current.memory, p...)
-	return src
+	return st.current.remember(p)
 }
 
 // file is the layer of that number; nil if its file is gone, as after a move that failed.

@@ -177,7 +177,7 @@ func (s segment) read(p []byte) error {
 	case s.layer == nil:
 		clear(p)
 	case s.layer.file == nil:
-		copy(p, s.layer.memory[s.src:])
+		copy(p, s.layer.remembered(s.src))
 	default:
 		if _, err := s.layer.file.ReadAt(p, s.src); err != nil {
 			return disk.Error("read stage", err)
