@@ -82,9 +82,6 @@ func (d *daemon) awaitMount() error {
 // kill is kill -9.
 func (d *daemon) kill() { d.cmd.Process.Signal(syscall.SIGKILL) }
 
-// stop stops the daemon; when it returns no thread of it runs.
-func (d *daemon) stop() error { return stopProcess(d.cmd.Process.Pid) }
-
 // end makes sure that daemon and mount are gone. That it was killed is no error.
 func (d *daemon) end() error {
 	d.kill()

@@ -77,7 +77,11 @@ func (s *script) fill(o *op) bool {
 		now := s.state.tree[o.Path]
 		return o.Size > 0 || now == nil || len(now.bytes) > 0
 	case opEdit, opTruncate:
-		path, ok := s.pick(s.files())
+		files := s.files()
+		if o.Kind == opTruncate { // the close of a mount may put it off while its process has the file open elsewhere
+			files = s.free(files)
+		}
+		path, ok := s.pick(files)
 		if !ok {
 			return false
 		}
