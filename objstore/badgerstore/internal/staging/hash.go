@@ -83,10 +83,11 @@ func (s *sealing) hashBlock(ctx context.Context, k, n int64) (blockhash.Digest, 
 		hashed.hash.Write(p) // never fails
 		hashed.filled += int64(len(p))
 	}
+	sum := hashed.sum() // before the stage has it and hashes more
 	if k*blockBytes+n == s.view.size && n < blockBytes {
 		s.stage.resume(hashed, s.changes)
 	}
-	return hashed.sum(), nil
+	return sum, nil
 }
 
 // readError is err, or that the content ended early.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -252,9 +253,9 @@ func TestLargestObject(t *testing.T) {
 // A write without space is ErrNoSpace, and nothing has changed.
 func TestNoSpaceChangesNothing(t *testing.T) {
 	refused := &objstore.Error{Op: "reserve", Kind: objstore.ErrNoSpace}
-	full := false
+	var full atomic.Bool // write-back asks from elsewhere
 	fs := disk.Hooked(disk.OS{}, func(op disk.Op) error {
-		if full && (op.Kind == disk.OpWrite || op.Kind == disk.OpCreate) {
+		if full.Load() && (op.Kind == disk.OpWrite || op.Kind == disk.OpCreate) {
 			return unix.ENOSPC
 		}
 		return nil
@@ -265,7 +266,7 @@ func TestNoSpaceChangesNothing(t *testing.T) {
 			st := e.stage(nil)
 			want := filled(n, 'a')
 			e.write(st, 0, want)
-			if full = by == "the disk"; !full {
+			if full.Store(by == "the disk"); !full.Load() {
 				e.space.err = refused
 			}
 			for _, size := range []int{5, 2 * grantBytes} {
@@ -276,7 +277,8 @@ func TestNoSpaceChangesNothing(t *testing.T) {
 					t.Errorf("refused by %s: %v", by, err)
 				}
 			}
-			full, e.space.err = false, nil
+			full.Store(false)
+			e.space.err = nil
 			got := make([]byte, 2*n+100)
 			m, err := st.ReadAt(t.Context(), got, 0)
 			if err != io.EOF || !bytes.Equal(got[:n], want) || by == "the disk" && m != n {
