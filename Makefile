@@ -10,8 +10,8 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 BUILD       := CGO_ENABLED=0 $(GO) build -trimpath
 REPORT      := $(GO) run ./integration/testreport
 
-# Everything but ./integration, whose packages mount and run one at a time.
-CORE := $(patsubst %,./%/...,$(wildcard objstore cache fs mount cmd))
+# What needs no kernel. ./cmd and ./integration mount, the latter one package at a time.
+CORE := $(patsubst %,./%/...,$(wildcard objstore cache fs mount))
 
 .PHONY: help build mount unmount test race lint crash powerloss bench clean
 
@@ -39,10 +39,10 @@ unmount: build ## unmount MNT once its commits are done
 
 test: build ## run every test, real mounts included; ETAGFS_REQUIRE=fuse,root makes such skips failures
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) \
-		'-timeout=10m $(CORE)' \
+		'-timeout=10m $(CORE) ./cmd/...' \
 		'-timeout=20m -count=1 -p=1 ./integration/...'
 
-race: ## run all but ./integration under the race detector
+race: ## run what needs no mount under the race detector
 	@$(REPORT) '-race -short -timeout=8m $(CORE)'
 
 crash: build ## kill stores and daemons ROUNDS times per test
