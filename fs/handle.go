@@ -120,13 +120,21 @@ func (fs *FS) closeDurability() objstore.Durability {
 // defers decides whether a flush may wait, and remembers it.
 func (t *transaction) defers(c Caller) bool {
 	state, _, work := t.snapshot()
-	if state != txOpen || !work.changed() || work.bytes || !t.fs.processes.HoldsOther(c.Thread, t.file.id) {
+	if state != txOpen || !work.changed() || work.bytes || !t.fs.isOnly(t) || !t.fs.processes.HoldsOther(c.Thread, t.file.id) {
 		return false
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.deferred = true
 	return true
+}
+
+// isOnly reports whether t's handle is the only one on its file: only then is any other
+// descriptor a process has on the file certainly one of t's.
+func (fs *FS) isOnly(t *transaction) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return len(t.file.handles) == 1 && t.file.handles[0].tx == t
 }
 
 // Sync is fsync(2): like Flush, durable, and never deferred.

@@ -240,6 +240,20 @@ func TestFlushBeforeTheFirstByteWaitsIfAnotherDescriptorIsHeld(t *testing.T) {
 	h.Release(m.ctx)
 }
 
+// C8: with a second handle on the file the other descriptor may be that one's, and then nothing
+// would commit before the daemon dies: the flush does not wait.
+func TestFlushWaitsOnlyIfTheOtherDescriptorIsCertainlyItsOwn(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "text")
+	other, h := m.open(alice, "f", readWrite), m.open(alice, "f", truncate)
+	m.processes.hold(alice.Thread, true)
+	m.flush(h)
+	m.want("after the flush", m.stored("f"), "")
+	m.processes.hold(alice.Thread, false)
+	h.Release(m.ctx)
+	other.Release(m.ctx)
+}
+
 func TestDeferredFlushIsCommittedBeforeAnybodyLooks(t *testing.T) {
 	look := map[string]func(m *mounted) error{
 		"lookup": func(m *mounted) error { _, err := m.Lookup(m.ctx, bob, m.Root(), "f"); return err },

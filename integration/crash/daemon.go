@@ -1,12 +1,13 @@
 package crash
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -21,6 +22,8 @@ type daemon struct {
 	stderr *os.File
 	ended  chan struct{} // closed when the process is reaped
 	err    error         // how it ended; after ended
+
+	connection string // the number of the FUSE connection
 }
 
 // startDaemon mounts store at dir and returns once the kernel has the mount.
@@ -42,7 +45,7 @@ func startDaemon(program, store, dir string) (*daemon, error) {
 		close(d.ended)
 	}()
 	if err := d.awaitMount(); err != nil {
-		d.kill()
+		err = errors.Join(err, d.kill())
 		<-d.ended
 		return nil, fmt.Errorf("mount %s: %w\n%s", store, errors.Join(err, d.err), d.words())
 	}
@@ -62,7 +65,8 @@ func (d *daemon) awaitMount() error {
 		if err != nil {
 			return err
 		}
-		if bytes.Contains(text, []byte(" "+d.dir+" ")) {
+		if connection, ok := connectionOf(text, d.dir); ok {
+			d.connection = connection
 			return nil
 		}
 		select {
@@ -79,12 +83,45 @@ func (d *daemon) awaitMount() error {
 	return errors.New("it took too long")
 }
 
-// kill is kill -9.
-func (d *daemon) kill() { d.cmd.Process.Signal(syscall.SIGKILL) }
+// kill is kill -9. The connection is aborted as well: a thread that waits in the
+// kernel for a directory somebody looks into would wait for ever, and the daemon not end.
+func (d *daemon) kill() error {
+	err := d.cmd.Process.Signal(syscall.SIGKILL)
+	if errors.Is(err, os.ErrProcessDone) {
+		err = nil
+	}
+	if d.connection != "" {
+		err = errors.Join(err, abort(d.connection))
+	}
+	return err
+}
+
+// abort aborts a FUSE connection, if it is still there.
+func abort(connection string) error {
+	const control = "/sys/fs/fuse/connections"
+	name := filepath.Join(control, connection, "abort")
+	err := os.WriteFile(name, []byte("1"), 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// connectionOf finds the FUSE connection mounted at dir: the minor number of its device.
+func connectionOf(table []byte, dir string) (string, bool) {
+	for line := range strings.Lines(string(table)) {
+		fields := strings.Fields(line)
+		if len(fields) > 4 && fields[4] == dir {
+			_, minor, ok := strings.Cut(fields[2], ":")
+			return minor, ok
+		}
+	}
+	return "", false
+}
 
 // end makes sure that daemon and mount are gone. That it was killed is no error.
 func (d *daemon) end() error {
-	d.kill()
+	killErr := d.kill()
 	<-d.ended
 	err := d.err
 	var exit *exec.ExitError
@@ -97,7 +134,7 @@ func (d *daemon) end() error {
 	if unmountErr := unix.Unmount(d.dir, unix.MNT_DETACH); !errors.Is(unmountErr, unix.EINVAL) { // not mounted
 		err = errors.Join(err, unmountErr)
 	}
-	return errors.Join(err, d.stderr.Close())
+	return errors.Join(err, killErr, d.stderr.Close())
 }
 
 // words is what the daemon printed.

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // program is the built program to test.
@@ -41,6 +43,10 @@ type mountRun struct {
 func newMountRun(t *testing.T, store string, o orders) *mountRun {
 	t.Helper()
 	m := &mountRun{program: program(t), store: store, dir: t.TempDir()}
+	const control = "/sys/fs/fuse/connections" // of this namespace
+	if err := unix.Mount("fusectl", control, "fusectl", 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
+		t.Fatal(err)
+	}
 	o.Target, o.Dir = "mount", m.dir
 	o.Mix.Keys, o.Mix.Increments = false, false
 	m.run = newRun(os.Args[0], o)
@@ -80,9 +86,9 @@ func TestKilledDaemonKeepsWhatItAcknowledged(t *testing.T) {
 		m.orders.Seed = rng.Uint64()
 		at, cancel := moment(rng, 400)
 		err := m.round(at, func(d *daemon) error {
-			d.kill()
+			err := d.kill()
 			<-d.ended
-			return nil
+			return err
 		})
 		cancel()
 		if err != nil {

@@ -118,8 +118,26 @@ func (e *Engine) openDirectory(context.Context) error {
 	if err != nil || e.opt.ReadOnly {
 		return err
 	}
-	e.guard, err = space.Open(e.fs, e.dir, e.sizes.space)
-	return err
+	if e.guard, err = space.Open(e.fs, e.dir, e.sizes.space); err != nil {
+		return err
+	}
+	return e.refuseFull()
+}
+
+// openBytesMin must be free for Badger to map its files: it dies by SIGBUS if
+// a page it touches has no block.
+const openBytesMin = 1 << 20
+
+// refuseFull is the error for a disk that is full although the ballast has gone.
+func (e *Engine) refuseFull() error {
+	free, err := e.fs.Space(e.dir)
+	if err != nil {
+		return disk.Error("open store", err)
+	}
+	if free.BytesFree < openBytesMin {
+		return problem(objstore.ErrNoSpace, "the file system has %d bytes left and opening takes %d: free some first", free.BytesFree, openBytesMin)
+	}
+	return nil
 }
 
 // classified gives an error of the file system its kind, unless it has one.

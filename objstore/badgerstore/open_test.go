@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -412,4 +413,22 @@ func TestMarksSurviveATornWrite(t *testing.T) {
 		must(t, g.Close())
 	}
 	must(t, f.Close())
+}
+
+// A disk filled to the last byte is refused with a sentence before Badger maps anything, and
+// the store opens once there is room.
+func TestOpenRefusesAFullDisk(t *testing.T) {
+	dir := t.TempDir()
+	e, err := Open(t.Context(), dir, Options{Create: true}, Parts{})
+	must(t, err)
+	must(t, e.Close())
+	full := fullDisk{FS: disk.OS{}, full: new(atomic.Bool)}
+	full.full.Store(true)
+	_, err = Open(t.Context(), dir, Options{}, Parts{Disk: full})
+	if objstore.KindOf(err) != objstore.ErrNoSpace || !strings.Contains(err.Error(), "free some first") {
+		t.Errorf("open on a full disk: %v", err)
+	}
+	e, err = Open(t.Context(), dir, Options{}, Parts{})
+	must(t, err)
+	must(t, e.Close())
 }
