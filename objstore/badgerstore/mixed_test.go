@@ -74,9 +74,11 @@ func drain(t *testing.T, e *Engine) {
 		must(t, e.marks.Sync())
 		e.syncer.marked.Store(e.marks.Get().Durable)
 		e.collector.collect()
+		e.collector.working.Lock() // what the background has taken is not in the queue
 		e.collector.mu.Lock()
 		n := len(e.collector.queue)
 		e.collector.mu.Unlock()
+		e.collector.working.Unlock()
 		if n == 0 {
 			return
 		}
