@@ -90,7 +90,8 @@ func (h *history) keptBy(lane, n int, l loss) (expected []expectation) {
 			expected = append(expected, h.keptInFlight(c, state, n > i, l)...)
 			break
 		}
-		if c.failed {
+		if c.failed { // part of it may have been staged before it was refused
+			expected = append(expected, expectation{path: c.op.Path, why: c.op})
 			continue
 		}
 		if h := state.apply(c.op); h != nil {
