@@ -40,14 +40,18 @@ type Info struct {
 	Size        int64 // content bytes; length of the target for a symlink
 	Allocated   int64 // bytes of storage the content takes, holes excluded
 	Version     Version
-	ETag        ETag
-	MetaVersion uint64    // moves with every change of attributes, xattrs or names
+	ETag        ETag      // of MakeETag, or what the writer had it be (Digests)
+	MetaVersion uint64    // moves with every change of attributes, xattrs, tags or names
 	Modified    time.Time // content commit; S3's Last-Modified; never moves back for a key
 	Attr        Attr
 	Nlink       uint32
 	Rdev        uint32
 	ContentType string
 	UserMeta    map[string]string // S3 user metadata, keys lower case
+	Headers     Headers
+	Tags        map[string]string
+	Checksum    Checksum // see Digests
+	PartCount   int      // of the parts the content was assembled from; 0: it was not. Parts are told by Uploads.Parts
 	Xattrs      map[string][]byte
 	Explicit    bool // directories: made on purpose (mkdir, put "a/"), not implied by a key below
 }

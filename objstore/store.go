@@ -32,18 +32,29 @@ type PutOptions struct {
 	LengthKnown bool
 	ContentType string
 	UserMeta    map[string]string
+	Headers     Headers
+	Tags        map[string]string
 	Attr        *NewAttr // for a key that did not exist; nil: the store's defaults
 	WriteID     string   // identifies this write across retries; empty: none
+	// Finish, if not nil, is called once the body was read to its end and has the right length, before anything of it can be
+	// seen. It says what the body turned out to be; its error fails the put, which leaves nothing. Whoever wraps the body to
+	// compute checksums compares them here.
+	Finish func() (Digests, error)
 }
 
 // CopyRequest copies Src to Dst within one store, moving no bytes where the store can.
 type CopyRequest struct {
 	Src          Key
-	SrcCond      Cond // on the source; Unconditional and IfPresent both need it to exist
+	SrcBucket    string // a bucket of the same engine; empty: this one. Needs Capabilities.CrossBucket
+	SrcCond      Cond   // on the source; Unconditional and IfPresent both need it to exist
 	Dst          Key
 	DstCond      Cond
-	Put          PutOptions // attributes of the copy, if ReplaceAttrs
-	ReplaceAttrs bool       // false: content type and user metadata come from the source
+	Put          PutOptions // attributes of the copy, if ReplaceAttrs; tags if ReplaceTags; Length and Finish do not count
+	ReplaceAttrs bool       // false: content type, headers and user metadata come from the source
+	ReplaceTags  bool       // false: the tags come from the source
+	// Digests of the copy. Without a checksum the copy keeps the source's, unless that is composite;
+	// the ETag shown is never the source's, and a copy has no parts.
+	Digests Digests
 }
 
 // RenameRequest moves Src to Dst: one atomic step. The object keeps its id and
@@ -90,7 +101,9 @@ type ListPage struct {
 // called concurrently.
 //
 // A lost condition is ErrPrecondition, or ErrNotFound if an object was demanded and none was
-// there (see [Cond.Check]). A mutation whose context ends before it was
+// there (see [Cond.Check]). A condition on other facts than the version, such as an ETag that is not unique, a
+// size or a time, is Head, a comparison and [IfVersion] of what was compared; one that is lost to
+// a version of which the same facts hold may be tried again. A mutation whose context ends before it was
 // queued is not applied; afterwards the store still resolves it before returning.
 type Store interface {
 	// Get pins the current version of key; ErrNotFound if there is none, and
@@ -148,6 +161,14 @@ type Capabilities struct {
 	PartialCommit  bool // a small change of a large object costs its own size
 	ServerCopy     bool // copies move no bytes
 	Watch          bool // every change is reported
+	CrossBucket    bool // copies from other buckets
+	Headers        bool // Headers, Digests and Finish of a put are honoured
+	Multipart      bool // the store is an Uploads
+	Append         bool // the store is an Appender
+	Tags           bool // the store is a Tagger, and Tags of a put are honoured
+	Documents      bool // the store is a Documents
+	Answers        bool // the store is an Answers
+	Feed           bool // the store is a Feed
 	ObjectBytesMax int64
 	KeyBytesMax    int
 }
