@@ -159,15 +159,23 @@ func (c *collector) take() (batch []pending) {
 		return nil
 	}
 	safe := min(c.e.epochs.turn(c.e.published.Load), c.e.syncer.marked.Load())
-	var left []pending
-	for _, p := range c.queue {
-		if len(batch) < collectAtOnce && p.ts <= safe && !c.e.pins.holds(p.lineage, p.died) {
-			batch = append(batch, p)
+	// What must stay moves up to where the rest of the queue begins, which is not looked at.
+	var held []pending
+	next := 0
+	for next < len(c.queue) && c.queue[next].ts <= safe && len(batch) < collectAtOnce {
+		p := c.queue[next]
+		next++
+		if c.e.pins.holds(p.lineage, p.died) {
+			held = append(held, p)
 		} else {
-			left = append(left, p)
+			batch = append(batch, p)
 		}
 	}
-	c.queue = left
+	next -= len(held)
+	copy(c.queue[next:], held)
+	if c.queue = c.queue[next:]; len(c.queue) == 0 {
+		c.queue = nil
+	}
 	return batch
 }
 
