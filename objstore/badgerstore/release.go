@@ -16,8 +16,8 @@ const (
 	releasePatience = time.Second           // before it is said what is waited for
 )
 
-// Owner says who has the store in dir open; held is false if nobody has, or
-// there is no store. It takes the lock for a moment to find out.
+// Owner says who has the store in dir open. If nobody has, held is false and owner is who had it
+// last, as far as that is known. It takes the lock for a moment to find out.
 func Owner(dir string) (owner LockOwner, held bool, err error) {
 	fs, name := disk.OS{}, filepath.Join(dir, lockName)
 	if _, err := fs.Stat(name); errors.Is(err, iofs.ErrNotExist) {
@@ -26,17 +26,18 @@ func Owner(dir string) (owner LockOwner, held bool, err error) {
 		return LockOwner{}, false, disk.Error("look at lock", err)
 	}
 	lock, err := fs.Lock(name)
-	if err == nil {
-		return LockOwner{}, false, lock.Close()
-	}
-	if !errors.Is(err, disk.ErrLocked) {
+	held = errors.Is(err, disk.ErrLocked)
+	if err != nil && !held {
 		return LockOwner{}, false, disk.Error("look at lock", err)
 	}
 	text, err := readFile(fs, name)
 	if err != nil || json.Unmarshal(text, &owner) != nil {
-		return LockOwner{Program: "another process"}, true, nil // it is about to write its name
+		owner = LockOwner{Program: "another process"} // it is about to write its name
 	}
-	return owner, true, nil
+	if held {
+		return owner, true, nil
+	}
+	return owner, false, lock.Close()
 }
 
 // Released returns when nobody has the store in dir open any more. If that

@@ -26,8 +26,8 @@ func TestReleasedWaitsForTheOwnerAndNamesIt(t *testing.T) {
 	if err != nil || named != 1 {
 		t.Errorf("released: %v, after naming the owner %d times", err, named)
 	}
-	if _, held, err := Owner(dir); err != nil || held {
-		t.Errorf("held %v, %v", held, err)
+	if last, held, err := Owner(dir); err != nil || held || last.Program != "somebody" || last.PID != os.Getpid() {
+		t.Errorf("last owner %v, held %v, %v", last, held, err)
 	}
 }
 
