@@ -175,8 +175,7 @@ func (m *Mount) unmount() (detached bool, err error) {
 
 // abort ends the connection of a detached mount, which would last as long as its open files.
 func (m *Mount) abort() {
-	_, minor, _ := strings.Cut(m.device, ":")
-	if err := os.WriteFile(filepath.Join("/sys/fs/fuse/connections", minor, "abort"), []byte("1"), 0); err != nil {
+	if err := abortConnection(m.device); err != nil {
 		m.log.Info("the connection ends with the process", slog.Any("error", err))
 		return
 	}

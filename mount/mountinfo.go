@@ -19,6 +19,7 @@ type mounted struct {
 	dir    string
 	fsType string
 	source string
+	user   string // who mounted it, of a FUSE filesystem: a number
 }
 
 // mountTable is the mounts a process sees, in the order they were made. It does not touch any of them.
@@ -51,7 +52,13 @@ func parseMounted(line string) (mounted, error) {
 	if err != nil {
 		return mounted{}, fmt.Errorf("mountinfo has an unknown form: %q", line)
 	}
-	return mounted{id: id, device: left[2], dir: unescape(left[4]), fsType: right[0], source: unescape(right[1])}, nil
+	m := mounted{id: id, device: left[2], dir: unescape(left[4]), fsType: right[0], source: unescape(right[1])}
+	for option := range strings.SplitSeq(strings.Join(right[2:], ","), ",") {
+		if user, found := strings.CutPrefix(option, "user_id="); found {
+			m.user = user
+		}
+	}
+	return m, nil
 }
 
 // unescape undoes \040 and the like.

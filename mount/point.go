@@ -10,14 +10,14 @@ import (
 	"syscall"
 )
 
-// Prepare makes dir ready to be mounted on: what a dead daemon left there is detached. It returns
+// Prepare makes dir ready to be mounted on: what a dead daemon left there is taken away. It returns
 // the directory's full path, or one sentence that says why it cannot be mounted on.
-func Prepare(dir string) (string, error) {
+func Prepare(dir string, gone Gone) (string, error) {
 	point, err := resolve(dir)
 	if err != nil {
 		return "", err
 	}
-	if err := detachDead(point); err != nil {
+	if err := removeDead(point, gone); err != nil {
 		return "", err
 	}
 	if m, found, err := mountedAt(point); err != nil {
@@ -58,19 +58,6 @@ func cause(err error) error {
 		return p.Err
 	}
 	return err
-}
-
-// detachDead detaches mounts at point whose daemon is gone.
-func detachDead(point string) error {
-	for {
-		_, err := os.Lstat(point)
-		if !errors.Is(err, syscall.ENOTCONN) {
-			return nil
-		}
-		if err := detach(point); err != nil {
-			return fmt.Errorf("%s is a mount whose daemon is gone, and it cannot be detached: %w", point, err)
-		}
-	}
 }
 
 // detach takes a mount out of the tree at once, open or not.

@@ -11,8 +11,8 @@ import (
 )
 
 func TestMountTableIsRead(t *testing.T) {
-	got, err := parseMounted(`36 35 98:0 /mnt1 /a\040b\134c rw,noatime master:1 shared:7 - fuse.etagfs /the\040store rw,errors=continue`)
-	want := mounted{id: 36, device: "98:0", dir: `/a b\c`, fsType: "fuse.etagfs", source: "/the store"}
+	got, err := parseMounted(`36 35 98:0 /mnt1 /a\040b\134c rw,noatime master:1 shared:7 - fuse.etagfs /the\040store rw,user_id=1000,group_id=5`)
+	want := mounted{id: 36, device: "98:0", dir: `/a b\c`, fsType: "fuse.etagfs", source: "/the store", user: "1000"}
 	if err != nil || got != want {
 		t.Errorf("got %+v (%v), want %+v", got, err, want)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 )
@@ -28,8 +29,8 @@ func (e *BusyError) Error() string {
 
 // Unmount takes the mount at dir out of the tree if nothing is open in it, and a [*BusyError] says what is. It
 // returns the store that was mounted. Its daemon then ends on its own: it
-// still has to release the store.
-func Unmount(dir string) (source string, err error) {
+// still has to release the store. A mount whose daemon is gone is taken away, open or not.
+func Unmount(dir string, gone Gone) (source string, err error) {
 	point, err := resolve(dir)
 	if err != nil {
 		return "", err
@@ -42,11 +43,13 @@ func Unmount(dir string) (source string, err error) {
 		return "", fmt.Errorf("nothing is mounted at %s", point)
 	case m.fsType != fsType:
 		return "", fmt.Errorf("%s is no mount of etagfs but %s of type %s", point, m.source, m.fsType)
+	case os.Geteuid() != 0 && m.user != strconv.Itoa(os.Getuid()):
+		return "", fmt.Errorf("%s was mounted by user %s: only that user and root can unmount it: %w", point, m.user, syscall.EPERM)
 	}
-	if err := detachDead(point); err != nil {
+	if err := removeDead(point, gone); err != nil {
 		return "", err
 	}
-	if m, found, err = mountedAt(point); err != nil || !found {
+	if below, found, err := mountedAt(point); err != nil || !found || below.id != m.id {
 		return m.source, err // its daemon was gone
 	}
 	return m.source, take(point)

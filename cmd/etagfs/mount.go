@@ -127,8 +127,11 @@ func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
 	if err != nil {
 		return nil, usageErrorf("%v", err)
 	}
-	point, err := mount.Prepare(d.dir)
+	point, err := mount.Prepare(d.dir, daemonGone)
 	if err != nil {
+		return nil, err
+	}
+	if err := awaitEnding(ctx, d.store); err != nil {
 		return nil, err
 	}
 	logger := slog.New(slog.NewTextHandler(log, nil))

@@ -14,10 +14,11 @@ func unmountCommand(t *terminal) *cobra.Command {
 		Use:   "unmount DIR",
 		Short: "Unmount DIR and wait until everything is committed and the store released",
 		Long: `Unmount DIR and wait until everything is committed and the store released. A
-mount in which files are open stays mounted; the message names who has them open.`,
+mount in which files are open stays mounted; the message names who has them open.
+One whose daemon was killed is taken away.`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			store, err := mount.Unmount(args[0])
+			store, err := mount.Unmount(args[0], daemonGone)
 			if err != nil {
 				return err
 			}

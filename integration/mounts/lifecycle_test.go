@@ -20,7 +20,7 @@ func TestEndIsClean(t *testing.T) {
 		"SIGINT":         func(m *mounttest.Mount) { m.Signal(os.Interrupt) },
 		"fusermount3 -u": func(m *mounttest.Mount) { m.Unmount() },
 		"umount": func(m *mounttest.Mount) {
-			if _, err := mount.Unmount(m.Dir); err != nil {
+			if _, err := mount.Unmount(m.Dir, mounttest.NobodyKnows); err != nil {
 				t.Error(err)
 			}
 		},
@@ -124,7 +124,7 @@ func TestUnmountOfABusyMountNamesTheHolder(t *testing.T) {
 	if _, err := out.Read(make([]byte, 7)); err != nil { // it has the file open
 		t.Fatal(err)
 	}
-	_, err = mount.Unmount(m.Dir)
+	_, err = mount.Unmount(m.Dir, mounttest.NobodyKnows)
 	var busy *mount.BusyError
 	if !errors.As(err, &busy) || len(busy.Holders) != 1 || busy.Holders[0].Process != uint32(holder.Process.Pid) || busy.Holders[0].Program != "tail" {
 		t.Errorf("%v", err)
@@ -149,7 +149,7 @@ func TestMountPointsThatAreRefused(t *testing.T) {
 		{filepath.Join(base, "full"), "is not empty"},
 		{m.Dir, "already"},
 	} {
-		if _, err := mount.Prepare(c.dir); err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), filepath.Base(c.dir)) {
+		if _, err := mount.Prepare(c.dir, mounttest.NobodyKnows); err == nil || !strings.Contains(err.Error(), c.says) || !strings.Contains(err.Error(), filepath.Base(c.dir)) {
 			t.Errorf("Prepare(%s) = %v, want a sentence with %q", c.dir, err, c.says)
 		}
 	}

@@ -20,6 +20,7 @@ func TestMain(m *testing.M) {
 		"read":      readOften,
 		"close":     closeInherited,
 		"exist":     makeExclusively,
+		"stick":     stick,
 	})
 }
 

@@ -319,8 +319,8 @@ func (m *Mount) kill() {
 		os.WriteFile(abort, []byte("1"), 0) // an error means that it is gone
 	}
 	m.cmd.Process.Kill()
+	unix.Unmount(m.Dir, unix.MNT_FORCE|unix.MNT_DETACH) // aborts, too, where that directory is not mounted
 	<-m.exited
-	unix.Unmount(m.Dir, unix.MNT_DETACH)
 }
 
 // mountLine is what the kernel's mount table says about the topmost mount at Dir, empty

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/etagfs/etagfs/mount"
+	"github.com/etagfs/etagfs/objstore/badgerstore"
+)
+
+// endingPatience is how long a killed process may take to let go of its store.
+const endingPatience = 10 * time.Second
+
+// daemonGone tells whether the daemon that mounted store at point is certainly gone. The store's lock tells:
+// it names that mount, and is free, or held by what is left of a process that was killed.
+func daemonGone(store, point string) bool {
+	owner, held, err := badgerstore.Owner(store)
+	if err != nil || owner.MountPoint != point {
+		return false
+	}
+	return !held || ending(owner)
+}
+
+// ending reports whether an owner was killed and has yet to end.
+func ending(owner badgerstore.LockOwner) bool {
+	host, err := os.Hostname()
+	return err == nil && owner.Host == host && mount.Ending(owner.PID)
+}
+
+// awaitEnding waits a while for a killed owner of a store to let go of it.
+func awaitEnding(ctx context.Context, store string) error {
+	owner, held, err := badgerstore.Owner(store)
+	if err != nil || !held || !ending(owner) {
+		return nil // opening the store says more
+	}
+	patience, cancel := context.WithTimeout(ctx, endingPatience)
+	defer cancel()
+	err = badgerstore.Released(patience, store, func(badgerstore.LockOwner) {})
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil // opening the store names the owner
+	}
+	return err
+}

@@ -1,0 +1,233 @@
+package mounts
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
+	"github.com/etagfs/etagfs/mount"
+	"github.com/etagfs/etagfs/objstore/badgerstore"
+)
+
+// stick owns the store STORE and serves a mount at DIR. As soon as a name is looked up there the kernel waits
+// for this process to answer, and this process for the kernel to forget that name.
+func stick(args []string) error {
+	ready, err := mount.InheritReadiness()
+	if err != nil {
+		return err
+	}
+	_, err = badgerstore.Open(context.Background(), args[0],
+		badgerstore.Options{Create: true, MountPoint: args[1], Program: "stick"}, badgerstore.Parts{})
+	if err != nil {
+		return err
+	}
+	server, err := fuse.NewServer(&stuck{RawFileSystem: fuse.NewDefaultRawFileSystem()}, args[1],
+		&fuse.MountOptions{FsName: args[0], Name: "etagfs", DirectMountStrict: true})
+	if err != nil {
+		return err
+	}
+	if err := ready.Ready(); err != nil {
+		return err
+	}
+	server.Serve()
+	return nil
+}
+
+// stuck is a filesystem that never finds anything.
+type stuck struct {
+	fuse.RawFileSystem
+	server *fuse.Server
+}
+
+// Init implements fuse.RawFileSystem.
+func (s *stuck) Init(server *fuse.Server) { s.server = server }
+
+// GetAttr implements fuse.RawFileSystem: there is a root.
+func (s *stuck) GetAttr(_ <-chan struct{}, _ *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
+	out.Attr = fuse.Attr{Ino: fuse.FUSE_ROOT_ID, Mode: syscall.S_IFDIR | 0o755, Nlink: 2}
+	return fuse.OK
+}
+
+// Lookup implements fuse.RawFileSystem.
+func (s *stuck) Lookup(_ <-chan struct{}, in *fuse.InHeader, name string, _ *fuse.EntryOut) fuse.Status {
+	return s.server.EntryNotify(in.NodeId, name)
+}
+
+// stuckMount is a mount whose daemon has been killed and cannot end.
+type stuckMount struct {
+	store, dir string
+	daemon     *exec.Cmd
+	waiter     *exec.Cmd // waits for an answer
+}
+
+func newStuckMount(t *testing.T) *stuckMount {
+	t.Helper()
+	mounttest.Need(t, "fuse", "root", "binary", "stat")
+	base := t.TempDir()
+	s := &stuckMount{store: filepath.Join(base, "store"), dir: filepath.Join(base, "mnt")}
+	if err := os.Mkdir(s.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.daemon = mounttest.Command(t, "stick", s.store, s.dir)
+	t.Cleanup(s.end)
+	s.startDaemon(t)
+	s.waiter = exec.Command("stat", filepath.Join(s.dir, "name"))
+	if err := s.waiter.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitWaitingThread(t)
+	if err := s.daemon.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *stuckMount) startDaemon(t *testing.T) {
+	t.Helper()
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer read.Close()
+	s.daemon.ExtraFiles = []*os.File{write}
+	s.daemon.Env = append(s.daemon.Env, "ETAGFS_READY_FD=3")
+	err = s.daemon.Start()
+	write.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(read).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("the daemon says %q (%v)", line, err)
+	}
+}
+
+// awaitWaitingThread waits until a thread of the daemon waits for the directory.
+func (s *stuckMount) awaitWaitingThread(t *testing.T) {
+	t.Helper()
+	ticks := time.NewTicker(time.Millisecond)
+	defer ticks.Stop()
+	for {
+		channels, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.daemon.Process.Pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range channels {
+			text, _ := os.ReadFile(name) // nothing if the thread has ended
+			if _, after, _ := strings.Cut(string(text), ") "); strings.HasPrefix(after, "D") {
+				return
+			}
+		}
+		select {
+		case <-ticks.C:
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		}
+	}
+}
+
+func (s *stuckMount) end() {
+	unix.Unmount(s.dir, unix.MNT_FORCE|unix.MNT_DETACH)
+	for _, cmd := range []*exec.Cmd{s.daemon, s.waiter} {
+		if cmd != nil && cmd.Process != nil {
+			cmd.Process.Kill() // an error means that it has ended
+			cmd.Wait()
+		}
+	}
+}
+
+// A daemon that was killed while the kernel and it wait for each other is got rid of by the next mount.
+func TestMountOverADaemonThatCannotEnd(t *testing.T) {
+	s := newStuckMount(t)
+	for _, args := range [][]string{{"mount", s.store, s.dir}, {"unmount", s.dir}} {
+		if out, err := exec.CommandContext(t.Context(), mounttest.Binary(), args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", args[0], err, out)
+		}
+	}
+	s.checkGone(t)
+}
+
+// Unmounting it ends it.
+func TestUnmountOfADaemonThatCannotEnd(t *testing.T) {
+	s := newStuckMount(t)
+	out, err := exec.CommandContext(t.Context(), mounttest.Binary(), "unmount", s.dir).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s.checkGone(t)
+	if _, held, err := badgerstore.Owner(s.store); held || err != nil {
+		t.Errorf("the store is held: %v (%v)", held, err)
+	}
+}
+
+// checkGone expects that daemon and waiter have ended, and that nothing is mounted.
+func (s *stuckMount) checkGone(t *testing.T) {
+	t.Helper()
+	s.waiter.Wait() // it got an error
+	s.daemon.Wait() // it was killed
+	if entries, err := os.ReadDir(s.dir); err != nil || len(entries) != 0 {
+		t.Errorf("%v (%v)", entries, err)
+	}
+}
+
+// The mount of a living daemon is not taken for dead, however long it does not answer.
+func TestMountOfAStoppedDaemonStays(t *testing.T) {
+	m := onDisk(t)
+	put(t, m.Path("f"), "content")
+	m.Signal(syscall.SIGSTOP)
+	defer m.Signal(syscall.SIGCONT)
+	out, err := exec.CommandContext(t.Context(), mounttest.Binary(), "mount", m.Store, m.Dir).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), m.Dir) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	m.Signal(syscall.SIGCONT)
+	check(t, m.Path("f"), "content")
+}
+
+// Others than who mounted it are told whose it is.
+func TestOthersCannotUnmount(t *testing.T) {
+	mounttest.Need(t, "root")
+	m := onDisk(t)
+	put(t, m.Path("f"), "content")
+	binary := shareBinary(t, m)
+	out, err := asUser(binary, "unmount", m.Dir).CombinedOutput()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 6 || !strings.Contains(string(out), "mounted by user 0") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	check(t, m.Path("f"), "content")
+}
+
+// shareBinary is a copy of the program that any user can run.
+func shareBinary(t *testing.T, m *mounttest.Mount) string {
+	t.Helper()
+	base := filepath.Dir(m.Dir)
+	for _, dir := range []string{base, filepath.Dir(base)} {
+		if err := os.Chmod(dir, 0o711); err != nil {
+			t.Fatal(err)
+		}
+	}
+	binary := filepath.Join(base, "etagfs")
+	if out, err := exec.Command("install", "-m", "755", mounttest.Binary(), binary).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return binary
+}
+
+func asUser(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	return cmd
+}

@@ -1,0 +1,105 @@
+package mount
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Gone tells whether the daemon of a mount, of source at point, has certainly ended or is being ended. A
+// mount is aborted on its word; false if nobody knows.
+type Gone func(source, point string) bool
+
+// Ending reports whether a process cannot but end: it was killed or is a zombie, but something of it, a
+// thread that waits in the kernel, is still there. It is false for one that cannot be found, which may be
+// hidden.
+func Ending(process int) bool {
+	status := filepath.Join("/proc", strconv.Itoa(process), "status")
+	if state, _ := procField(status, "State:"); strings.HasPrefix(state, "Z") || strings.HasPrefix(state, "X") {
+		return true
+	}
+	for _, name := range []string{"SigPnd:", "ShdPnd:"} {
+		value, _ := procField(status, name)
+		pending, err := strconv.ParseUint(value, 16, 64)
+		if err == nil && pending&(1<<(syscall.SIGKILL-1)) != 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// removeDead takes the mounts at point whose daemons are gone out of the tree.
+//
+// The connection of most has ended with the daemon. But a daemon that is killed while it tells the
+// kernel to forget a name waits for the directory, which whoever looks that name up holds until the daemon
+// answers: neither ends before the connection is aborted.
+func removeDead(point string, gone Gone) error {
+	for {
+		m, found, err := mountedAt(point)
+		if err != nil || !found {
+			return err
+		}
+		switch {
+		case m.fsType == fsType && gone(m.source, point):
+			err = m.force()
+		case errors.Is(answer(point), syscall.ENOTCONN):
+			if err = detach(point); err != nil {
+				err = fmt.Errorf("%s is a mount whose daemon is gone, and it cannot be detached: %w", point, err)
+			}
+		default:
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// force ends the connection of a mount and takes it out of the tree.
+func (m mounted) force() error {
+	if os.Geteuid() == 0 {
+		if err := unix.Unmount(m.dir, unix.MNT_FORCE|unix.MNT_DETACH); !errors.Is(err, unix.EPERM) {
+			return err
+		}
+	}
+	if err := abortConnection(m.device); err != nil && !errors.Is(answer(m.dir), syscall.ENOTCONN) {
+		return fmt.Errorf("%s is a mount whose daemon was killed and waits in the kernel: umount -f %s, as root, ends it (%w)", m.dir, m.dir, cause(err))
+	}
+	return detach(m.dir)
+}
+
+// abortConnection ends a FUSE connection: whoever waits for its daemon gets an error. It belongs to whoever
+// mounted it.
+func abortConnection(device string) error {
+	_, minor, _ := strings.Cut(device, ":")
+	return os.WriteFile(filepath.Join("/sys/fs/fuse/connections", minor, "abort"), []byte("1"), 0)
+}
+
+// answerPatience is how long a mount may take to say what it is.
+const answerPatience = 5 * time.Second
+
+var errSilent = errors.New("does not answer")
+
+// answer is what a look at point says: nil, ENOTCONN, or errSilent if it takes too long.
+func answer(point string) error {
+	said := make(chan error, 1)
+	go func() { // ends with the mount, or with us
+		_, err := os.Lstat(point)
+		said <- err
+	}()
+	timer := time.NewTimer(answerPatience)
+	defer timer.Stop()
+	select {
+	case err := <-said:
+		return err
+	case <-timer.C:
+		return errSilent
+	}
+}
