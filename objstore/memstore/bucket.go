@@ -20,6 +20,9 @@ type Bucket struct {
 	// Guarded by engine.mu.
 	nodes      map[objstore.ID]*node // that have a name, and the root
 	watchers   []*watcher
+	feeds      []*feed
+	uploads    map[objstore.UploadID]*upload
+	documents  map[string][]byte
 	replays    map[string]replay // by write id
 	replayAges []replayAge       // oldest first
 	conflicts  map[objstore.ConflictID]*conflict
@@ -29,6 +32,12 @@ type Bucket struct {
 var (
 	_ objstore.Store     = (*Bucket)(nil)
 	_ objstore.Namespace = (*Bucket)(nil)
+	_ objstore.Uploads   = (*Bucket)(nil)
+	_ objstore.Appender  = (*Bucket)(nil)
+	_ objstore.Tagger    = (*Bucket)(nil)
+	_ objstore.Documents = (*Bucket)(nil)
+	_ objstore.Answers   = (*Bucket)(nil)
+	_ objstore.Feed      = (*Bucket)(nil)
 	_ objstore.Buckets   = (*Engine)(nil)
 )
 
@@ -133,6 +142,8 @@ func (b *Bucket) Capabilities() objstore.Capabilities {
 		Put: all, Delete: all, CopySource: all, CopyTarget: all, RenameSource: all, RenameTarget: all,
 		UniqueVersions: true, RenameFile: true, RenameDir: true, HardLinks: true, Attributes: true,
 		PartialCommit: true, ServerCopy: true, Watch: true,
+		CrossBucket: true, Headers: true, Multipart: true, Append: true, Tags: true, Documents: true,
+		Answers: true, Feed: true,
 		ObjectBytesMax: objstore.ObjectBytesMax, KeyBytesMax: objstore.KeyBytesMax,
 	}
 }

@@ -15,6 +15,7 @@
 //   - A directory is explicit if it was made on purpose; then it is also the object "a/".
 //     Others are implied by the keys below them and go with the last of them.
 //   - A draft is a content being written; a [stage] wraps one.
+//   - An upload is a multipart upload; its parts are contents of their own until they are assembled.
 //   - A tx is one mutation. It records how to undo itself, so that a request of
 //     several steps is applied as a whole or not at all.
 //
@@ -27,7 +28,7 @@
 //
 // # Lock order
 //
-// stage.mu, then Engine.mu. Content is hashed under stage.mu alone.
+// stage.mu, then Engine.mu. Content is hashed under stage.mu alone, but for appends.
 //
 // # What it does not do
 //

@@ -69,6 +69,8 @@ func (e *Engine) newBucket(name string) *Bucket {
 	b := &Bucket{
 		engine: e, name: name, created: now,
 		nodes:     map[objstore.ID]*node{},
+		uploads:   map[objstore.UploadID]*upload{},
+		documents: map[string][]byte{},
 		replays:   map[string]replay{},
 		conflicts: map[objstore.ConflictID]*conflict{},
 	}

@@ -119,6 +119,7 @@ func (t *tx) exchange(from, to entry, src, dst *node) (objstore.MoveResult, erro
 		Kind: objstore.ChangeMoved, Object: dst.id, Parent: to.dir.id, Name: toName,
 		NewParent: from.dir.id, NewName: fromName, New: dst.version, Size: dst.info().Size,
 	})
+	t.tellExchanged(from, newFrom, to, newTo, src, dst)
 	return objstore.MoveResult{Moved: src.info(), Replaced: dst.info()}, nil
 }
 

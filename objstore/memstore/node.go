@@ -34,6 +34,10 @@ type state struct {
 	attr        objstore.Attr
 	contentType string
 	userMeta    map[string]string
+	headers     objstore.Headers
+	tags        map[string]string
+	checksum    objstore.Checksum
+	parts       []objstore.Part // the content was assembled from; never changed
 	xattrs      map[string][]byte
 	explicit    bool
 }
@@ -99,6 +103,30 @@ func (n *node) place() (entry, bool) {
 	return least, found
 }
 
+// places are all the names of n, in a fixed order.
+func (n *node) places() []entry {
+	all := slices.Collect(maps.Keys(n.names))
+	slices.SortFunc(all, func(a, b entry) int {
+		if a.before(b) {
+			return -1
+		}
+		return 1
+	})
+	return all
+}
+
+// key is what S3 calls an entry.
+func (e entry) key() objstore.Key {
+	key := e.stored
+	for dir := e.dir; ; {
+		up, ok := dir.place()
+		if !ok {
+			return objstore.Key(key)
+		}
+		key, dir = up.stored+key, up.dir
+	}
+}
+
 func (e entry) before(other entry) bool {
 	if e.dir.id != other.dir.id {
 		return e.dir.id < other.dir.id
@@ -141,7 +169,8 @@ func (n *node) info() objstore.Info {
 		ID: n.id, Type: n.typ, Size: n.content.size, Allocated: n.content.allocated,
 		Version: n.version, ETag: n.etag, MetaVersion: n.metaVersion, Modified: n.modified,
 		Attr: n.attr, Nlink: n.nlink(), Rdev: n.rdev, ContentType: n.contentType,
-		UserMeta: maps.Clone(n.userMeta), Xattrs: maps.Clone(n.xattrs), Explicit: n.explicit,
+		UserMeta: maps.Clone(n.userMeta), Headers: n.headers, Tags: maps.Clone(n.tags),
+		Checksum: n.checksum, PartCount: len(n.parts), Xattrs: maps.Clone(n.xattrs), Explicit: n.explicit,
 	}
 	if n.typ == objstore.TypeSymlink {
 		info.Size = int64(len(n.target))

@@ -93,6 +93,7 @@ func (t *tx) relocate(from, to entry) (replaced *node) {
 	t.tellShift(besideTo, wasTo)
 	t.tell(change)
 	t.tellShift(besideFrom, wasFrom)
+	t.tellRenamed(from, to, n, replaced)
 	if replaced != nil && len(replaced.names) > 0 {
 		t.tellLinks(replaced)
 	}

@@ -30,7 +30,7 @@ func once[R any](b *Bucket, id, request string, f func(*tx) (R, error)) (R, erro
 	b.forgetReplays(b.engine.tick())
 	if old, ok := b.replays[id]; ok && id != "" {
 		if old.request != request {
-			return result, problem(objstore.ErrInvalid, "the write id was used for another request")
+			return result, &objstore.Error{Kind: objstore.ErrInvalid, Err: objstore.WriteIDReused}
 		}
 		return old.result.(R), old.err
 	}
@@ -39,10 +39,14 @@ func once[R any](b *Bucket, id, request string, f func(*tx) (R, error)) (R, erro
 		return err
 	})
 	if id != "" && (err == nil || objstore.IsLostCondition(err)) {
-		b.replays[id] = replay{request, result, err}
-		b.replayAges = append(b.replayAges, replayAge{id, b.engine.lastTime})
+		b.remember(id, replay{request, result, err})
 	}
 	return result, err
+}
+
+func (b *Bucket) remember(id string, r replay) {
+	b.replays[id] = r
+	b.replayAges = append(b.replayAges, replayAge{id, b.engine.lastTime})
 }
 
 func (b *Bucket) forgetReplays(now time.Time) {

@@ -44,21 +44,42 @@ func (b *Bucket) Put(ctx context.Context, key objstore.Key, body io.Reader, cond
 	if err := checkPut(key, cond); err != nil {
 		return info, named("put", string(key), err)
 	}
-	c, err := readBody(ctx, body, opt)
+	in, err := receive(ctx, body, opt)
 	if err != nil {
 		return info, named("put", string(key), err)
 	}
-	request := fmt.Sprintf("put %q %v %x %d", key, cond, c.hash(), c.size)
+	request := fmt.Sprintf("put %q %v %x %d", key, cond, in.content.hash(), in.content.size)
 	err = b.read(ctx, "put", string(key), func() (err error) {
 		info, err = once(b, opt.WriteID, request, func(t *tx) (objstore.Info, error) {
 			if err := check(cond, b.objectAt(key)); err != nil {
 				return objstore.Info{}, err
 			}
-			return t.put(key, c, opt).object(), nil
+			return t.put(key, in, opt).object(), nil
 		})
 		return err
 	})
 	return info, err
+}
+
+// incoming is a content on its way into an object.
+type incoming struct {
+	content  *content
+	digests  objstore.Digests
+	parts    []objstore.Part
+	appended bool // to what the object has
+}
+
+// receive reads a put's body to its end and lets the caller judge it.
+func receive(ctx context.Context, body io.Reader, opt objstore.PutOptions) (incoming, error) {
+	c, err := readBody(ctx, body, opt)
+	if err != nil || opt.Finish == nil {
+		return incoming{content: c}, err
+	}
+	digests, err := opt.Finish()
+	if err != nil {
+		return incoming{}, bodyError(err)
+	}
+	return incoming{content: c, digests: digests}, nil
 }
 
 func checkPut(key objstore.Key, cond objstore.Cond) error {
@@ -114,33 +135,30 @@ func appendTo(d *draft, p []byte) error {
 	return d.truncate(d.size + int64(len(p)))
 }
 
-// put makes c the content of key, which the caller found to be allowed.
-func (t *tx) put(key objstore.Key, c *content, opt objstore.PutOptions) *node {
+// put makes in the content of key, which the caller found to be allowed.
+func (t *tx) put(key objstore.Key, in incoming, opt objstore.PutOptions) *node {
 	at := t.makeEntry(key)
 	n := at.dir.dir.nodes[at.stored]
 	switch {
 	case n == nil:
 		n = t.newNode(t.newID(), typeOf(at), t.newAttr(at, opt.Attr))
-		t.describe(n, c, opt)
-		n.explicit = n.isDir()
+		t.describe(n, in, opt)
 		t.add(at, n)
 	case n.isDir() || n.typ == objstore.TypeFile && len(n.names) == 1:
 		old := n.version
-		t.setContent(n, c)
-		n.contentType, n.userMeta = opt.ContentType, maps.Clone(opt.UserMeta)
-		n.explicit = n.isDir()
-		t.tellContent(n, old, false)
+		t.describe(n, in, opt)
+		t.tellContent(n, old, in.appended)
 	default:
-		n = t.replaceName(at, n, c, opt)
+		n = t.replaceName(at, n, in, opt)
 	}
 	return n
 }
 
 // replaceName puts a new file in place of one name of a file with several, of
 // a symlink or of a special file. It takes over a file's attributes.
-func (t *tx) replaceName(at entry, old *node, c *content, opt objstore.PutOptions) *node {
+func (t *tx) replaceName(at entry, old *node, in incoming, opt objstore.PutOptions) *node {
 	n := t.newNode(t.newID(), objstore.TypeFile, t.newAttr(at, opt.Attr))
-	t.describe(n, c, opt)
+	t.describe(n, in, opt)
 	if old.typ == objstore.TypeFile {
 		n.attr.Mode, n.attr.UID, n.attr.GID = old.attr.Mode, old.attr.UID, old.attr.GID
 		n.xattrs = old.xattrs
@@ -150,10 +168,16 @@ func (t *tx) replaceName(at entry, old *node, c *content, opt objstore.PutOption
 	return n
 }
 
-// describe fills a new node.
-func (t *tx) describe(n *node, c *content, opt objstore.PutOptions) {
-	t.setContent(n, c)
+// describe gives n a content and all that S3 says of it.
+func (t *tx) describe(n *node, in incoming, opt objstore.PutOptions) {
+	t.setContent(n, in.content)
 	n.contentType, n.userMeta = opt.ContentType, maps.Clone(opt.UserMeta)
+	n.headers, n.tags = opt.Headers, maps.Clone(opt.Tags)
+	n.checksum, n.parts = in.digests.Checksum, in.parts
+	if in.digests.ETag != "" {
+		n.etag = in.digests.ETag
+	}
+	n.explicit = n.isDir()
 }
 
 func typeOf(at entry) objstore.FileType {
@@ -199,8 +223,9 @@ func (t *tx) delete(at entry, n *node) {
 		return
 	}
 	old := n.version
+	t.markGoneKey(at.key())
 	t.setContent(n, emptyContent())
-	n.explicit, n.contentType, n.userMeta = false, "", nil
+	n.explicit, n.contentType, n.userMeta, n.headers, n.tags = false, "", nil, objstore.Headers{}, nil
 	t.tellContent(n, old, false)
 	t.prune(n)
 }
@@ -211,7 +236,7 @@ func (b *Bucket) Copy(ctx context.Context, req objstore.CopyRequest) (info objst
 	if err := checkPut(req.Dst, req.DstCond); err != nil {
 		return info, named("copy", key, err)
 	}
-	request := fmt.Sprintf("copy %q %v %q %v", req.Src, req.SrcCond, req.Dst, req.DstCond)
+	request := fmt.Sprintf("copy %q %q %v %q %v", req.SrcBucket, req.Src, req.SrcCond, req.Dst, req.DstCond)
 	err = b.read(ctx, "copy", key, func() (err error) {
 		info, err = once(b, req.Put.WriteID, request, func(t *tx) (objstore.Info, error) { return t.copy(req) })
 		return err
@@ -219,18 +244,41 @@ func (b *Bucket) Copy(ctx context.Context, req objstore.CopyRequest) (info objst
 	return info, err
 }
 
+// source is the bucket a copy comes from.
+func (b *Bucket) source(name string) (*Bucket, error) {
+	if name == "" {
+		return b, nil
+	}
+	if from := b.engine.buckets[name]; from != nil {
+		return from, nil
+	}
+	return nil, problem(objstore.ErrNotFound, "there is no bucket "+name)
+}
+
 func (t *tx) copy(req objstore.CopyRequest) (objstore.Info, error) {
-	src := t.b.objectAt(req.Src)
+	from, err := t.b.source(req.SrcBucket)
+	if err != nil {
+		return objstore.Info{}, err
+	}
+	src := from.objectAt(req.Src)
 	if err := checkSource(req.SrcCond, src); err != nil {
 		return objstore.Info{}, err
 	}
 	if err := check(req.DstCond, t.b.objectAt(req.Dst)); err != nil {
 		return objstore.Info{}, err
 	}
-	opt := req.Put
+	opt, in := req.Put, incoming{content: src.content, digests: req.Digests}
+	info := src.object()
 	if !req.ReplaceAttrs {
-		from := src.object()
-		opt.ContentType, opt.UserMeta = from.ContentType, from.UserMeta
+		opt.ContentType, opt.UserMeta, opt.Headers = info.ContentType, info.UserMeta, info.Headers
+		opt.Headers.WebsiteRedirect = req.Put.Headers.WebsiteRedirect
 	}
-	return t.put(req.Dst, src.content, opt).object(), nil
+	if !req.ReplaceTags {
+		opt.Tags = info.Tags
+	}
+	if in.digests.Checksum == (objstore.Checksum{}) && !info.Checksum.IsComposite() {
+		in.digests.Checksum = info.Checksum
+	}
+	t.creates = objstore.EventCopy
+	return t.put(req.Dst, in, opt).object(), nil
 }

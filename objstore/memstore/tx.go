@@ -12,6 +12,8 @@ type tx struct {
 	now     time.Time
 	undo    []func()
 	changes []objstore.Change
+	events  []objstore.Event
+	creates objstore.EventKind // how contents come about in this tx
 }
 
 // mutate runs f as one tx: all of it is applied and told to the watchers, or none.
@@ -19,7 +21,7 @@ func (b *Bucket) mutate(f func(*tx) error) error {
 	if b.deleted {
 		return problem(objstore.ErrNotFound, "the bucket has been deleted")
 	}
-	t := &tx{b: b, now: b.engine.tick()}
+	t := &tx{b: b, now: b.engine.tick(), creates: objstore.EventPut}
 	if err := f(t); err != nil {
 		t.rollback()
 		return err
@@ -27,6 +29,11 @@ func (b *Bucket) mutate(f func(*tx) error) error {
 	for _, change := range t.changes {
 		for _, w := range b.watchers {
 			w.f(change)
+		}
+	}
+	for _, event := range t.events {
+		for _, f := range b.feeds {
+			f.f(event)
 		}
 	}
 	return nil
@@ -76,10 +83,10 @@ func (t *tx) save(n *node) {
 	n.attr.Ctime = t.now
 }
 
-// setContent gives n a new version.
+// setContent gives n a new version. What was told of the old one does not hold for it.
 func (t *tx) setContent(n *node, c *content) {
 	t.save(n)
-	n.content = c
+	n.content, n.checksum, n.parts = c, objstore.Checksum{}, nil
 	n.version = t.newVersion()
 	n.etag = objstore.MakeETag(c.hash(), n.version)
 	n.modified = t.now
@@ -96,6 +103,7 @@ func (t *tx) attach(at entry, n *node) {
 
 // detach takes n's name away.
 func (t *tx) detach(at entry, n *node) {
+	t.markGone(at, n)
 	t.touchDir(at.dir)
 	t.save(n)
 	t.rawDetach(at, n)
@@ -127,6 +135,7 @@ func (t *tx) add(at entry, n *node) {
 	before := beside.shownIf()
 	t.attach(at, n)
 	t.tellShift(beside, before)
+	t.tellObject(at, n)
 	t.tell(objstore.Change{
 		Kind: objstore.ChangeCreated, Object: n.id, Parent: at.dir.id, Name: at.shown(),
 		New: n.version, Size: n.info().Size,
@@ -140,6 +149,7 @@ func (t *tx) add(at entry, n *node) {
 func (t *tx) drop(at entry, n *node) {
 	beside := t.besideOf(at)
 	before, name := beside.shownIf(), at.shown()
+	t.tellGone(at, n)
 	t.detach(at, n)
 	t.tell(objstore.Change{
 		Kind: objstore.ChangeRemoved, Object: n.id, Parent: at.dir.id, Name: name, Old: n.version,
@@ -165,6 +175,7 @@ func (t *tx) tellContent(n *node, old objstore.Version, appended bool) {
 		change.Parent, change.Name = place.dir.id, place.shown()
 	}
 	t.tell(change)
+	t.tellObjects(n)
 }
 
 // besideOf is the entry of the object beside the directory at a place: its
