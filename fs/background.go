@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -10,6 +11,10 @@ import (
 
 // lastKept is how long the newest kept copy of a file is safe from pruning.
 const lastKept = 7 * 24 * time.Hour
+
+// prunedTogether is how many kept copies are dropped at the same time: each is dropped durably, and those that
+// wait together wait for one sync. One after the other, copies would come faster than they go.
+const prunedTogether = 64
 
 // autocommitLoop commits what appending handles have written, at every tick, so that
 // logs are seen elsewhere while they are written.
@@ -83,16 +88,25 @@ func (fs *FS) prune(ctx context.Context) {
 		fs.log.Error("kept copies could not be listed for pruning", "error", err)
 		return
 	}
-	for _, c := range surplus(all, fs.options.ConflictsPerFile, fs.options.ConflictsBytes, fs.clock()) {
+	drop := surplus(all, fs.options.ConflictsPerFile, fs.options.ConflictsBytes, fs.clock())
+	for together := range slices.Chunk(drop, prunedTogether) {
 		if fs.quitting() {
 			return // the next mount prunes on: an unmount does not wait for a long list
 		}
-		if err := fs.ns.DropConflict(ctx, c.ID); err != nil {
-			fs.log.Error("a kept copy could not be pruned", "conflict", c.ID, "path", c.Path, "error", err)
-			continue
+		var dropped sync.WaitGroup
+		for _, c := range together {
+			dropped.Go(func() { fs.pruneOne(ctx, c) })
 		}
-		fs.log.Warn("a kept copy was pruned", "conflict", c.ID, "path", c.Path, "bytes", c.Bytes, "time", c.Time)
+		dropped.Wait()
 	}
+}
+
+func (fs *FS) pruneOne(ctx context.Context, c objstore.Conflict) {
+	if err := fs.ns.DropConflict(ctx, c.ID); err != nil {
+		fs.log.Error("a kept copy could not be pruned", "conflict", c.ID, "path", c.Path, "error", err)
+		return
+	}
+	fs.log.Warn("a kept copy was pruned", "conflict", c.ID, "path", c.Path, "bytes", c.Bytes, "time", c.Time)
 }
 
 // surplus chooses what to prune of all, which is ordered from the oldest: what is beyond the newest
