@@ -108,6 +108,8 @@ func (d daemon) run(ctx context.Context, log io.Writer) error {
 	if err := ready.Ready(); err != nil {
 		s.log.Warn("whoever started the mount is gone", "error", err)
 	}
+	stop := s.giveBackWhenIdle()
+	defer stop()
 	select {
 	case <-s.mount.Done():
 	case <-ctx.Done():

@@ -79,6 +79,20 @@ func (c *cache) apply(key string, ts uint64, value any) {
 	s.put(key, ts, value)
 }
 
+// empty gives up all entries. What changed when is kept: a reader may be about to fill.
+func (c *cache) empty() {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.entries, s.bytes = make(map[string]cached), 0
+		s.mu.Unlock()
+	}
+}
+
+// GiveBack lets go of the memory that only makes the store quicker. The next
+// calls fill it again.
+func (e *Engine) GiveBack() { e.cache.empty() }
+
 // put requires mu, as drop does.
 func (s *cacheShard) put(key string, ts uint64, value any) {
 	const overheadBytes = 96 // of the map

@@ -41,3 +41,18 @@ func TestCacheIsBoundedInBytes(t *testing.T) {
 		t.Error("nothing is held at all")
 	}
 }
+
+// A value that was read before a change does not come back once the cache has been emptied.
+func TestEmptiedCacheTakesNothingOld(t *testing.T) {
+	c := newCache(1 << 20)
+	key := []byte("key")
+	c.apply("key", 7, &extent.Page{})
+	c.empty()
+	if _, ok := c.get(key, 7); ok {
+		t.Fatal("the cache still has what it was to give up")
+	}
+	c.fill(key, 6, nil)
+	if _, ok := c.get(key, 7); ok {
+		t.Error("the cache took a value from before the last change")
+	}
+}
