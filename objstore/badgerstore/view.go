@@ -129,3 +129,11 @@ func (v *view) countKeys(prefix []byte) (n uint64) {
 	}
 	return n
 }
+
+// hasKey reports whether there is a key with the prefix.
+func (v *view) hasKey(prefix []byte) bool {
+	it := v.db().NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	it.Rewind()
+	return it.Valid()
+}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -182,7 +184,7 @@ func (s *Store) remove(path string) error {
 	return err
 }
 
-// Orphans yields every blob with an id >= low, so that the caller can remove those
+// Orphans yields every blob with an id >= low, always in the same order, so that the caller can remove those
 // nothing refers to. A half (checksums without content or the reverse) is yielded too.
 func (s *Store) Orphans(low uint64, yield func(Ref) error) error {
 	dirs, err := s.fs.ReadDir(s.dir)
@@ -215,10 +217,66 @@ func (s *Store) orphansIn(dir string, low uint64, yield func(Ref) error) error {
 		}
 		found[id] = found[id] || bare
 	}
-	for id, bare := range found {
-		if err := yield(Ref{ID: id, Bare: bare}); err != nil {
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		if err := yield(Ref{ID: id, Bare: found[id]}); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// Strays yields the files in the tree that are neither blobs nor their checksums.
+func (s *Store) Strays(yield func(path string) error) error {
+	dirs, err := s.fs.ReadDir(s.dir)
+	if err != nil {
+		return disk.Error("scan blobs", err)
+	}
+	for _, dir := range dirs {
+		if dir == probeName || dir == probeName+".link" {
+			continue
+		}
+		path := filepath.Join(s.dir, dir)
+		if _, err := strconv.ParseUint(dir, 16, 64-dirBits); err != nil {
+			if err := yield(path); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := s.straysIn(dir, yield); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) straysIn(dir string, yield func(path string) error) error {
+	names, err := s.fs.ReadDir(filepath.Join(s.dir, dir))
+	if err != nil {
+		return disk.Error("scan blobs", err)
+	}
+	for _, name := range names {
+		path := filepath.Join(s.dir, dir, name)
+		id, err := strconv.ParseUint(strings.TrimSuffix(name, sumSuffix), 16, 64)
+		if err == nil && s.Path(Ref{ID: id}) == strings.TrimSuffix(path, sumSuffix) {
+			continue
+		}
+		if err := yield(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Exists reports whether any file of a blob is there.
+func (s *Store) Exists(ref Ref) (bool, error) {
+	for _, name := range []string{s.Path(ref), s.Path(ref) + sumSuffix} {
+		_, err := s.fs.Stat(name)
+		if err == nil {
+			return true, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return false, disk.Error("look for blob", err)
+		}
+	}
+	return false, nil
 }

@@ -153,12 +153,8 @@ func (s *Store) BlockDigests(ref Ref, first, n int64) ([]blockhash.Digest, error
 // Verify reads the whole blob past the page cache. With check not 0 its checksum
 // block must be that one. Any damage, absence included, is ErrCorrupt.
 func (s *Store) Verify(ctx context.Context, ref Ref, check uint64) error {
-	path := s.Path(ref)
-	if ref.Bare {
-		s.dropCache(path + sumSuffix)
-	}
-	s.dropCache(path)
-	file, err := s.fs.Open(path)
+	s.DropCache(ref)
+	file, err := s.fs.Open(s.Path(ref))
 	if err != nil {
 		return missing(ref, err)
 	}
@@ -172,6 +168,15 @@ func (s *Store) Verify(ctx context.Context, ref Ref, check uint64) error {
 	}
 	h := &handle{ref: ref, file: file, block: b, units: newUnitCache()}
 	return h.verifyAll(ctx)
+}
+
+// DropCache forgets what memory has of a blob: later reads see what the disk has.
+func (s *Store) DropCache(ref Ref) {
+	s.files.forget(ref)
+	if ref.Bare {
+		s.dropCache(s.Path(ref) + sumSuffix)
+	}
+	s.dropCache(s.Path(ref))
 }
 
 // dropCache is best effort: dirty pages stay, and those are what was written.

@@ -10,8 +10,22 @@ import (
 // EncodeName is the value of one of several names of an object: all is in the key.
 func EncodeName(key []byte) []byte { return newEncoder(kindName).finish(key, nil) }
 
+// DecodeName checks the value of a name.
+func DecodeName(key, value []byte) error { return decodeKeyOnly(kindName, key, value) }
+
 // EncodeExpiry is the value of an expiry: all is in the key.
 func EncodeExpiry(key []byte) []byte { return newEncoder(kindExpiry).finish(key, nil) }
+
+// DecodeExpiry checks the value of an expiry.
+func DecodeExpiry(key, value []byte) error { return decodeKeyOnly(kindExpiry, key, value) }
+
+func decodeKeyOnly(k kind, key, value []byte) error {
+	body, err := openAs(k, key, value)
+	if err == nil {
+		_, err = fields(key, body, func(*field) bool { return false })
+	}
+	return err
+}
 
 // Bucket is a bucket.
 type Bucket struct {

@@ -20,6 +20,23 @@ const (
 	TagExpiry   = 'X' // time, bucket root, write id -> nothing: when an outcome may go
 )
 
+// KeyBytesMin is the length of the shortest keys with a tag; 0: there are none.
+func KeyBytesMin(tag byte) int {
+	switch tag {
+	case TagSequence:
+		return 1
+	case TagBucket:
+		return 2
+	case TagConflict, TagEntry, TagGarbage, TagObject, TagPayload, TagPage, TagOutcome:
+		return 9
+	case TagRefs:
+		return 10
+	case TagName, TagExpiry:
+		return 17
+	}
+	return 0
+}
+
 // Number is the number, or id, in a key that begins with one.
 func Number(key []byte) uint64 { return binary.BigEndian.Uint64(key[1:]) }
 

@@ -113,6 +113,9 @@ func (s *Session) claim(name string) error {
 	}
 }
 
+// Name is that of the session's directory.
+func (s *Session) Name() string { return filepath.Base(s.dir) }
+
 // Close removes the session. Stages still open are closed, their bytes dropped.
 func (s *Session) Close() error {
 	s.mu.Lock()
