@@ -34,7 +34,7 @@ type Opener func(ctx context.Context) (*Subject, error)
 // Config says what to test and how.
 type Config struct {
 	Open   Opener
-	Oracle Opener  // nil: cases that compare are skipped
+	Oracle Opener  // nil: there are no cases that compare
 	Sizes  []int64 // where the store changes how it keeps a content; each is tested with its neighbours
 	Long   bool    // run the long cases too
 	Seed   uint64  // of random cases; 0: OBJSTORETEST_SEED, else 1
@@ -73,8 +73,12 @@ const (
 	needRenameDir
 )
 
-// ErrSkipped is what [Case.Check] wraps when the subject lacks what the case needs.
+// ErrSkipped is what [Case.Check] wraps when the subject lacks what the case needs, or the case is long and
+// those are not wanted.
 var ErrSkipped = errors.New("skipped")
+
+// longReason is why a long case is not run.
+const longReason = "long: runs with OBJSTORETEST_LONG=1"
 
 // missing says what a case needs and the subject does not have.
 func (c Case) missing(cfg Config, s *Subject) string {
@@ -88,7 +92,6 @@ func (c Case) missing(cfg Config, s *Subject) string {
 		{needReopen, s.Reopen != nil, "the store does not survive its process"},
 		{needBuckets, s.Buckets != nil, "the subject offers no buckets"},
 		{needOracle, cfg.Oracle != nil, "there is no oracle to compare with"},
-		{needLong, cfg.Long, "long cases run with OBJSTORETEST_LONG=1"},
 		{needHardLinks, caps.HardLinks, "the store has no hard links"},
 		{needUniqueVersions, caps.UniqueVersions, "versions may come back"},
 		{needRenameFile, caps.RenameFile, "the store cannot rename"},
@@ -112,6 +115,9 @@ func (c Case) Check(ctx context.Context, cfg Config) (err error) {
 	defer func() { err = errors.Join(err, e.close()) }()
 	if why := c.missing(cfg, subject); why != "" {
 		return fmt.Errorf("%w: %s", ErrSkipped, why)
+	}
+	if c.long() && !cfg.Long {
+		return fmt.Errorf("%w: %s", ErrSkipped, longReason)
 	}
 	if err := guarded(func() { c.run(ctx, e) }); err != nil {
 		return err
@@ -152,20 +158,43 @@ func guarded(f func()) (err error) {
 	return nil
 }
 
-// Run runs every case as a subtest.
+// Run runs, as a subtest, every case for what the subject claims to be. That it is what it claims, no
+// less and no more, is a case, too.
 func Run(t *testing.T, cfg Config) {
-	for _, c := range Cases() {
+	cfg = cfg.withDefaults()
+	cases, err := cfg.offered(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
-			err := c.Check(t.Context(), cfg)
-			if errors.Is(err, ErrSkipped) {
-				t.Skip(err)
+			if c.long() && !cfg.Long {
+				t.Skip(longReason)
 			}
-			if err != nil {
+			if err := c.Check(t.Context(), cfg); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 }
+
+// offered are the cases for which the subject has all they need.
+func (c Config) offered(ctx context.Context) (cases []Case, err error) {
+	subject, err := c.Open(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open: %w", err)
+	}
+	e := &Env{Subject: subject, cfg: c}
+	defer func() { err = errors.Join(err, e.close()) }()
+	for _, candidate := range Cases() {
+		if candidate.missing(c, subject) == "" {
+			cases = append(cases, candidate)
+		}
+	}
+	return cases, nil
+}
+
+func (c Case) long() bool { return c.needs&needLong != 0 }
 
 // Cases is the suite, simple claims first.
 func Cases() []Case {

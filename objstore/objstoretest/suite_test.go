@@ -3,6 +3,7 @@ package objstoretest
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 
@@ -108,6 +109,87 @@ func TestSuiteAcceptsAFlatStore(t *testing.T) {
 	Run(t, Config{Open: func(context.Context) (*Subject, error) {
 		return &Subject{Store: flatStore{memstore.NewBucket(memstore.Options{})}}, nil
 	}})
+}
+
+// Cases are left out by what a subject claims, so what is left out must be what it lacks.
+func TestCasesAreOfferedByWhatTheSubjectIs(t *testing.T) {
+	flat := func(context.Context) (*Subject, error) {
+		return &Subject{Store: flatStore{memstore.NewBucket(memstore.Options{})}}, nil
+	}
+	all := openEverything(t)
+	for name, test := range map[string]struct {
+		cfg     Config
+		without need
+	}{
+		"everything": {Config{Open: all, Oracle: openMemstore}, 0},
+		"no oracle":  {Config{Open: all}, needOracle},
+		"flat":       {Config{Open: flat}, needOracle | needNamespace | needReopen | needBuckets | needRenameFile | needRenameDir},
+	} {
+		offered, err := test.cfg.offered(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, want []string
+		for _, c := range offered {
+			got = append(got, c.Name)
+		}
+		for _, c := range Cases() {
+			if c.needs&test.without == 0 {
+				want = append(want, c.Name)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: offered are\n%q, want\n%q", name, got, want)
+		}
+	}
+}
+
+// openEverything opens what no case is missing anything of.
+func openEverything(t *testing.T) Opener {
+	t.Helper()
+	return func(ctx context.Context) (*Subject, error) {
+		s, err := openSurvivor(ctx)
+		if err == nil {
+			s.Buckets = memstore.New(memstore.Options{})
+		}
+		return s, err
+	}
+}
+
+// A store that denies what it can do has fewer cases to pass, but not the one that asks what it can do.
+func TestDeniedCapabilitiesAreCaught(t *testing.T) {
+	for name, deny := range map[string]func(*objstore.Capabilities){
+		"rename of files":       func(c *objstore.Capabilities) { c.RenameFile = false },
+		"rename of directories": func(c *objstore.Capabilities) { c.RenameDir = false },
+		"hard links":            func(c *objstore.Capabilities) { c.HardLinks = false },
+		"conditional deletes":   func(c *objstore.Capabilities) { c.Delete = objstore.CondsOf(objstore.Unconditional()) },
+	} {
+		cfg := Config{Open: func(context.Context) (*Subject, error) {
+			d := denying{memstore.NewBucket(memstore.Options{}), deny}
+			return &Subject{Store: d, Namespace: d}, nil
+		}}
+		caught := 0
+		for _, c := range capabilityCases() {
+			if err := c.Check(t.Context(), cfg); err != nil && !errors.Is(err, ErrSkipped) {
+				caught++
+			}
+		}
+		if caught == 0 {
+			t.Errorf("that %s are denied is not noticed", name)
+		}
+	}
+}
+
+// denying is a store that can do more than it claims.
+type denying struct {
+	*memstore.Bucket
+	deny func(*objstore.Capabilities)
+}
+
+func (d denying) Capabilities() objstore.Capabilities {
+	caps := d.Bucket.Capabilities()
+	d.deny(&caps)
+	return caps
 }
 
 func TestCaseNamesAreUnique(t *testing.T) {
