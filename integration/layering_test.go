@@ -46,7 +46,7 @@ func layers() []layer {
 		{objstore + "/faultstore", []string{objstore, blockhash}, forTests},
 		{objstore + "/objstoretest", []string{objstore, blockhash}, forTests},
 		{module + "/cache", []string{objstore, blockhash}, forTests},
-		{module + "/fs", []string{objstore, blockhash, module + "/cache"}, append(forTests, objstore+"/badgerstore")},
+		{module + "/fs", []string{objstore, blockhash, module + "/cache"}, forTests},
 		{module + "/mount", []string{objstore, module + "/fs", goFuse, sys}, forTests},
 		{
 			module + "/cmd",
