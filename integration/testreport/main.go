@@ -10,7 +10,7 @@
 //
 // A test counts once: tests that have subtests are represented by them. A
 // package that does not build, panics, or runs out of time counts as failed,
-// and so does a skip that gives no reason. Reasons begin with "needs X" (something
+// and so does a skip that gives no reason of a known kind. Reasons begin with "needs X" (something
 // the machine lacks), "long: " or "pending: ". "needs X" is a failure if X is in the
 // comma-separated list ETAGFS_REQUIRE.
 package main

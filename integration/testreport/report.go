@@ -216,6 +216,10 @@ func (r *report) skip(n name, reason string) {
 		r.fail(n, "skipped without saying why")
 		return
 	}
+	if !r.reason.MatchString(reason) {
+		r.fail(n, "skipped for a reason that is neither \"needs X\", \"long:\" nor \"pending:\": "+reason)
+		return
+	}
 	if m := r.needsWord.FindStringSubmatch(reason); m != nil && r.required[m[1]] {
 		r.fail(n, "skipped, but ETAGFS_REQUIRE demands it: "+reason)
 		return

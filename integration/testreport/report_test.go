@@ -12,7 +12,7 @@ import (
 var module = map[string]string{
 	"go.mod":                "module example.test\n\ngo 1.26\n",
 	"fine/fine_test.go":     "package fine\n\nimport \"testing\"\n\nfunc TestOne(t *testing.T) {}\n\nfunc TestTwo(t *testing.T) {\n\tt.Run(\"a\", func(t *testing.T) {})\n\tt.Run(\"b\", func(t *testing.T) { t.Cleanup(func() { t.Log(\"the end\") }); t.Skip(\"needs fuse: no /dev/fuse\") })\n\tt.Run(\"c\", func(t *testing.T) { t.Skip(\"long: run with ETAGFS_LONG=1\") })\n}\n",
-	"wrong/wrong_test.go":   "package wrong\n\nimport \"testing\"\n\nfunc TestParent(t *testing.T) {\n\tt.Run(\"child\", func(t *testing.T) { t.Error(\"broken here\") })\n}\n\nfunc TestParentItself(t *testing.T) {\n\tt.Run(\"child\", func(t *testing.T) {})\n\tt.Error(\"after the child\")\n}\n\nfunc TestSilent(t *testing.T) { t.SkipNow() }\n",
+	"wrong/wrong_test.go":   "package wrong\n\nimport \"testing\"\n\nfunc TestParent(t *testing.T) {\n\tt.Run(\"child\", func(t *testing.T) { t.Error(\"broken here\") })\n}\n\nfunc TestParentItself(t *testing.T) {\n\tt.Run(\"child\", func(t *testing.T) {})\n\tt.Error(\"after the child\")\n}\n\nfunc TestSilent(t *testing.T) { t.SkipNow() }\n\nfunc TestVague(t *testing.T) { t.Skip(\"not today\") }\n",
 	"builds/builds_test.go": "package builds\n\nfunc TestX(t *testing.T) {}\n",
 	"panics/panics_test.go": "package panics\n\nimport \"testing\"\n\nfunc TestFine(t *testing.T) {}\n\nfunc TestPanics(t *testing.T) { panic(\"oh\") }\n",
 	"exits/exits_test.go":   "package exits\n\nimport (\n\t\"os\"\n\t\"testing\"\n)\n\nfunc TestMain(m *testing.M) {\n\tm.Run()\n\tos.Exit(3)\n}\n\nfunc TestFine(t *testing.T) {}\n",
@@ -43,7 +43,7 @@ func TestReportCountsEveryEnd(t *testing.T) {
 	}{
 		{"./fine", "", "2 passed, 0 failed, 2 skipped", []string{"skipped: needs fuse: no /dev/fuse\n    example.test/fine TestTwo/b"}},
 		{"./fine", "root,fuse", "2 passed, 1 failed, 1 skipped", []string{"TestTwo/b: skipped, but ETAGFS_REQUIRE demands it"}},
-		{"./wrong", "", "1 passed, 3 failed, 0 skipped", []string{"broken here", "after the child", "TestSilent: skipped without saying why"}},
+		{"./wrong", "", "1 passed, 4 failed, 0 skipped", []string{"broken here", "after the child", "TestSilent: skipped without saying why", "TestVague: skipped for a reason that is neither"}},
 		{"./builds", "", "0 passed, 1 failed, 0 skipped", []string{"undefined: testing", "example.test/builds: does not build"}},
 		{"./panics", "", "1 passed, 1 failed, 0 skipped", []string{"panic: oh", "example.test/panics TestPanics"}},
 		{"./exits", "", "1 passed, 1 failed, 0 skipped", []string{"example.test/exits: failed outside its tests"}},
