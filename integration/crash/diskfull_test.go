@@ -59,7 +59,7 @@ func refusalsOf(h *history) (r refusals) {
 func TestFullDiskRefusesWritesAndLosesNothing(t *testing.T) {
 	dir := newTmpfs(t, "64m")
 	r := newRun(os.Args[0], orders{
-		Target: "embedded", Dir: filepath.Join(dir, "store"), Lanes: 8, Calls: -1, Seed: randomSeed(t),
+		Target: "embedded on a full disk", Dir: filepath.Join(dir, "store"), Lanes: 8, Calls: -1, Seed: randomSeed(t),
 		Mix: mix{Durable: 0.1, Sizes: []int64{1000, 2 << 20, 4 << 20}, Keys: true},
 	})
 	rng := rand.New(rand.NewPCG(r.orders.Seed, 0))

@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -20,8 +21,20 @@ func TestKilledStoreKeepsWhatItAcknowledged(t *testing.T) {
 	r := newRun(os.Args[0], orders{
 		Target: "embedded", Dir: filepath.Join(scratch(t), "store"), Lanes: 8, Calls: -1, Seed: randomSeed(t), Mix: everyday(),
 	})
-	rng := rand.New(rand.NewPCG(r.orders.Seed, 0))
 	n := rounds(100)
+	if err := r.kills(rand.New(rand.NewPCG(r.orders.Seed, 0)), n); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.finish(); err != nil {
+		t.Fatal(err)
+	}
+	if least := 100 * n; len(r.versions) < least {
+		t.Errorf("%d commits in %d rounds: this shows nothing", len(r.versions), n)
+	}
+}
+
+// kills makes so many rounds, each ended by kill -9, and returns the first error.
+func (r *run) kills(rng *rand.Rand, n int) error {
 	for round := range n {
 		r.orders.Seed = rng.Uint64()
 		at, cancel := moment(rng, 800)
@@ -31,13 +44,8 @@ func TestKilledStoreKeepsWhatItAcknowledged(t *testing.T) {
 		})
 		cancel()
 		if err != nil {
-			t.Fatalf("round %d: %v", round, err)
+			return fmt.Errorf("round %d: %w", round, err)
 		}
 	}
-	if err := r.finish(); err != nil {
-		t.Fatal(err)
-	}
-	if least := 100 * n; len(r.versions) < least {
-		t.Errorf("%d commits in %d rounds: this shows nothing", len(r.versions), n)
-	}
+	return nil
 }

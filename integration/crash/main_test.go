@@ -51,7 +51,9 @@ func work(text string) {
 func openTarget(o orders) (target, error) {
 	switch o.Target {
 	case "embedded":
-		return openStore(o.Dir)
+		return openStore(o.Dir, false)
+	case "embedded on a full disk":
+		return openStore(o.Dir, true)
 	case "files":
 		return openFiles(o.Dir, plain), nil
 	case "lying files":
@@ -64,8 +66,8 @@ func openTarget(o orders) (target, error) {
 	return nil, fmt.Errorf("no target %q", o.Target)
 }
 
-// openStore opens the embedded store in dir, or makes it.
-func openStore(dir string) (target, error) {
+// openStore opens the embedded store in dir, or makes it. On a full disk what was staged waits for an open with room.
+func openStore(dir string, full bool) (target, error) {
 	ctx := context.Background()
 	engine, err := badgerstore.Open(ctx, dir, badgerstore.Options{Create: true},
 		badgerstore.Parts{Logger: slog.New(slog.NewTextHandler(os.Stderr, nil))})
@@ -76,7 +78,15 @@ func openStore(dir string) (target, error) {
 	if err != nil {
 		return nil, err
 	}
-	check := func(context.Context) ([]string, error) { return nil, nil }
+	check := func(ctx context.Context) (found []string, err error) {
+		err = engine.Check(ctx, badgerstore.CheckOptions{}, func(f badgerstore.Finding) error {
+			if !full || f.Kind != badgerstore.FindingSession {
+				found = append(found, f.String())
+			}
+			return nil
+		})
+		return found, err
+	}
 	return openEmbedded(main.(bucket), check, func(context.Context) error { return engine.Close() }), nil
 }
 
