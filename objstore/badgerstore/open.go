@@ -191,7 +191,7 @@ func (e *Engine) openBadger(context.Context) error {
 	opt := badgerOptions(dir, e.sizes, e.opt.ReadOnly, log)
 	db, err := badger.OpenManaged(opt)
 	switch {
-	case errors.Is(err, badger.ErrTruncateNeeded):
+	case err != nil && e.opt.ReadOnly && !e.marks.Get().Clean:
 		return problem(objstore.ErrUnavailable, "the store was not closed: open it for writing once to repair it")
 	case err != nil:
 		return &objstore.Error{Kind: objstore.ErrCorrupt, Detail: "the key-value files cannot be opened", Err: err}
