@@ -13,7 +13,7 @@ REPORT      := $(GO) run ./integration/testreport
 # What needs no kernel. ./cmd and ./integration mount, the latter one package at a time.
 CORE := $(patsubst %,./%/...,$(wildcard objstore cache fs mount))
 
-.PHONY: help build mount unmount test race lint crash powerloss bench clean
+.PHONY: help build mount unmount test race racemounts lint crash powerloss bench clean
 
 help: ## show this text
 	@echo 'etagfs: a filesystem in which every close is a conditional write'
@@ -44,6 +44,11 @@ test: build ## run every test, real mounts included; ETAGFS_REQUIRE=fuse,root ma
 
 race: ## run what needs no mount under the race detector
 	@$(REPORT) '-race -short -timeout=8m $(CORE)'
+
+racemounts: ## run real mounts under the race detector, the daemon included
+	@CGO_ENABLED=1 $(GO) build -race -o bin/etagfs-race ./cmd/etagfs
+	@ETAGFS_BIN='$(CURDIR)/bin/etagfs-race' $(REPORT) \
+		'-race -count=1 -timeout=4m -p=1 -skip=TestSixteenProcessesCountTo3200 ./cmd/etagfs ./integration/mounts'
 
 crash: build ## kill stores and daemons ROUNDS times per test
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) \
