@@ -43,8 +43,9 @@ type Page struct {
 
 // Refs are the references of a page: one for each page or payload it names.
 func (p *Page) Refs() []Ref {
-	var refs []Ref
-	seen := make(map[Ref]bool)
+	most := len(p.Extents) + len(p.Slots)
+	refs := make([]Ref, 0, most)
+	seen := make(map[Ref]bool, most)
 	add := func(r Ref, ok bool) {
 		if ok && !seen[r] {
 			seen[r] = true

@@ -47,11 +47,14 @@ func (r *refs) visit(old oldSlot) (page *Page, owned bool, err error) {
 // settle accounts for what a page or record referred to and what its
 // successor does. owned: the former's references move or end; else they stay.
 func (r *refs) settle(owned bool, before, after []Ref) error {
-	moved := make(map[Ref]bool)
 	if owned {
-		for _, ref := range before {
-			moved[ref] = true
-		}
+		before, after = trimCommon(before, after)
+	} else {
+		before = nil
+	}
+	moved := make(map[Ref]bool, len(before))
+	for _, ref := range before {
+		moved[ref] = true
 	}
 	for _, ref := range after {
 		if moved[ref] {
@@ -66,6 +69,17 @@ func (r *refs) settle(owned bool, before, after []Ref) error {
 		}
 	}
 	return nil
+}
+
+// trimCommon takes off what both begin and end with: most edits replace a few children of many.
+func trimCommon(a, b []Ref) (restA, restB []Ref) {
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return a, b
 }
 
 // gain adds a reference to what exists already.
