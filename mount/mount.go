@@ -142,7 +142,7 @@ func (m *Mount) Done() <-chan struct{} { return m.done }
 
 // Close unmounts, unless that has happened, commits or keeps what is still open, and
 // returns when nothing uses the namespace any more. A busy mount is detached:
-// it disappears from the tree and its open files stop working.
+// it disappears from the tree and its open files stop working. So do its copies in other mount namespaces.
 func (m *Mount) Close(ctx context.Context) error {
 	detached, err := m.unmount()
 	err = errors.Join(err, m.files.Close(ctx))
@@ -152,7 +152,7 @@ func (m *Mount) Close(ctx context.Context) error {
 	return err
 }
 
-// unmount reports whether the mount had to be detached.
+// unmount reports whether the mount is out of the tree but not at its end.
 func (m *Mount) unmount() (detached bool, err error) {
 	select {
 	case <-m.done:
@@ -160,8 +160,7 @@ func (m *Mount) unmount() (detached bool, err error) {
 	default:
 	}
 	if err := m.server.Unmount(); err == nil {
-		<-m.done
-		return false, nil
+		return m.outlivesUs(), nil
 	}
 	holders, _ := Holders(m.dir)
 	for _, h := range holders {
@@ -171,6 +170,23 @@ func (m *Mount) unmount() (detached bool, err error) {
 		return false, fmt.Errorf("unmount %s: %w", m.dir, err)
 	}
 	return true, nil
+}
+
+// copyPatience is how long the kernel may take to be done with a mount that is out of the tree.
+const copyPatience = 2 * time.Second
+
+// outlivesUs reports whether a mount that is out of our tree is still in another: a process started
+// with a mount namespace of its own, like a container, has copies of all mounts.
+func (m *Mount) outlivesUs() bool {
+	timer := time.NewTimer(copyPatience)
+	defer timer.Stop()
+	select {
+	case <-m.done:
+		return false
+	case <-timer.C:
+		m.log.Warn("unmounted, but not in every mount namespace", slog.String("dir", m.dir))
+		return true
+	}
 }
 
 // abort ends the connection of a detached mount, which would last as long as its open files.

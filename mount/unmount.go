@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -27,32 +29,68 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("%s is busy: %s", e.Dir, strings.Join(who, "; "))
 }
 
-// Unmount takes the mount at dir out of the tree if nothing is open in it, and a [*BusyError] says what is. It
-// returns the store that was mounted. Its daemon then ends on its own: it
-// still has to release the store. A mount whose daemon is gone is taken away, open or not.
-func Unmount(dir string, gone Gone) (source string, err error) {
+// Unmounted is a mount that was taken out of the tree.
+type Unmounted struct {
+	Dir    string // its full path
+	Source string // the store
+	device string
+}
+
+// Unmount takes the mount at dir out of the tree if nothing is open in it, and a [*BusyError] says what is. Its
+// daemon then ends on its own: it still has to release the store. A mount whose daemon is gone is
+// taken away, open or not.
+func Unmount(dir string, gone Gone) (Unmounted, error) {
 	point, err := resolve(dir)
 	if err != nil {
-		return "", err
+		return Unmounted{}, err
 	}
 	m, found, err := mountedAt(point)
 	switch {
 	case err != nil:
-		return "", err
+		return Unmounted{}, err
 	case !found:
-		return "", fmt.Errorf("nothing is mounted at %s", point)
+		return Unmounted{}, fmt.Errorf("nothing is mounted at %s", point)
 	case m.fsType != fsType:
-		return "", fmt.Errorf("%s is no mount of etagfs but %s of type %s", point, m.source, m.fsType)
+		return Unmounted{}, fmt.Errorf("%s is no mount of etagfs but %s of type %s", point, m.source, m.fsType)
 	case os.Geteuid() != 0 && m.user != strconv.Itoa(os.Getuid()):
-		return "", fmt.Errorf("%s was mounted by user %s: only that user and root can unmount it: %w", point, m.user, syscall.EPERM)
+		return Unmounted{}, fmt.Errorf("%s was mounted by user %s: only that user and root can unmount it: %w", point, m.user, syscall.EPERM)
 	}
 	if err := removeDead(point, gone); err != nil {
-		return "", err
+		return Unmounted{}, err
 	}
-	if below, found, err := mountedAt(point); err != nil || !found || below.id != m.id {
-		return m.source, err // its daemon was gone
+	unmounted := Unmounted{Dir: point, Source: m.source, device: m.device}
+	if left, found, err := mountedAt(point); err != nil || !found || left.id != m.id {
+		return unmounted, err // its daemon was gone
 	}
-	return m.source, take(point)
+	return unmounted, take(point)
+}
+
+// Copies lists a process of each mount namespace, but this one, in which the mount still is. It
+// ends with the last of them.
+func (u Unmounted) Copies() ([]Holder, error) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var holders []Holder
+	seen := make(map[string]bool)
+	for _, e := range entries {
+		pid, err := strconv.ParseUint(e.Name(), 10, 32)
+		if err != nil {
+			continue
+		}
+		namespace, err := os.Readlink(filepath.Join("/proc", e.Name(), "ns", "mnt"))
+		if err != nil || seen[namespace] {
+			continue // it has ended, or is nobody's business
+		}
+		seen[namespace] = true
+		table, err := mountTable(e.Name())
+		if err == nil && slices.ContainsFunc(table, func(m mounted) bool { return m.device == u.device }) {
+			process := uint32(pid)
+			holders = append(holders, Holder{process, (&processes{}).Name(process), "a mount namespace of its own"})
+		}
+	}
+	return holders, nil
 }
 
 // take unmounts point unless it is busy.

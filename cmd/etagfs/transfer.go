@@ -27,7 +27,7 @@ func catCommand(t *terminal) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			return at.with(c.Context(), args[0], func(bucket objstore.Store) error {
 				for _, key := range args[1:] {
-					if err := read(c.Context(), bucket, objstore.Key(key), cond, t.out); err != nil {
+					if _, err := read(c.Context(), bucket, objstore.Key(key), cond, t.out); err != nil {
 						return err
 					}
 				}
@@ -57,9 +57,18 @@ all; without FILE it is called like the last component of KEY.`,
 			}
 			return at.with(c.Context(), args[0], func(bucket objstore.Store) error {
 				if file == standardStream {
-					return read(c.Context(), bucket, key, cond, t.out)
+					_, err := read(c.Context(), bucket, key, cond, t.out)
+					return err
 				}
-				return writeFile(file, func(w io.Writer) error { return read(c.Context(), bucket, key, cond, w) })
+				var info objstore.Info
+				err := writeFile(file, func(w io.Writer) (err error) {
+					info, err = read(c.Context(), bucket, key, cond, w)
+					return err
+				})
+				if err != nil || !t.json {
+					return err
+				}
+				return t.printJSON(objectJSON(key, info))
 			})
 		},
 	}
@@ -68,20 +77,20 @@ all; without FILE it is called like the last component of KEY.`,
 	return c
 }
 
-// read copies one version of key to w.
-func read(ctx context.Context, bucket objstore.Store, key objstore.Key, c condition, w io.Writer) error {
+// read copies one version of key to w and says which.
+func read(ctx context.Context, bucket objstore.Store, key objstore.Key, c condition, w io.Writer) (objstore.Info, error) {
 	cond, err := c.existing(ctx, bucket, key, objstore.Unconditional())
 	if err != nil {
-		return err
+		return objstore.Info{}, err
 	}
 	reader, err := bucket.Get(ctx, key, cond)
 	if err != nil {
-		return err
+		return objstore.Info{}, err
 	}
 	if err := errors.Join(copyContent(ctx, reader, w), reader.Close()); err != nil {
-		return fmt.Errorf("get %s: %w", key, err)
+		return objstore.Info{}, fmt.Errorf("get %s: %w", key, err)
 	}
-	return nil
+	return reader.Info(), nil
 }
 
 func copyContent(ctx context.Context, reader objstore.Reader, w io.Writer) error {

@@ -18,13 +18,33 @@ mount in which files are open stays mounted; the message names who has them open
 One whose daemon was killed is taken away.`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			store, err := mount.Unmount(args[0], daemonGone)
+			m, err := mount.Unmount(args[0], daemonGone)
 			if err != nil {
 				return err
 			}
-			return badgerstore.Released(c.Context(), store, func(owner badgerstore.LockOwner) {
-				fmt.Fprintf(t.err, "waiting for %s to commit and to release %s\n", owner, store)
+			err = badgerstore.Released(c.Context(), m.Source, func(owner badgerstore.LockOwner) {
+				fmt.Fprintln(t.err, waitingFor(owner, m))
 			})
+			if err != nil || !t.json {
+				return err
+			}
+			return t.printJSON(struct {
+				Store string `json:"store"`
+				Dir   string `json:"dir"`
+			}{m.Source, m.Dir})
 		},
 	}
+}
+
+// waitingFor says what an unmount waits for.
+func waitingFor(owner badgerstore.LockOwner, m mount.Unmounted) string {
+	text := fmt.Sprintf("waiting for %s to commit and to release %s", owner, m.Source)
+	copies, err := m.Copies()
+	if err != nil {
+		return text // it waits whatever can be found out about it
+	}
+	for _, holder := range copies {
+		text += "; still mounted in " + holder.String()
+	}
+	return text
 }
