@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -40,6 +41,7 @@ func TestScripts(t *testing.T) {
 		Condition: scriptCondition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
+			"objects":  objects,
 			"setvar":   setVariable,
 			"waitfor":  waitFor,
 			"waitgone": waitGone,
@@ -81,6 +83,25 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	message := ts.ReadFile("stderr")
 	if want != 0 && (!strings.HasPrefix(message, "etagfs: ") || strings.Count(message, "\n") != 1) {
 		ts.Fatalf("not one sentence: %q", message)
+	}
+}
+
+// objects expects standard output to be lines with a JSON object each: objects COUNT.
+func objects(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: objects COUNT")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	lines := strings.SplitAfter(ts.ReadFile("stdout"), "\n")
+	if len(lines) != want+1 || lines[want] != "" {
+		ts.Fatalf("%d lines instead of %d", len(lines)-1, want)
+	}
+	for _, line := range lines[:want] {
+		var object map[string]any
+		if err := json.Unmarshal([]byte(line), &object); err != nil || len(object) == 0 {
+			ts.Fatalf("not an object: %q (%v)", line, err)
+		}
 	}
 }
 
