@@ -10,10 +10,21 @@ import (
 
 // badgerLogger passes on what Badger has to say. Badger opens without a table
 // whose index is damaged and only logs that; the logger notices.
+//
+// What it says is also the only way to learn what it does: some of it is said by the goroutine that
+// is about to do it, which waits until the logger returns.
 type badgerLogger struct {
-	log     *slog.Logger
-	ignored atomic.Pointer[string]
+	log         *slog.Logger
+	beforeTable func()       // called before a compaction makes a table, which waits for it; may be nil
+	flushFailed func(string) // called when a log could not be made a table; may be nil
+	ignored     atomic.Pointer[string]
 }
+
+const (
+	saysTableIgnored = "Ignoring table"
+	saysFlushFailed  = "error flushing memtable to disk"
+	saysTableIsNext  = "[%d] LOG Compact. Added"
+)
 
 func (l *badgerLogger) say(level slog.Level, format string, args []any) string {
 	text := strings.TrimSpace(fmt.Sprintf(format, args...))
@@ -24,8 +35,11 @@ func (l *badgerLogger) say(level slog.Level, format string, args []any) string {
 // Errorf implements badger.Logger.
 func (l *badgerLogger) Errorf(format string, args ...any) {
 	text := l.say(slog.LevelError, format, args)
-	if strings.HasPrefix(text, "Ignoring table") {
+	switch {
+	case strings.HasPrefix(text, saysTableIgnored):
 		l.ignored.Store(&text)
+	case strings.HasPrefix(text, saysFlushFailed) && l.flushFailed != nil:
+		l.flushFailed(text)
 	}
 }
 
@@ -40,4 +54,8 @@ func (l *badgerLogger) Infof(format string, args ...any) {
 }
 
 // Debugf implements badger.Logger.
-func (l *badgerLogger) Debugf(string, ...any) {}
+func (l *badgerLogger) Debugf(format string, _ ...any) {
+	if l.beforeTable != nil && strings.HasPrefix(format, saysTableIsNext) {
+		l.beforeTable()
+	}
+}

@@ -2,6 +2,7 @@ package badgerstore
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -27,9 +28,6 @@ type committer struct {
 	// Owned by the leader.
 	lastTime time.Time // of the last batch
 }
-
-// valueBytesMax is far below what Badger would move to its value log.
-const valueBytesMax = 512 << 10
 
 // errBatchTooLarge says that one mutation does not fit into a transaction of Badger.
 var errBatchTooLarge = problem(objstore.ErrTooLarge, "the change has too many parts")
@@ -163,8 +161,8 @@ func (c *committer) process(ops []*op) (rest []*op) {
 	}
 	batch := ops[:taken]
 	err := c.apply(ov, batch, &sum)
-	if objstore.KindOf(err) == objstore.ErrNoSpace && taken > 1 {
-		c.process(ops[:1]) // one by one: those that free space must not fail with the others
+	if err != nil && objstore.KindOf(err) != objstore.ErrUnknown && taken > 1 {
+		c.process(ops[:1]) // one by one: nothing was applied, and none must fail because of another
 		return ops[1:]
 	}
 	if err != nil {
@@ -187,7 +185,7 @@ func (c *committer) evaluate(o *op, ov *overlay, now time.Time) *tx {
 	t := &tx{e: c.e, ov: ov, now: now, start: len(ov.log)}
 	t.tree = tree{ov}
 	o.err = o.f(t)
-	if o.err == nil && ov.largest(t.start) > valueBytesMax {
+	if o.err == nil && ov.largest(t.start) > c.e.sizes.valueBytesMax() {
 		o.err = problem(objstore.ErrTooLarge, "the attributes of an object are too large")
 	}
 	if o.err != nil && !t.keep {
@@ -210,8 +208,7 @@ func (c *committer) apply(ov *overlay, batch []*op, sum *effects) error {
 		objects := c.e.objects.Load() + sum.objects
 		sequence := record.Sequence{Blobs: sum.blobs, Objects: uint64(objects)}
 		if err := c.write(ov, ts, sequence); err != nil {
-			c.fail(err)
-			return &objstore.Error{Kind: objstore.ErrUnknown, Err: err}
+			return err
 		}
 		c.e.syncer.note(ts, sum.blobs)
 		c.e.collector.note(ts, sum.garbage)
@@ -233,7 +230,7 @@ func (c *committer) apply(ov *overlay, batch []*op, sum *effects) error {
 // admit asks for the space a batch takes.
 func (c *committer) admit(ov *overlay, batch []*op) (release func(), err error) {
 	const factor = 3 // the log, the table it is flushed to, and a compaction of that
-	bytes := int64(factor * ov.bytes)
+	bytes := int64(factor*ov.bytes) + c.e.logBlocks.tableBytes()
 	reserve := c.e.guard.ReserveEssential
 	for _, o := range batch {
 		if !o.essential {
@@ -246,31 +243,52 @@ func (c *committer) admit(ov *overlay, batch []*op) (release func(), err error) 
 	return func() { c.e.guard.Release(bytes) }, nil
 }
 
-// write is the batch as one transaction of Badger, with its sequence record.
+// write makes the batch one transaction of Badger. Until that is committed an error is the
+// batch's alone; from then on nobody knows what was applied, and the store stops.
 func (c *committer) write(ov *overlay, ts uint64, sequence record.Sequence) error {
 	txn := c.e.db.NewTransactionAt(ts, true)
 	defer txn.Discard()
+	bytes, err := c.fill(txn, ov, sequence)
+	if err == nil {
+		err = c.e.logBlocks.reserve(bytes)
+	}
+	if err != nil {
+		return classified("commit", err)
+	}
+	if err := errors.Join(txn.CommitAt(ts, nil), c.e.logBlocks.wrote(bytes, len(ov.changed)+1)); err != nil {
+		c.fail(err)
+		return &objstore.Error{Kind: objstore.ErrUnknown, Err: err}
+	}
+	return nil
+}
+
+// fill puts a batch and its sequence record into txn, and returns how long its part of a log is at most.
+func (c *committer) fill(txn *badger.Txn, ov *overlay, sequence record.Sequence) (bytes int64, err error) {
+	bytes = logEndBytes
 	for key, value := range ov.changed {
 		k := []byte(key)
+		var p []byte
 		if value == nil {
-			if err := txn.Delete(k); err != nil {
-				return err
-			}
-			continue
+			err = txn.Delete(k)
+		} else if p, err = encode(k, value); err == nil {
+			err = c.set(txn, k, p)
 		}
-		p, err := encode(k, value)
 		if err != nil {
-			return err
+			return 0, err
 		}
-		if err := txn.SetEntry(badger.NewEntry(k, p)); err != nil {
-			return err
-		}
+		bytes += int64(len(k) + len(p) + logEntryBytes)
 	}
 	key := record.SequenceKey()
-	if err := txn.Set(key, record.EncodeSequence(key, sequence)); err != nil {
-		return err
+	p := record.EncodeSequence(key, sequence)
+	return bytes + int64(len(key)+len(p)+logEntryBytes), c.set(txn, key, p)
+}
+
+// set refuses what Badger would move to its value log.
+func (c *committer) set(txn *badger.Txn, key, value []byte) error {
+	if len(value) >= int(c.e.sizes.valueThreshold()) {
+		return problem(objstore.ErrTooLarge, "a record of %d bytes is too large", len(value))
 	}
-	return txn.CommitAt(ts, nil)
+	return txn.Set(key, value)
 }
 
 // fail makes the store refuse everything from now on but reads.

@@ -2,7 +2,6 @@ package badgerstore
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -33,6 +32,7 @@ type Engine struct {
 	clock         func() time.Time
 	rand          io.Reader
 	fs            disk.FS
+	closeWithin   time.Duration
 	identity      identity
 
 	lock    disk.File
@@ -41,6 +41,8 @@ type Engine struct {
 	db      *badger.DB
 	blobs   *blob.Store
 	session *staging.Session // nil if read-only
+
+	logBlocks *logBlocks // nil if read-only
 
 	numbers   *numbers
 	cache     *cache
@@ -61,6 +63,8 @@ type Engine struct {
 	checked map[uint64]bool    // GUARDED_BY(mu): directories whose entries have been counted
 
 	closed atomic.Bool
+	synced atomic.Bool // Close has made all that was committed durable
+	stuck  chan string // capacity 1: why Badger cannot write a table
 }
 
 var (
@@ -88,40 +92,6 @@ func (e *Engine) Sync(ctx context.Context) error {
 		return nil
 	}
 	return named("sync", "", e.syncer.wait(e.published.Load()))
-}
-
-// Close waits for the mutations in flight, makes everything durable, and
-// releases the lock. Readers must be closed before, and no call may be in flight
-// but mutations; later ones are ErrClosed.
-func (e *Engine) Close() error {
-	if e.closed.Swap(true) {
-		return nil
-	}
-	var errs []error
-	if !e.opt.ReadOnly {
-		errs = append(errs, e.session.Close())
-		e.collector.close()
-		e.committer.close()
-		errs = append(errs, e.syncer.wait(e.published.Load()), e.syncer.close())
-	}
-	errs = append(errs, e.blobs.Close(), e.db.Close())
-	if !e.opt.ReadOnly {
-		errs = append(errs, e.markClean(errors.Join(errs...)))
-	}
-	errs = append(errs, e.marks.Close(), e.lock.Close())
-	return named("close store", e.dir, errors.Join(errs...))
-}
-
-// markClean notes, if nothing failed, that the next open has nothing to repair
-// and which numbers were never given out.
-func (e *Engine) markClean(failed error) error {
-	if failed != nil {
-		return nil
-	}
-	return e.marks.Update(true, func(m *marks.Marks) {
-		m.Clean, m.Durable, m.Lease = true, e.published.Load(), e.numbers.last.Load()+1
-		m.LowBlob = m.Lease
-	})
 }
 
 func (e *Engine) path(name string) string { return filepath.Join(e.dir, name) }

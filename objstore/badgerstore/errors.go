@@ -14,6 +14,15 @@ func problem(kind objstore.Kind, format string, args ...any) error {
 	return &objstore.Error{Kind: kind, Detail: fmt.Sprintf(format, args...)}
 }
 
+// problemOf is a failure of what this package works with: ErrUnavailable, unless it has a kind.
+func problemOf(detail string, err error) error {
+	kind := objstore.KindOf(err)
+	if kind == 0 {
+		kind = objstore.ErrUnavailable
+	}
+	return &objstore.Error{Kind: kind, Detail: detail, Err: err}
+}
+
 // named says which operation failed, on what. An error from below keeps its place as the cause.
 func named(op, key string, err error) error {
 	if err == nil {

@@ -2,6 +2,7 @@ package badgerstore
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -45,7 +46,10 @@ func (l *badgerLogs) sync() error {
 	if err != nil {
 		return disk.Error("list logs", err)
 	}
-	numbers := logNumbers(names)
+	numbers, err := l.used(logNumbers(names))
+	if err != nil {
+		return err
+	}
 	for _, n := range numbers {
 		if n >= l.highest {
 			if err := l.syncLog(n); err != nil {
@@ -63,6 +67,19 @@ func (l *badgerLogs) sync() error {
 		l.highest = numbers[len(numbers)-1]
 	}
 	return l.closeBelow(l.highest)
+}
+
+// used is numbers without the spare, which has no length until Badger goes on to it.
+func (l *badgerLogs) used(numbers []int) ([]int, error) {
+	if len(numbers) == 0 {
+		return nil, nil
+	}
+	last := len(numbers) - 1
+	info, err := l.fs.Stat(filepath.Join(l.dir, logName(numbers[last])))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size == 0 {
+		return numbers[:last], nil
+	}
+	return numbers, disk.Error("look at log", err)
 }
 
 // syncLog syncs one log; that it is gone is no error.
@@ -138,6 +155,46 @@ func removeEmptyLogs(fsys disk.FS, dir string) error {
 		}
 	}
 	return nil
+}
+
+// logDataBytes is about what the logs hold that Badger makes tables of when it opens.
+func logDataBytes(fsys disk.FS, dir string) (bytes int64, err error) {
+	names, err := fsys.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, disk.Error("list logs", err)
+	}
+	for _, n := range logNumbers(names) {
+		f, err := fsys.Open(filepath.Join(dir, logName(n)))
+		if err != nil {
+			return 0, disk.Error("open log", err)
+		}
+		data, err := dataBytes(f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return 0, disk.Error("look at log", err)
+		}
+		bytes += data
+	}
+	return bytes, nil
+}
+
+// dataBytes is the size of a file without its holes.
+func dataBytes(f disk.File) (bytes int64, err error) {
+	for end := int64(0); ; {
+		begin, err := f.NextData(end)
+		if err == io.EOF {
+			return bytes, nil
+		}
+		if err == nil {
+			end, err = f.NextHole(begin)
+		}
+		if err != nil {
+			return 0, err
+		}
+		bytes += end - begin
+	}
 }
 
 // dropCachedLogs forgets cached pages of everything Badger has, so that what is

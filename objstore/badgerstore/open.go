@@ -31,6 +31,9 @@ func (p Parts) withDefaults() Parts {
 	if p.Disk == nil {
 		p.Disk = disk.OS{}
 	}
+	if p.closeWithin == 0 {
+		p.closeWithin = time.Minute
+	}
 	return p
 }
 
@@ -50,8 +53,8 @@ func Open(ctx context.Context, dir string, opt Options, parts Parts) (*Engine, e
 	parts = parts.withDefaults()
 	e := &Engine{
 		dir: dir, opt: opt.withDefaults(), sizes: opt.Profile.sizes(),
-		log: parts.Logger, clock: parts.Clock, rand: parts.Rand, fs: parts.Disk,
-		buckets: map[string]*Bucket{}, checked: map[uint64]bool{},
+		log: parts.Logger, clock: parts.Clock, rand: parts.Rand, fs: parts.Disk, closeWithin: parts.closeWithin,
+		buckets: map[string]*Bucket{}, checked: map[uint64]bool{}, stuck: make(chan string, 1),
 	}
 	if parts.sizes != nil {
 		e.sizes = *parts.sizes
@@ -67,27 +70,6 @@ func Open(ctx context.Context, dir string, opt Options, parts Parts) (*Engine, e
 		}
 	}
 	return e, nil
-}
-
-// abandon closes what a failed Open has opened.
-func (e *Engine) abandon() error {
-	var errs []error
-	if e.session != nil {
-		errs = append(errs, e.session.Close())
-	}
-	if e.blobs != nil {
-		errs = append(errs, e.blobs.Close())
-	}
-	if e.db != nil {
-		errs = append(errs, e.db.Close())
-	}
-	if e.marks != nil {
-		errs = append(errs, e.marks.Close())
-	}
-	if e.lock != nil {
-		errs = append(errs, e.lock.Close())
-	}
-	return errors.Join(errs...)
 }
 
 // openDirectory finds or makes the store's directory and takes the lock.
@@ -124,18 +106,22 @@ func (e *Engine) openDirectory(context.Context) error {
 	return e.refuseFull()
 }
 
-// openBytesMin must be free for Badger to map its files: it dies by SIGBUS if
+// openBytesMin must be free for Badger to map its files, beside what it makes of the logs it finds: it dies by SIGBUS if
 // a page it touches has no block.
 const openBytesMin = 1 << 20
 
 // refuseFull is the error for a disk that is full although the ballast has gone.
 func (e *Engine) refuseFull() error {
+	logs, err := logDataBytes(e.fs, e.path(badgerName))
+	if err != nil {
+		return err
+	}
 	free, err := e.fs.Space(e.dir)
 	if err != nil {
 		return disk.Error("open store", err)
 	}
-	if free.BytesFree < openBytesMin {
-		return problem(objstore.ErrNoSpace, "the file system has %d bytes left and opening takes %d: free some first", free.BytesFree, openBytesMin)
+	if need := openBytesMin + logs; free.BytesFree < need {
+		return problem(objstore.ErrNoSpace, "the file system has %d bytes left and opening takes %d: free some first", free.BytesFree, need)
 	}
 	return nil
 }
@@ -187,7 +173,10 @@ func (e *Engine) openBadger(context.Context) error {
 			}
 		}
 	}
-	log := &badgerLogger{log: e.log}
+	log := &badgerLogger{log: e.log, flushFailed: e.noteStuck}
+	if !e.opt.ReadOnly {
+		log.beforeTable = func() { e.guard.Await(e.tableRoomBytes()) }
+	}
 	opt := badgerOptions(dir, e.sizes, e.opt.ReadOnly, log)
 	db, err := badger.OpenManaged(opt)
 	switch {
@@ -202,7 +191,10 @@ func (e *Engine) openBadger(context.Context) error {
 	}
 	e.batchBytesMax = int(db.MaxBatchSize() * 3 / 4)
 	e.batchKeysMax = int(db.MaxBatchCount() * 3 / 4)
-	return nil
+	if !e.opt.ReadOnly {
+		e.logBlocks, err = newLogBlocks(e.fs, dir, e.sizes.memTableBytes, e.log)
+	}
+	return err
 }
 
 func (e *Engine) openBlobs(context.Context) (err error) {

@@ -46,7 +46,8 @@ type Parts struct {
 	Rand   io.Reader        // of conflict ids; nil: crypto/rand
 	Disk   disk.FS          // nil: the machine's; Badger's own files do not go through it
 
-	sizes *sizes // of tests; nil: those of the profile
+	sizes       *sizes        // of tests; nil: those of the profile
+	closeWithin time.Duration // of tests; 0: a minute
 }
 
 // sizes are what a profile stands for.
@@ -78,6 +79,12 @@ func (p Profile) sizes() sizes {
 	}
 }
 
+// valueThreshold is how large a value Badger moves to its value log.
+func (s sizes) valueThreshold() int64 { return min(1<<20, s.memTableBytes/10) }
+
+// valueBytesMax is the most a value may weigh, which is about what it takes.
+func (s sizes) valueBytesMax() int { return min(512<<10, int(s.valueThreshold()*5/8)) }
+
 const vlogBytes = 1 << 20 // the least Badger takes; nothing is ever written there
 
 // badgerOptions never let a value reach the value log: its space does not come
@@ -98,7 +105,7 @@ func badgerOptions(dir string, s sizes, readOnly bool, log badger.Logger) badger
 		WithCompactL0OnClose(false).
 		WithMemTableSize(s.memTableBytes).
 		WithNumMemtables(s.memTables).
-		WithValueThreshold(min(1<<20, s.memTableBytes/10)).
+		WithValueThreshold(s.valueThreshold()).
 		WithValueLogFileSize(vlogBytes).
 		WithNumCompactors(s.compactors).
 		WithNumLevelZeroTables(s.tablesL0).

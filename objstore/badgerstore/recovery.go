@@ -128,6 +128,7 @@ func (e *Engine) takeBack(good, top, objects uint64) (uint64, error) {
 	keys := e.changedAfter(good, top)
 	then := e.db.NewTransactionAt(good, false)
 	defer then.Discard()
+	bytesMax := e.db.MaxBatchSize() + e.db.MaxBatchCount()*logEntryBytes
 	for {
 		top++
 		txn := e.db.NewTransactionAt(top, true)
@@ -137,11 +138,14 @@ func (e *Engine) takeBack(good, top, objects uint64) (uint64, error) {
 			err = txn.Set(key, record.EncodeSequence(key, record.Sequence{Objects: objects}))
 		}
 		if err == nil {
-			err = txn.CommitAt(top, nil)
+			err = e.logBlocks.reserve(bytesMax)
+		}
+		if err == nil {
+			err = errors.Join(txn.CommitAt(top, nil), e.logBlocks.wrote(bytesMax, n+1))
 		}
 		txn.Discard()
 		if err != nil {
-			return 0, &objstore.Error{Kind: objstore.ErrUnavailable, Detail: "commits cannot be taken back", Err: err}
+			return 0, problemOf("commits cannot be taken back", err)
 		}
 		if keys = keys[n:]; len(keys) == 0 {
 			return top, nil

@@ -45,6 +45,8 @@ type File interface {
 	Truncate(size int64) error
 	// Allocate reserves blocks for a range and grows the file to its end.
 	Allocate(off, length int64) error
+	// Preallocate reserves blocks for a range, also beyond the end, and leaves the size as it is.
+	Preallocate(off, length int64) error
 	// PunchHole frees the blocks of a range, which then reads as zeros.
 	PunchHole(off, length int64) error
 	// Sync makes content and size durable (fdatasync); the name is SyncDir's.

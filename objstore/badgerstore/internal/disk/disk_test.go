@@ -56,6 +56,14 @@ func checkFS(t *testing.T, fsys FS, dir string) {
 	if _, err := f.NextHole(info.Size); err != io.EOF {
 		t.Errorf("next hole at the end: %v", err)
 	}
+	must(t, f.Truncate(4096), f.Preallocate(0, 1<<20))
+	if info, _ := f.Stat(); info.Size != 4096 || info.BytesAllocated < 1<<20 {
+		t.Errorf("preallocated: %+v", info)
+	}
+	must(t, f.Truncate(1<<19)) // growing keeps the blocks that are there
+	if info, _ := f.Stat(); info.BytesAllocated < 1<<20 {
+		t.Errorf("grown after it was preallocated: %+v", info)
+	}
 	must(t, f.Truncate(4096), f.Allocate(0, 1<<20), f.PunchHole(0, 1<<20))
 	if info, _ := f.Stat(); info.Size != 1<<20 || info.BytesAllocated > 64<<10 {
 		t.Errorf("punched: %+v", info)

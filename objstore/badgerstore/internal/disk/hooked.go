@@ -20,7 +20,7 @@ const (
 	OpSpace     Kind = "space"
 	OpWrite     Kind = "write"
 	OpTruncate  Kind = "truncate"
-	OpAllocate  Kind = "allocate"
+	OpAllocate  Kind = "allocate" // also Preallocate
 	OpPunch     Kind = "punch"
 	OpSync      Kind = "sync"
 	OpWriteback Kind = "writeback"
@@ -136,6 +136,10 @@ func (f *hookedFile) Truncate(size int64) error {
 
 func (f *hookedFile) Allocate(off, length int64) error {
 	return f.fs.call(f.op(OpAllocate, off, length), func() error { return f.File.Allocate(off, length) })
+}
+
+func (f *hookedFile) Preallocate(off, length int64) error {
+	return f.fs.call(f.op(OpAllocate, off, length), func() error { return f.File.Preallocate(off, length) })
 }
 
 func (f *hookedFile) PunchHole(off, length int64) error {

@@ -205,6 +205,10 @@ func (f *file) Allocate(off, length int64) error {
 	return f.wrap("allocate", retry(func() error { return unix.Fallocate(f.fd, 0, off, length) }))
 }
 
+func (f *file) Preallocate(off, length int64) error {
+	return f.wrap("preallocate", retry(func() error { return unix.Fallocate(f.fd, unix.FALLOC_FL_KEEP_SIZE, off, length) }))
+}
+
 func (f *file) PunchHole(off, length int64) error {
 	const mode = unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE
 	return f.wrap("punch hole", retry(func() error { return unix.Fallocate(f.fd, mode, off, length) }))

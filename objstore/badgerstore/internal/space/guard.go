@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
@@ -13,6 +14,9 @@ import (
 
 // BallastName is the name of the ballast file in the store's directory.
 const BallastName = "ballast"
+
+// awaitEvery is how often one who waits for room looks again.
+const awaitEvery = 100 * time.Millisecond
 
 // Profile says how much to keep free.
 type Profile struct {
@@ -109,6 +113,27 @@ func (g *Guard) ReserveEssential(n int64) error {
 	}
 	g.inFlight += n
 	return nil
+}
+
+// Room is nil if ReserveEssential would admit n bytes.
+func (g *Guard) Room(n int64) error {
+	err := g.ReserveEssential(n)
+	if err == nil {
+		g.Release(n)
+	}
+	return err
+}
+
+// Await returns once there is room for n bytes, however long that takes.
+func (g *Guard) Await(n int64) {
+	if g.Room(n) == nil {
+		return
+	}
+	ticker := time.NewTicker(awaitEvery)
+	defer ticker.Stop()
+	for g.Room(n) != nil {
+		<-ticker.C
+	}
 }
 
 func noSpace(n, room int64) error {
