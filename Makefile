@@ -58,8 +58,8 @@ powerloss: build ## cut the power of stores ROUNDS times per test, as root
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) \
 		'-timeout=0 -count=1 -run=Power ./integration/crash -rounds=$(ROUNDS)'
 
-bench: build ## measure beside the native filesystem and go-fuse's loopback; PEER_DIRS=name=/path,... adds more
-	@$(GO) run ./integration/bench -etagfs bin/etagfs
+bench: build ## measure beside the native filesystem and go-fuse's loopback, judge; PEER_DIRS=name=/path,... adds more
+	@$(GO) run ./integration/bench -etagfs bin/etagfs -bars
 
 lint: ## gofmt, go vet, staticcheck, layering and style
 	@unformatted=$$(gofmt -l $(wildcard cmd objstore cache fs mount integration)); \

@@ -18,7 +18,7 @@ func bars() []bar {
 	etagfs := func(row string) cell { return cell{row, etagfsName} }
 	loopback := func(row string) cell { return cell{row, loopbackName} }
 	durable64 := rowPuts(true, 64)
-	return []bar{
+	bars := []bar{
 		{rowCreate + " against loopback", etagfs(rowCreate), loopback(rowCreate), 1, false, unitRatio},
 		{rowCreateThreads + " against loopback", etagfs(rowCreateThreads), loopback(rowCreateThreads), 1, false, unitRatio},
 		{rowOverwrite + " against loopback", etagfs(rowOverwrite), loopback(rowOverwrite), 1, false, unitRatio},
@@ -26,11 +26,14 @@ func bars() []bar {
 		{"big: first edits against rewriting", etagfs(rowEditFirst), etagfs(rowBigWrite), 1.0 / 50, false, unitRatio},
 		{"big: last edits against first", etagfs(rowEditLast), etagfs(rowEditFirst), 1.5, false, unitRatio},
 		{"rename of a large directory against a small one", etagfs(rowRenameLarge), etagfs(rowRenameSmall), 1.5, false, unitRatio},
-		{durable64 + " against plain Badger", cell{durable64, storeName}, cell{durable64, badgerName}, 4, true, unitRatio},
+		{durable64 + " against plain Badger, server", cell{durable64, storeName}, cell{durable64, badgerName}, 4, true, unitRatio},
+		{durable64 + " against plain Badger, mount", cell{durable64, storeMountName}, cell{durable64, badgerName}, 4, true, unitRatio},
 		{"close, 99th percentile, beside fsync loops against without", etagfs(rowCloseLoaded), etagfs(rowCloseQuiet), 3, false, unitRatio},
-		{rowMemoryFresh, etagfs(rowMemoryFresh), cell{}, 40e6, false, unitBytes},
-		{rowMemoryUsed, etagfs(rowMemoryUsed), cell{}, 40e6, false, unitBytes},
 	}
+	for _, row := range memoryRows() {
+		bars = append(bars, bar{row.name, etagfs(row.name), cell{}, 40e6, false, unitBytes})
+	}
+	return bars
 }
 
 // verdict is a bar beside what was measured.

@@ -14,7 +14,7 @@ import (
 
 func tinySizes() sizes {
 	return sizes{
-		files: 16, entries: 20, few: 4, archive: 120, bigBytes: 2 << 20,
+		files: 16, entries: 20, few: 4, walked: 200, archive: 120, bigBytes: 2 << 20,
 		accesses: 10, edits: 6, editsTimed: 2, closes: 20, putsDivisor: 400,
 	}
 }
@@ -176,5 +176,25 @@ func TestCommandLine(t *testing.T) {
 	}
 	if _, err := (settings{rows: "("}).plan(); err == nil {
 		t.Error("a broken expression was taken")
+	}
+}
+
+func TestMemorySituationsLeaveNothing(t *testing.T) {
+	b := newTestBench(t)
+	p := plan{rows: regexp.MustCompile(""), rounds: 1, sizes: tinySizes()}
+	native, r := b.filesystems[0], newResults(1)
+	for _, s := range situations() {
+		leave, err := b.workBefore(t.Context(), p, s, b.filesystems, r)
+		made, readErr := os.ReadDir(native.dir)
+		if err := errors.Join(err, readErr, leave()); err != nil {
+			t.Fatal(err)
+		}
+		if (len(made) > 0) != (s.work != nil) {
+			t.Errorf("%s: %d directories while memory is measured", s.row.name, len(made))
+		}
+	}
+	left, err := os.ReadDir(native.dir)
+	if err != nil || len(left) > 0 || len(r.failures) > 0 {
+		t.Errorf("left behind: %v, %v; failed: %v", left, err, r.failures)
 	}
 }

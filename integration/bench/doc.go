@@ -29,14 +29,14 @@
 //     below each table says which. Counting needs root and a kernel with
 //     the trace event fuse_request_send; "-" means it could not be counted.
 //   - "anonymous memory" is what a daemon holds that the kernel cannot take
-//     back: Anonymous in /proc/PID/smaps_rollup, after 20 seconds without a
-//     request, before the first scenario and after the last.
+//     back: Anonymous in /proc/PID/smaps_rollup, after 35 seconds without a
+//     request. What was made stays while it is measured, and so does what the kernel remembers of it.
 //   - With -bars a table at the end says which of the project's bars are met.
 //
 // The rows named "big" use one file of 1 GiB (64 MiB with -quick) and read it
 // while the disk's own page cache holds it. Subjects that a step fails on
-// are listed with the error; the exit code is then 1. A missed bar does not
-// change the exit code.
+// are listed with the error; the exit code is then 1, as it is when -bars finds
+// a bar missed.
 //
 // # What it does not do
 //

@@ -55,7 +55,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&s.rounds, "rounds", 5, "rounds to measure")
 	flags.BoolVar(&s.quick, "quick", false, "small sizes, to see that everything runs")
 	flags.BoolVar(&s.json, "json", false, "print one JSON object per measurement")
-	flags.BoolVar(&s.bars, "bars", false, "print which bars are met")
+	flags.BoolVar(&s.bars, "bars", false, "print which bars are met, and fail if one is missed")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
@@ -149,7 +149,8 @@ func (b *bench) setUp(ctx context.Context, s settings, p plan, stderr io.Writer)
 func (b *bench) measure(ctx context.Context, s settings, p plan, out report, stderr io.Writer) error {
 	r := newResults(p.rounds)
 	if p.memorySelected() {
-		if err := b.measureMemory(ctx, rowMemoryFresh, p.sizes.idle, r); err != nil {
+		fmt.Fprintln(stderr, "bench: memory")
+		if err := b.measureSituations(ctx, p, r); err != nil {
 			return err
 		}
 	}
@@ -171,18 +172,21 @@ func (b *bench) measure(ctx context.Context, s settings, p plan, out report, std
 }
 
 // finish reports what is known only at the end.
-func (b *bench) finish(ctx context.Context, s settings, p plan, out report, r *results, stderr io.Writer) error {
+func (b *bench) finish(ctx context.Context, s settings, p plan, out report, r *results, stderr io.Writer) (err error) {
 	if p.memorySelected() {
-		if err := b.measureMemory(ctx, rowMemoryUsed, p.sizes.idle, r); err != nil {
-			return err
+		if p.rows.MatchString(rowMemoryUsed) {
+			if err := b.measureMemory(ctx, rowMemoryUsed, p.sizes.idle, r); err != nil {
+				return err
+			}
 		}
 		rows := asked(memoryRows(), p, r)
 		if err := out.rows("memory", "anonymous memory of the daemons", rows, names(b.filesystems), []string{loopbackName}, r); err != nil {
 			return err
 		}
 	}
+	missed := 0
 	if s.bars {
-		if err := out.bars(bars(), r); err != nil {
+		if missed, err = out.bars(bars(), r); err != nil {
 			return err
 		}
 	}
@@ -194,6 +198,9 @@ func (b *bench) finish(ctx context.Context, s settings, p plan, out report, r *r
 			fmt.Fprintln(stderr, "bench: failed:", f)
 		}
 		return fmt.Errorf("%d measurements failed", len(r.failures))
+	}
+	if missed > 0 {
+		return fmt.Errorf("%d bars are missed", missed)
 	}
 	return nil
 }

@@ -135,28 +135,30 @@ func (p report) objects(rows []row, subjects []string, r *results) error {
 	return nil
 }
 
-// bars prints which bars are met.
-func (p report) bars(bars []bar, r *results) error {
-	if p.json {
-		encoder := json.NewEncoder(p.out)
-		for _, b := range bars {
-			v := b.judge(r)
-			if !v.known {
-				continue
-			}
-			if err := encoder.Encode(map[string]any{"bar": b.text, "limit": b.limit, "measured": v.measured.median, "met": v.met}); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
+// bars prints which bars are met, and counts those that are not.
+func (p report) bars(bars []bar, r *results) (missed int, err error) {
+	encoder := json.NewEncoder(p.out)
 	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "bar\tlimit\tmeasured (least..most)\t")
+	if !p.json {
+		fmt.Fprintln(table, "bar\tlimit\tmeasured (least..most)\t")
+	}
 	for _, b := range bars {
 		v := b.judge(r)
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", b.text, b.limitText(), v.text(b.unit), v.word())
+		if v.known && !v.met {
+			missed++
+		}
+		switch {
+		case !p.json:
+			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", b.text, b.limitText(), v.text(b.unit), v.word())
+		case v.known:
+			object := map[string]any{"bar": b.text, "limit": b.limit, "measured": v.measured.median,
+				"least": v.measured.least, "most": v.measured.most, "met": v.met}
+			if err := encoder.Encode(object); err != nil {
+				return missed, err
+			}
+		}
 	}
-	return table.Flush()
+	return missed, table.Flush()
 }
 
 // String names the unit.

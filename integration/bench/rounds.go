@@ -7,7 +7,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"time"
 )
 
 // plan is what to run.
@@ -18,7 +17,7 @@ type plan struct {
 }
 
 func (p plan) memorySelected() bool {
-	return p.rows.MatchString(rowMemoryFresh) || p.rows.MatchString(rowMemoryUsed)
+	return slices.ContainsFunc(memoryRows(), func(r row) bool { return p.rows.MatchString(r.name) })
 }
 
 // table is scenarios and the subjects they run on.
@@ -65,9 +64,7 @@ func (b *bench) run(ctx context.Context, p plan, s scenario, subjects []*subject
 
 // runOnce runs the steps of s up to the last one that was asked for.
 func (b *bench) runOnce(ctx context.Context, p plan, s scenario, subject *subject, round int, r *results) {
-	at := &site{
-		subject: subject, shared: b.dir, sizes: p.sizes, rand: newRand(round), settle: b.settle,
-	}
+	at := b.site(p, subject, round)
 	if round == 0 {
 		at.trace = b.trace
 	}
@@ -93,6 +90,13 @@ func (b *bench) runOnce(ctx context.Context, p plan, s scenario, subject *subjec
 	}
 }
 
+// site is where a subject works in a round.
+func (b *bench) site(p plan, subject *subject, round int) *site {
+	return &site{
+		subject: subject, shared: b.dir, sizes: p.sizes, rand: newRand(round), settle: b.settle,
+	}
+}
+
 // enter makes the directory of the site and prepares it. leave removes it.
 func (s *site) enter(ctx context.Context, sc scenario) (leave func() error, err error) {
 	parent := s.subject.dir
@@ -109,38 +113,4 @@ func (s *site) enter(ctx context.Context, sc scenario) (leave func() error, err 
 		}
 	}
 	return leave, nil
-}
-
-const (
-	rowMemoryFresh = "anonymous memory, idle, fresh"
-	rowMemoryUsed  = "anonymous memory, idle, after all this"
-)
-
-func memoryRows() []row {
-	return []row{{rowMemoryFresh, unitBytes}, {rowMemoryUsed, unitBytes}}
-}
-
-// measureMemory notes what the daemons hold after a while without work, in the first round.
-func (b *bench) measureMemory(ctx context.Context, name string, idle time.Duration, r *results) error {
-	if err := b.settle(ctx); err != nil {
-		return err
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(idle):
-	}
-	for _, s := range b.filesystems {
-		if s.daemon == nil {
-			continue
-		}
-		c := cell{name, s.name}
-		anonymous, err := s.daemon.anonymousBytes()
-		if err != nil {
-			r.fail(c, 1, err)
-			continue
-		}
-		r.add(c, 1, measurement{value: anonymous})
-	}
-	return nil
 }

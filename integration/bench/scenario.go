@@ -55,6 +55,7 @@ type sizes struct {
 	files       int // small files in a scenario
 	entries     int // entries of the large directory
 	few         int // entries of the small directory
+	walked      int // files whose listing is followed by a look at the memory
 	archive     int // files in the archive
 	bigBytes    int64
 	accesses    int           // at random offsets of the big file
@@ -67,14 +68,14 @@ type sizes struct {
 
 func fullSizes() sizes {
 	return sizes{
-		files: 2000, entries: 10_000, few: 100, archive: 2000, bigBytes: 1 << 30,
-		accesses: 10_000, edits: 10_000, editsTimed: 100, closes: 3000, putsDivisor: 1, idle: 20 * time.Second,
+		files: 2000, entries: 10_000, few: 100, walked: 100_000, archive: 2000, bigBytes: 1 << 30,
+		accesses: 10_000, edits: 10_000, editsTimed: 100, closes: 3000, putsDivisor: 1, idle: 35 * time.Second,
 	}
 }
 
 func quickSizes() sizes {
 	return sizes{
-		files: 100, entries: 500, few: 20, archive: 100, bigBytes: 64 << 20,
+		files: 100, entries: 500, few: 20, walked: 1000, archive: 100, bigBytes: 64 << 20,
 		accesses: 500, edits: 100, editsTimed: 20, closes: 200, putsDivisor: 40, idle: time.Second,
 	}
 }

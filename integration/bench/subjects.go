@@ -83,12 +83,20 @@ func (b *bench) abort() {
 }
 
 func (b *bench) daemons() (daemons []*daemon) {
-	for _, s := range b.filesystems {
-		if s.daemon != nil {
-			daemons = append(daemons, s.daemon)
-		}
+	for _, s := range b.mounted() {
+		daemons = append(daemons, s.daemon)
 	}
 	return daemons
+}
+
+// mounted are the subjects with a daemon of ours.
+func (b *bench) mounted() (subjects []*subject) {
+	for _, s := range b.filesystems {
+		if s.daemon != nil {
+			subjects = append(subjects, s)
+		}
+	}
+	return subjects
 }
 
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
