@@ -15,6 +15,8 @@ const (
 	collectEvery = time.Second
 	// collectAtOnce is how many records of garbage go in one mutation.
 	collectAtOnce = 64
+	// settleAtOnce is how many records of removed blobs wait for each other at most: syncing is for all of them.
+	settleAtOnce = 1024
 	// unlinkAtOnce is about how many blobs one record of garbage says are to be removed.
 	unlinkAtOnce = 1024
 )
@@ -35,6 +37,7 @@ type collector struct {
 
 	working sync.Mutex // held while garbage is being removed
 	failing bool       // GUARDED_BY(working): the last attempt failed
+	removed []pending  // GUARDED_BY(working): their blobs are gone, their records still say so
 
 	mu    sync.Mutex
 	queue []pending // GUARDED_BY(mu): in the order of commits
@@ -111,9 +114,12 @@ func (c *collector) run() {
 func (c *collector) collect() bool {
 	c.working.Lock()
 	defer c.working.Unlock()
+	if len(c.removed) >= settleAtOnce {
+		return c.attempted(nil, c.settle())
+	}
 	batch := c.take()
 	if len(batch) == 0 {
-		return false
+		return len(c.removed) > 0 && c.attempted(nil, c.settle())
 	}
 	var unlink []unlinking
 	err := c.e.commit(c.ctx, objstore.Visible, true, func(t *tx) error {
@@ -134,21 +140,23 @@ func (c *collector) collect() bool {
 	if err == nil {
 		err = c.unlink(unlink)
 	}
-	if err != nil {
-		c.putBack(batch, err)
-	}
-	c.failing = err != nil
-	return err == nil
+	return c.attempted(batch, err)
 }
 
-// putBack keeps garbage that could not be removed for a later attempt; working is held.
-func (c *collector) putBack(batch []pending, err error) {
-	if c.ctx.Err() == nil && !c.failing {
+// attempted keeps garbage that could not be removed for a later attempt, and reports whether
+// it could; working is held.
+func (c *collector) attempted(batch []pending, err error) bool {
+	if err != nil && c.ctx.Err() == nil && !c.failing {
 		c.e.log.Error("garbage cannot be removed now", "error", err)
+	}
+	c.failing = err != nil
+	if err == nil {
+		return true
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queue = append(batch, c.queue...)
+	return false
 }
 
 // take removes what can go from the queue, at most collectAtOnce.
@@ -185,7 +193,7 @@ type unlinking struct {
 	blobs []record.PayloadRef
 }
 
-// unlink removes blobs, then what would have it done again from their records.
+// unlink removes blobs. Their records still say that they are to be removed, until they are settled.
 func (c *collector) unlink(all []unlinking) error {
 	var done []pending
 	for _, u := range all {
@@ -199,17 +207,28 @@ func (c *collector) unlink(all []unlinking) error {
 		}
 		done = append(done, u.pending)
 	}
-	if len(done) == 0 {
-		return nil
+	c.removed = append(c.removed, done...)
+	return nil
+}
+
+// settle changes the records of blobs that were removed, once no loss of power can bring those back.
+func (c *collector) settle() error {
+	if err := c.e.blobs.SyncRemovals(); err != nil {
+		return err
 	}
-	return c.e.commit(c.ctx, objstore.Visible, true, func(t *tx) error {
-		for _, p := range done {
-			if err := t.unlinked(p); err != nil {
+	n := 0
+	err := c.e.commit(c.ctx, objstore.Visible, true, func(t *tx) error {
+		for n = 0; n < len(c.removed) && !t.isLarge(); n++ {
+			if err := t.unlinked(c.removed[n]); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
+	if err == nil {
+		c.removed = c.removed[n:]
+	}
+	return err
 }
 
 // garbageOf is the record of p; nil if it is gone.

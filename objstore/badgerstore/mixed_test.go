@@ -76,7 +76,7 @@ func drain(t *testing.T, e *Engine) {
 		e.collector.collect()
 		e.collector.working.Lock() // what the background has taken is not in the queue
 		e.collector.mu.Lock()
-		n := len(e.collector.queue)
+		n := len(e.collector.queue) + len(e.collector.removed)
 		e.collector.mu.Unlock()
 		e.collector.working.Unlock()
 		if n == 0 {

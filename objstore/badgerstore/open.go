@@ -164,6 +164,10 @@ func (e *Engine) openBadger(context.Context) error {
 		if err := e.fs.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
 			return disk.Error("create store", err)
 		}
+		// Also if it was there: whoever made it may have died before its name was synced.
+		if err := e.fs.SyncDir(e.dir); err != nil {
+			return disk.Error("create store", err)
+		}
 		if err := removeEmptyLogs(e.fs, dir); err != nil {
 			return err
 		}

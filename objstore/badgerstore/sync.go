@@ -1,6 +1,7 @@
 package badgerstore
 
 import (
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -174,9 +175,10 @@ func (s *syncer) round() {
 	s.mu.Unlock()
 	runtime.Gosched() // those woken by the round before commit first, and this one has them too
 	ts := s.e.published.Load()
+	low := s.e.inFlight.lowest() // of blobs removed after this it is not known whether that is synced
 	err := s.syncFiles(ts)
 	if err == nil {
-		err = s.e.marks.Update(false, func(m *marks.Marks) { m.Durable, m.LowBlob = ts, s.lowBlob(ts) })
+		err = s.e.marks.Update(false, func(m *marks.Marks) { m.Durable, m.LowBlob = ts, s.lowBlob(ts, low) })
 	}
 	if err != nil {
 		s.e.committer.fail(err)
@@ -204,17 +206,20 @@ func (s *syncer) syncFiles(ts uint64) error {
 	s.mu.Lock()
 	blobs := len(s.blobs) > 0 && s.blobs[0].ts <= ts
 	s.mu.Unlock()
+	sync := s.e.blobs.SyncRemovals
 	if blobs {
-		if err := s.e.blobs.Sync(); err != nil {
-			return err
-		}
+		sync = s.e.blobs.Sync
+	}
+	if err := sync(); err != nil {
+		return err
 	}
 	return s.logs.sync()
 }
 
 // lowBlob forgets the blobs of commits up to ts, which are durable, and returns
-// the number below which every blob is committed durably or gone.
-func (s *syncer) lowBlob(ts uint64) uint64 {
+// the number below which every blob is committed durably or gone for good, given the lowest
+// that was in flight before the sync.
+func (s *syncer) lowBlob(ts, low uint64) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
@@ -222,7 +227,6 @@ func (s *syncer) lowBlob(ts uint64) uint64 {
 		n++
 	}
 	s.blobs = append([]undurable(nil), s.blobs[n:]...)
-	low := s.e.inFlight.lowest()
 	for _, b := range s.blobs {
 		low = min(low, b.blob)
 	}
@@ -247,9 +251,9 @@ func (s *syncer) syncMarks() {
 	s.e.collector.wake()
 }
 
-// close ends the goroutine; what is not durable stays so.
+// close ends the goroutine; what is not durable stays so, but for blobs that were removed.
 func (s *syncer) close() error {
 	close(s.stop)
 	<-s.done
-	return s.logs.close()
+	return errors.Join(s.e.blobs.SyncRemovals(), s.logs.close())
 }

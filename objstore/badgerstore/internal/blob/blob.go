@@ -61,6 +61,7 @@ type Store struct {
 	unsynced map[Ref]bool    // GUARDED_BY(mu): adopted since the last Sync began
 	syncing  map[Ref]bool    // GUARDED_BY(mu): of the Sync that runs
 	dirty    map[string]bool // GUARDED_BY(mu): directories with names not yet synced
+	emptied  map[string]bool // GUARDED_BY(mu): directories that lost names since they were synced
 }
 
 // Open opens the tree below dir, which it makes if it is absent. The parent of dir must exist.
@@ -69,6 +70,7 @@ func Open(fsys disk.FS, dir string, opt Options) (*Store, error) {
 	s := &Store{
 		fs: fsys, dir: dir, files: newFiles(fsys, opt.OpenMax),
 		dirs: make(map[string]bool), unsynced: make(map[Ref]bool), dirty: make(map[string]bool),
+		emptied: make(map[string]bool),
 	}
 	if opt.ReadOnly {
 		return s, nil
@@ -161,7 +163,8 @@ func (s *Store) link(from, to string) error {
 	return disk.Error("adopt blob", err)
 }
 
-// Remove removes a blob, which nobody may be reading. Removing what is not there is no error.
+// Remove removes a blob, which nobody may be reading. Removing what is not there is no error. After a loss
+// of power it may be back, unless SyncRemovals has returned.
 func (s *Store) Remove(ref Ref) error {
 	s.mu.Lock()
 	delete(s.unsynced, ref)
@@ -173,6 +176,9 @@ func (s *Store) Remove(ref Ref) error {
 	if ref.Bare {
 		err = errors.Join(err, s.remove(path+sumSuffix))
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.emptied[filepath.Dir(path)] = true
 	return disk.Error("remove blob", err)
 }
 

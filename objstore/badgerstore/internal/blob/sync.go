@@ -3,6 +3,7 @@ package blob
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -24,6 +25,22 @@ func (s *Store) Sync() error {
 	return s.syncFail
 }
 
+// SyncRemovals makes the removals before the call durable, and syncs no blob. It fails as Sync does.
+func (s *Store) SyncRemovals() error {
+	s.syncMu.Lock()
+	defer s.syncMu.Unlock()
+	s.mu.Lock()
+	dirs := slices.Collect(maps.Keys(s.emptied))
+	s.emptied = make(map[string]bool)
+	s.mu.Unlock()
+	for _, dir := range dirs {
+		if s.syncFail == nil {
+			s.syncFail = disk.Error("sync blobs", s.syncDir(dir))
+		}
+	}
+	return s.syncFail
+}
+
 // Found notes a blob that an earlier process may have left unsynced: the next Sync makes it durable.
 func (s *Store) Found(ref Ref) {
 	s.mu.Lock()
@@ -41,11 +58,20 @@ func (s *Store) syncAll() error {
 		return err
 	}
 	for _, dir := range dirs {
-		if err := s.fs.SyncDir(dir); err != nil {
+		if err := s.syncDir(dir); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// syncDir syncs the names in a directory. One that is not there has none to be lost or to come back.
+func (s *Store) syncDir(dir string) error {
+	err := s.fs.SyncDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // takeUnsynced moves what is unsynced to syncing.
@@ -55,12 +81,13 @@ func (s *Store) takeUnsynced() (refs []Ref, dirs []string) {
 	for ref := range s.unsynced {
 		refs = append(refs, ref)
 	}
+	maps.Copy(s.dirty, s.emptied)
 	for dir := range s.dirty {
 		dirs = append(dirs, dir)
 	}
 	slices.SortFunc(dirs, func(a, b string) int { return len(b) - len(a) })
 	s.syncing, s.unsynced = s.unsynced, make(map[Ref]bool)
-	s.dirty = make(map[string]bool)
+	s.dirty, s.emptied = make(map[string]bool), make(map[string]bool)
 	return refs, dirs
 }
 
