@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -86,19 +87,35 @@ func TestFullDiskRefusesWritesAndLosesNothing(t *testing.T) {
 	}
 }
 
-// C8, C10 on a disk that somebody else fills to the last byte while commits go
-// on: writers are told that there is no space, removing works, and nothing acknowledged
-// is lost by a kill then; once the other has gone the store opens and everything works.
-//
-// Badger writes its log through a mapping of a file with holes. Who takes the last byte between two
-// looks at the free space still makes it die by SIGBUS now and then, on a filesystem in memory at
-// least; nothing acknowledged is lost by that. Until the logs have their blocks ahead of time
-// this runs only where rounds are asked for.
-func TestDiskFilledFromOutsideDuringCommits(t *testing.T) {
-	if *roundsFlag == 0 {
-		t.Skip("pending: Badger's logs have no blocks ahead of time, and another's last byte can be theirs; runs with -rounds=10")
+// newSmallDisk mounts a disk of the given kind and size.
+func newSmallDisk(t *testing.T, kind string, bytes int64) (dir string) {
+	t.Helper()
+	if kind == "tmpfs" {
+		return newTmpfs(t, strconv.FormatInt(bytes, 10))
 	}
-	dir := newTmpfs(t, "96m")
+	needImages(t, kind)
+	im, err := newImage(scratch(t), kind, bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := im.unmount(); err != nil {
+			t.Error(err)
+		}
+	})
+	return im.dir
+}
+
+// C8, C10 on a disk that somebody else fills to the last byte while commits go
+// on: the process lives, writers are told that there is no space, removing works, and nothing acknowledged
+// is lost by a kill then; once the other has gone the store opens and everything works.
+func TestDiskFilledFromOutsideDuringCommits(t *testing.T) {
+	for _, kind := range []string{"tmpfs", "ext4"} {
+		t.Run(kind, func(t *testing.T) { fillFromOutside(t, newSmallDisk(t, kind, 96<<20)) })
+	}
+}
+
+func fillFromOutside(t *testing.T, dir string) {
 	other := filepath.Join(dir, "other")
 	r := newRun(os.Args[0], orders{
 		Target: "embedded", Dir: filepath.Join(dir, "store"), Lanes: 8, Calls: -1, Seed: randomSeed(t),

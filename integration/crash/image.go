@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// imageBytes is the size of an image: xfs takes none smaller. It is sparse.
+// imageBytes is the size of most images: xfs takes none smaller. They are sparse.
 const imageBytes = 320 << 20
 
 // image is a filesystem in a file, mounted through a loop device.
@@ -25,12 +25,12 @@ type image struct {
 }
 
 // newImage makes and mounts a filesystem below scratch.
-func newImage(scratch, kind string) (*image, error) {
+func newImage(scratch, kind string, bytes int64) (*image, error) {
 	file := filepath.Join(scratch, kind+".img")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		return nil, err
 	}
-	if err := os.Truncate(file, imageBytes); err != nil {
+	if err := os.Truncate(file, bytes); err != nil {
 		return nil, err
 	}
 	args := []string{"-q", "-F", file}

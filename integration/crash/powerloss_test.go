@@ -37,7 +37,7 @@ func newPowerRun(t *testing.T, kind, executable string, o orders) *powerRun {
 	t.Helper()
 	needImages(t, kind)
 	p := &powerRun{rng: rand.New(rand.NewPCG(o.Seed, 0)), scratch: scratch(t)}
-	im, err := newImage(p.scratch, kind)
+	im, err := newImage(p.scratch, kind, imageBytes)
 	if err != nil {
 		t.Fatal(err)
 	}
