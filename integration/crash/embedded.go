@@ -54,13 +54,13 @@ func (e *embedded) drop(ctx context.Context, id string) error {
 	return e.bucket.DropConflict(ctx, objstore.ConflictID(id))
 }
 
-func (e *embedded) do(ctx context.Context, o op, staged func()) (outcome, error) {
+func (e *embedded) do(ctx context.Context, o op, tell progress) (outcome, error) {
 	switch o.Kind {
 	case opWrite, opEdit, opTruncate:
 		if o.Kind == opWrite && o.ByKey {
 			return e.put(ctx, o, objstore.Unconditional(), o.bytes())
 		}
-		return e.change(ctx, o, staged)
+		return e.change(ctx, o, tell)
 	case opHold:
 		return e.hold(ctx, o)
 	case opRelease:
@@ -152,7 +152,7 @@ func (e *embedded) stage(ctx context.Context, at place, empty bool) (objstore.St
 }
 
 // change stages a change and commits it.
-func (e *embedded) change(ctx context.Context, o op, staged func()) (outcome, error) {
+func (e *embedded) change(ctx context.Context, o op, tell progress) (outcome, error) {
 	at, err := e.place(ctx, o.Path)
 	if err != nil {
 		return settled("", err)
@@ -164,8 +164,11 @@ func (e *embedded) change(ctx context.Context, o op, staged func()) (outcome, er
 	if err := fill(ctx, stage, o); err != nil {
 		return settled("", errors.Join(err, stage.Close()))
 	}
-	staged()
+	tell.staged()
 	got, err := stage.Commit(ctx, objstore.CommitRequest{Target: at.target, Cond: at.cond, Durability: durability(o)})
+	if err != nil {
+		tell.refused()
+	}
 	return settled(got.Info.Version, errors.Join(err, stage.Close()))
 }
 

@@ -99,17 +99,17 @@ func (f *files) counter(context.Context, int) (int64, error) { return 0, errors.
 
 func (f *files) close(context.Context) error { return nil }
 
-func (f *files) do(_ context.Context, o op, staged func()) (outcome, error) {
+func (f *files) do(_ context.Context, o op, tell progress) (outcome, error) {
 	switch o.Kind {
 	case opWrite:
-		return f.change(o, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, staged, writeInParts)
+		return f.change(o, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, tell, writeInParts)
 	case opEdit:
-		return f.change(o, os.O_RDWR, staged, func(file *os.File, o op) error {
+		return f.change(o, os.O_RDWR, tell, func(file *os.File, o op) error {
 			_, err := file.WriteAt(o.bytes(), o.Off)
 			return err
 		})
 	case opTruncate:
-		return f.change(o, os.O_RDWR, staged, func(file *os.File, o op) error { return file.Truncate(o.Size) })
+		return f.change(o, os.O_RDWR, tell, func(file *os.File, o op) error { return file.Truncate(o.Size) })
 	case opHold:
 		return f.hold(o)
 	case opRelease:
@@ -137,7 +137,7 @@ func writeInParts(file *os.File, o op) error {
 }
 
 // change opens, changes and closes a file. Errors of all steps count: the first is the answer.
-func (f *files) change(o op, flags int, staged func(), with func(*os.File, op) error) (outcome, error) {
+func (f *files) change(o op, flags int, tell progress, with func(*os.File, op) error) (outcome, error) {
 	path := f.at(o.Path)
 	if f.care == careful {
 		path = f.at(fmt.Sprintf(".%d-%d.new", o.Lane, o.Seq))
@@ -152,7 +152,7 @@ func (f *files) change(o op, flags int, staged func(), with func(*os.File, op) e
 	}
 	if err = with(file, o); err == nil {
 		if f.care == keeping {
-			staged()
+			tell.staged()
 		}
 		err = f.durably(o, file.Sync)
 	}

@@ -11,7 +11,7 @@ type call struct {
 	started int  // position in the history
 	ended   int  // position in the history; 0: in flight when the worker ended
 	staged  bool // all its bytes were in a stage before the commit was asked for
-	failed  bool // answered with an error that means "not applied"
+	failed  bool // refused with an error that means "not applied"; answered with it if ended
 }
 
 // durable reports whether the answer promised that a power cut takes nothing of the call.
@@ -63,6 +63,10 @@ func (h *history) begin(o op) error {
 
 // stage records that the bytes of the lane's call in flight are staged.
 func (h *history) stage(lane int) { h.last(lane).staged = true }
+
+// refuse records that the lane's call in flight was not applied, which it had no time to
+// answer yet. What it staged goes then, as it should: its caller is about to be told.
+func (h *history) refuse(lane int) { h.last(lane).failed = true }
 
 // end records that the lane's call in flight was answered.
 func (h *history) end(lane int, failed bool) {

@@ -90,8 +90,10 @@ func (h *history) keptBy(lane, n int, l loss) (expected []expectation) {
 			expected = append(expected, h.keptInFlight(c, state, n > i, l)...)
 			break
 		}
-		if c.failed { // part of it may have been staged before it was refused
-			expected = append(expected, expectation{path: c.op.Path, why: c.op})
+		if c.failed { // what it had staged went before it was answered; power may bring it back
+			if l == lossPower {
+				expected = append(expected, expectation{path: c.op.Path, why: c.op})
+			}
 			continue
 		}
 		if h := state.apply(c.op); h != nil {
@@ -129,7 +131,7 @@ func (h *history) keptInFlight(c call, state laneState, in bool, l loss) []expec
 		if in || c.op.Kind == opWrite && c.op.ByKey { // a put is nobody's to keep
 			return nil
 		}
-		if c.staged {
+		if c.staged && !c.failed { // else a part of it may still be there
 			c := state.result(c.op)
 			may.digest, may.must = c.Digest, len(c.bytes) > 0 // nothing is lost with an empty one
 		}

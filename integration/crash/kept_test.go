@@ -57,6 +57,14 @@ func TestKeptCopies(t *testing.T) {
 		},
 		because: "not kept: the bytes of 0/1 write",
 	}, {
+		name: "staged bytes whose commit was refused go before the call is answered", loss: lossKill,
+		tell: func(h *told) (int, []keptCopy) {
+			h.begin(t, op{Path: "a"})
+			h.stage(0)
+			h.refuse(0)
+			return 0, nil
+		},
+	}, {
 		name: "bytes that were being staged", loss: lossKill,
 		tell: func(h *told) (int, []keptCopy) { return 0, []keptCopy{torn(h.begin(t, op{Path: "a"}))} },
 	}, {

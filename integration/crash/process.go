@@ -123,6 +123,15 @@ func stopProcess(pid int) error {
 	}
 }
 
+// words are what the process wrote on stderr.
+func (p *process) words() []byte {
+	words, err := io.ReadAll(io.NewSectionReader(p.stderr, 0, 1<<20))
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return words
+}
+
 // end kills the process if it still runs and reaps it. A process that ended
 // by anything but that kill, or failed, is an error with its last words.
 func (p *process) end() error {
@@ -131,8 +140,7 @@ func (p *process) end() error {
 	status, err := p.wait()
 	p.watchdog.Stop()
 	if err == nil && status.Signal() != syscall.SIGKILL && status != 0 {
-		words, _ := io.ReadAll(io.NewSectionReader(p.stderr, 0, 1<<20))
-		err = fmt.Errorf("worker: status %#x\n%s", int(status), words)
+		err = fmt.Errorf("worker: status %#x\n%s", int(status), p.words())
 	}
 	return errors.Join(err, p.pipe.Close(), p.stderr.Close())
 }

@@ -56,7 +56,9 @@ func (r *run) round(at crashPoint, crash func(*process) error) error {
 		crashed <- err
 		p.kill() // a crash that failed must not leave it waiting
 	}()
-	err = l.run()
+	if err = l.run(); err != nil {
+		err = fmt.Errorf("%w\nthe worker's log: %s", err, p.words())
+	}
 	return errors.Join(err, <-crashed, p.end())
 }
 
@@ -137,6 +139,8 @@ func (r *run) take(e event) error {
 		return h.begin(*e.Begin)
 	case e.Staged != nil:
 		h.stage(e.Staged.Lane)
+	case e.Refused != nil:
+		h.refuse(e.Refused.Lane)
 	case e.End != nil:
 		h.end(e.End.Op.Lane, e.End.Failed)
 		return errors.Join(r.versions.give(e.End.Version, e.End.Op), r.win(*e.End))

@@ -10,9 +10,15 @@ type target interface {
 	drop(ctx context.Context, id string) error
 	// counter is the value of the shared counter, which the lane is about to increment.
 	counter(ctx context.Context, lane int) (int64, error)
-	// do makes a call. staged is called when its bytes are staged and before they are committed.
-	do(ctx context.Context, o op, staged func()) (outcome, error)
+	// do makes a call, and tells how far it has come.
+	do(ctx context.Context, o op, tell progress) (outcome, error)
 	close(ctx context.Context) error
+}
+
+// progress is told of a call while it is made.
+type progress struct {
+	staged  func() // its bytes are staged, and about to be committed
+	refused func() // it was not applied, and what it staged is about to go
 }
 
 // outcome is how a call was answered.

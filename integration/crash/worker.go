@@ -30,6 +30,7 @@ type event struct {
 	Ready   bool    // the calls begin
 	Begin   *op     // the call is about to be made
 	Staged  *op
+	Refused *op
 	End     *answer
 	Error   string // something that must not happen
 	Closed  bool   // all calls are made, the target is closed
@@ -141,7 +142,10 @@ func (w *worker) lane(ctx context.Context, s *script) error {
 			o.Size = value + 1
 		}
 		w.tell(event{Begin: &o})
-		got, err := w.target.do(ctx, o, func() { w.tell(event{Staged: &o}) })
+		got, err := w.target.do(ctx, o, progress{
+			staged:  func() { w.tell(event{Staged: &o}) },
+			refused: func() { w.tell(event{Refused: &o}) },
+		})
 		if err != nil {
 			return fmt.Errorf("%s: %w", o, err)
 		}

@@ -1,9 +1,14 @@
 package badgerstore
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"fmt"
+	"strings"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/staging"
 )
@@ -24,7 +29,11 @@ func (e *Engine) adoptOrphans(ctx context.Context) error {
 		return base, err
 	}
 	return e.session.Sweep(resume, func(f staging.Found, st *staging.Stage) error {
-		if b.isCommitted(f) || f.Owner == (objstore.Owner{}) {
+		committed, err := b.isCommitted(f)
+		if err != nil {
+			return err
+		}
+		if committed || f.Owner == (objstore.Owner{}) {
 			release(base)
 			return nil // nothing is lost, or it was a put that nobody was told of
 		}
@@ -66,41 +75,118 @@ func (v *view) rootOf(id uint64) (uint64, error) {
 	return 0, err
 }
 
-// baseOf is what a stage that was found started from; nil if that is nothing, or lost.
+// baseOf is what a stage that was found started from; nil if that is nothing, or lost. An empty
+// stage has no bytes of its base, which is then known by its version only.
 func (b *Bucket) baseOf(f staging.Found) (*pinned, error) {
+	v := b.e.view()
+	defer v.close()
+	if len(f.Base) > 0 {
+		return v.pinDescribed(f.Base)
+	}
 	version, ok := f.Owner.Base.Number()
 	if !ok {
 		return nil, nil
 	}
-	v := b.e.view()
-	defer v.close()
-	o, err := v.object(uint64(f.Owner.Object))
+	c, err := v.contentOf(uint64(f.Owner.Object), version)
+	if err != nil || c == nil {
+		return nil, err
+	}
+	return v.pin(uint64(f.Owner.Object), version, *c)
+}
+
+// Describe implements staging.Base: the content, and its bytes if they are inline. Those go with the commit that
+// replaces them; what other contents refer to stays for as long as this one is pinned, and until orphans are adopted.
+func (p *pinned) Describe(b []byte) []byte {
+	g := record.EncodeGarbage(nil, &record.Garbage{Lineage: p.lineage, Version: p.version, Content: p.rec})
+	b = binary.AppendUvarint(b, uint64(len(g)))
+	return append(append(b, g...), p.inline...)
+}
+
+// pinDescribed pins the content Describe was about; nil if that is lost. Nobody may be collecting garbage.
+func (v *view) pinDescribed(b []byte) (*pinned, error) {
+	n, head := binary.Uvarint(b)
+	if head <= 0 || n > uint64(len(b)-head) {
+		return nil, damaged("the base of a stage is not described")
+	}
+	g, err := record.DecodeGarbage(nil, b[head:head+int(n)])
+	if err != nil {
+		return nil, err
+	}
+	x, err := extentsOf(g.Content)
+	if err != nil {
+		return nil, err
+	}
+	if run, ok := x.Run(); ok && run.Kind == extent.Inline {
+		inline := b[head+int(n):]
+		if int64(len(inline)) != x.Size {
+			return nil, damaged("the base of a stage has %d bytes, not %d", len(inline), x.Size)
+		}
+		return v.e.hold(&pinned{lineage: g.Lineage, version: g.Version, content: x, rec: g.Content, inline: inline}), nil
+	}
+	c, err := v.contentOf(g.Lineage, g.Version)
+	if err != nil {
+		return nil, err
+	}
+	if c == nil || !bytes.Equal(c.Root, g.Content.Root) {
+		if there, err := v.isThere(x); err != nil || !there {
+			return nil, err
+		}
+	}
+	return v.pin(g.Lineage, g.Version, g.Content)
+}
+
+// isThere reports whether everything that c refers to exists. After a loss of power it may not.
+func (v *view) isThere(c extent.Content) (bool, error) {
+	there := true
+	err := c.Extents(pages{v.tree}, 0, c.Size, func(x extent.Extent) error {
+		switch x.Source.Kind {
+		case extent.Hole:
+			return nil
+		case extent.Inline:
+			_, err := v.readPayload(x.Source.ID)
+			return err
+		}
+		refs, err := v.refs(extent.Ref{Kind: extent.RefKind(x.Source.Kind), ID: x.Source.ID})
+		there = there && refs.Count > 0
+		return err
+	})
+	if objstore.KindOf(err) == objstore.ErrCorrupt {
+		return false, nil
+	}
+	return there, err
+}
+
+// contentOf is what a lineage had at a version, if that is what the object has now, or
+// was replaced by a commit since which no garbage was collected; else nil.
+func (v *view) contentOf(lineage, version uint64) (c *record.Content, err error) {
+	o, err := v.object(lineage)
 	if err != nil {
 		return nil, err
 	}
 	if o != nil && o.Version == version {
-		return v.pin(o.ID, o.Version, o.Content)
+		return &o.Content, nil
 	}
-	return v.pinReplaced(uint64(f.Owner.Object), version)
-}
-
-// pinReplaced pins a content that was replaced and whose garbage is still there;
-// nil if it is not. Nobody may be collecting garbage.
-func (v *view) pinReplaced(lineage, version uint64) (p *pinned, err error) {
 	err = v.scan(record.GarbagePrefix(), func(_ []byte, value any) (bool, error) {
 		g, ok := value.(*record.Garbage)
 		if !ok || g.Lineage != lineage || g.Version != version || g.Content.Size == 0 {
 			return true, nil
 		}
-		p, err = v.pin(lineage, version, g.Content)
-		return false, err
+		c = &g.Content
+		return false, nil
 	})
-	return p, err
+	return c, err
 }
 
-// isCommitted reports whether what was found is the current content of its object.
-func (b *Bucket) isCommitted(f staging.Found) bool {
-	return f.Version != 0 && b.current(f.Object) == objstore.VersionOf(f.Version)
+// isCommitted reports whether what was found is the current content of its object, or was: until the
+// stage said that its commit was done, it held on to what it had committed.
+func (b *Bucket) isCommitted(f staging.Found) (bool, error) {
+	if f.Version == 0 {
+		return false, nil
+	}
+	v := b.e.view()
+	defer v.close()
+	c, err := v.contentOf(uint64(f.Object), f.Version)
+	return c != nil, err
 }
 
 func release(p *pinned) {
@@ -114,7 +200,7 @@ func (b *Bucket) keepOrphan(ctx context.Context, f staging.Found, st *staging.St
 	c := objstore.Conflict{
 		Reason: objstore.ReasonCrash, Path: f.Owner.Path, Object: f.Owner.Object,
 		UID: f.Owner.UID, GID: f.Owner.GID, Mode: f.Owner.Mode, PID: f.Owner.PID,
-		Operation: "open", Detail: "the process that wrote this ended before it was committed",
+		Operation: "open", Detail: "the process that wrote this ended before it was committed" + lostIn(f),
 	}
 	c.Base.Version = f.Owner.Base
 	if o := b.current(f.Owner.Object); o != "" && o != f.Owner.Base {
@@ -129,6 +215,24 @@ func (b *Bucket) keepOrphan(ctx context.Context, f staging.Found, st *staging.St
 	}
 	b.e.log.Warn("kept what a crash left uncommitted", "conflict", kept.ID, "path", kept.Path, "bytes", kept.Bytes)
 	return s.Close()
+}
+
+// lostIn says which bytes are not those that were written, if there are any.
+func lostIn(f staging.Found) string {
+	const rangesMax = 16
+	if len(f.Lost) == 0 {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString("; bytes that could not be had read as zeros:")
+	for i, r := range f.Lost {
+		if i == rangesMax {
+			fmt.Fprintf(&b, " and %d more ranges", len(f.Lost)-i)
+			break
+		}
+		fmt.Fprintf(&b, " [%d,%d)", r.Off, r.End)
+	}
+	return b.String()
 }
 
 // current is the version object id has now; empty if there is none.

@@ -75,8 +75,7 @@ func (v *view) pin(lineage, version uint64, c record.Content) (*pinned, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &pinned{e: v.e, lineage: lineage, version: version, content: x, rec: c}
-	p.holders.Store(1)
+	p := &pinned{lineage: lineage, version: version, content: x, rec: c}
 	if run, ok := x.Run(); ok && run.Kind == extent.Inline {
 		payload, err := v.readPayload(run.ID)
 		if err == nil && int64(len(payload)) < run.Off+x.Size {
@@ -87,10 +86,17 @@ func (v *view) pin(lineage, version uint64, c record.Content) (*pinned, error) {
 		}
 		p.inline = payload[run.Off : run.Off+x.Size]
 	}
-	if len(x.Refs()) > 0 {
-		v.e.pins.add(lineage, version)
+	return v.e.hold(p), nil
+}
+
+// hold makes p a content of e with one hold.
+func (e *Engine) hold(p *pinned) *pinned {
+	p.e = e
+	p.holders.Store(1)
+	if len(p.content.Refs()) > 0 {
+		e.pins.add(p.lineage, p.version)
 	}
-	return p, nil
+	return p
 }
 
 // pinFresh is pin for a content that was just committed, whose inline payloads are
@@ -100,15 +106,11 @@ func (e *Engine) pinFresh(lineage, version uint64, c record.Content, payload fun
 	if err != nil {
 		return nil, err
 	}
-	p := &pinned{e: e, lineage: lineage, version: version, content: x, rec: c}
-	p.holders.Store(1)
+	p := &pinned{lineage: lineage, version: version, content: x, rec: c}
 	if run, ok := x.Run(); ok && run.Kind == extent.Inline {
 		p.inline = bytes.Clone(payload(run.ID)[run.Off : run.Off+x.Size])
 	}
-	if len(x.Refs()) > 0 {
-		e.pins.add(lineage, version)
-	}
-	return p, nil
+	return e.hold(p), nil
 }
 
 // hold adds a holder; the caller must have one.

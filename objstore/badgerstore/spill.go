@@ -12,14 +12,14 @@ import (
 // mutate runs f, a mutation with the sealed content. If that has too many pages for
 // one, which takes writes all over a file of gigabytes, they are stored ahead, and f runs again.
 func (s *stage) mutate(ctx context.Context, d objstore.Durability, f func(*tx) error) error {
-	err := s.b.write(ctx, d, false, f)
+	err := s.b.write(ctx, d, s.found, f)
 	if err != errBatchTooLarge || s.in.cloned != nil {
 		return err
 	}
 	if err := s.spill(ctx); err != nil {
 		return err
 	}
-	return s.b.write(ctx, d, false, f)
+	return s.b.write(ctx, d, s.found, f)
 }
 
 // spill stores the pages of the sealed content in several mutations, and
@@ -123,10 +123,10 @@ func (sp *spilling) visit(r extent.Ref) {
 
 // store writes payloads and pages.
 func (sp *spilling) store(ctx context.Context) error {
-	err := sp.s.b.write(ctx, objstore.Visible, false, sp.begin)
+	err := sp.s.b.write(ctx, objstore.Visible, sp.s.found, sp.begin)
 	for err == nil && len(sp.order) > 0 {
 		n := 0
-		err = sp.s.b.write(ctx, objstore.Visible, false, func(t *tx) (err error) {
+		err = sp.s.b.write(ctx, objstore.Visible, sp.s.found, func(t *tx) (err error) {
 			n, err = sp.some(t)
 			return err
 		})

@@ -23,9 +23,13 @@ type stage struct {
 	sealed   *staging.Sealed     // GUARDED_BY(commitMu): between seal and finish
 	in       *incoming           // GUARDED_BY(commitMu): made of sealed
 	adopted  map[blob.Ref]bool   // GUARDED_BY(commitMu): in the tree, not in a commit
+	floor    uint64              // GUARDED_BY(commitMu): in flight, and below the numbers of blobs made and not in a commit; 0: none
 	kept     objstore.ConflictID // GUARDED_BY(commitMu): empty: nothing was kept
 	held     []uint64            // GUARDED_BY(commitMu): lineages of kept contents, whose blobs the stage may use again
 	closed   bool                // GUARDED_BY(commitMu)
+	// found says that a process that is gone had the stage: nothing may fail for the lack of a
+	// little space. Constant.
+	found bool
 }
 
 // NewStage implements [objstore.Namespace].
@@ -59,7 +63,7 @@ func (b *Bucket) newStage(owner objstore.Owner, base *pinned, empty bool) *stage
 
 // adoptStage makes a stage of one that was found; it takes over the hold on base.
 func (b *Bucket) adoptStage(st *staging.Stage, base *pinned) *stage {
-	return &stage{Stage: st, b: b, base: base, empty: base == nil, adopted: map[blob.Ref]bool{}}
+	return &stage{Stage: st, b: b, base: base, empty: base == nil, adopted: map[blob.Ref]bool{}, found: true}
 }
 
 // stagingBase is what the bytes start from; requires commitMu, or that nobody else has s.
@@ -89,6 +93,10 @@ func (s *stage) seal(ctx context.Context, object objstore.ID) error {
 	version, err := e.numbers.next()
 	if err != nil {
 		return err
+	}
+	if s.floor == 0 { // before a blob gets its number: what is not in flight is never looked for again
+		s.floor = version
+		e.inFlight.add(version)
 	}
 	if s.sealed, err = s.Stage.Seal(ctx, object, version); err != nil {
 		s.sealed = nil
@@ -138,6 +146,13 @@ func (s *stage) handOver() {
 		s.b.e.inFlight.remove(b.Ref.ID)
 		delete(s.adopted, b.Ref)
 	}
+	s.land()
+}
+
+// land says that no blob of the stage waits for a commit.
+func (s *stage) land() {
+	s.b.e.inFlight.remove(s.floor)
+	s.floor = 0
 }
 
 // rebase makes p, a hold on which it takes over, what the stage goes on from.
@@ -149,6 +164,7 @@ func (s *stage) rebase(p *pinned, info objstore.Info) {
 	s.handOver()
 	if err := s.sealed.Committed(owner, p); err != nil {
 		s.b.e.log.Warn("staged bytes of a commit stay behind", "object", info.ID, "error", err)
+		old = nil // what stays may refer to it
 	}
 	s.sealed, s.in = nil, nil
 	release(old)
@@ -239,6 +255,7 @@ func (s *stage) Close() error {
 		errs = append(errs, s.b.e.removeUnused(ref))
 		s.b.e.inFlight.remove(ref.ID)
 	}
+	s.land()
 	for _, lineage := range s.held {
 		s.b.e.pins.remove(lineage, sideVersion)
 	}

@@ -8,7 +8,8 @@ import (
 )
 
 // Committed says that the commit succeeded: base is the committed content, owner.Base its
-// version. The stage goes on from there with what was written since the seal. The base it had is no longer used.
+// version. The stage goes on from there with what was written since the seal. The base it had is no longer used,
+// unless there is an error: then it takes that base to make sense of the stage after a crash.
 func (se *Sealed) Committed(owner objstore.Owner, base Base) error {
 	defer func() { <-se.stage.token }()
 	return disk.Error("finish commit", errors.Join(se.stage.rebase(se, owner, base), se.dropOwn()))
@@ -34,15 +35,26 @@ func (st *Stage) rebase(se *Sealed, owner objstore.Owner, base Base) error {
 	st.view.base = base
 	st.view.limit = min(st.view.baseSize(), st.lowest, st.view.size)
 	st.baseEpoch = st.epoch
-	used := st.view.dropUpTo(se.epoch)
-	err := st.dropUnused(used)
+	unused := st.forgetUnused(st.view.dropUpTo(se.epoch))
+	var err error
 	if st.view.untouched() || base == nil && st.view.size == 0 {
 		st.clean = st.changes // what came since the seal, if anything, left no trace
-		err = errors.Join(err, st.log.clear())
+		err = st.log.clear()
 	} else {
-		err = errors.Join(err, st.relog())
+		err = st.relog()
+	}
+	if err == nil { // else a log that names them is still there
+		err = dropAll(unused)
 	}
 	st.checkInvariants()
+	return err
+}
+
+func dropAll(layers []*layer) error {
+	var err error
+	for _, l := range layers {
+		err = errors.Join(err, l.drop())
+	}
 	return err
 }
 
@@ -64,28 +76,28 @@ func (v *view) dropUpTo(epoch uint32) map[*layer]bool {
 	return used
 }
 
-func (st *Stage) dropUnused(used map[*layer]bool) error {
-	var err error
+// forgetUnused returns the layers that are not in use, which are to be dropped.
+func (st *Stage) forgetUnused(used map[*layer]bool) (unused []*layer) {
 	var layers []*layer
 	for _, l := range st.layers {
 		if used[l] {
 			layers = append(layers, l)
-			continue
+		} else {
+			unused = append(unused, l)
 		}
-		err = errors.Join(err, l.drop())
 	}
 	if !used[st.current] {
 		st.current = nil
 	}
 	st.layers = layers
-	return err
+	return unused
 }
 
 // relog writes a new log of what is changed over the new base, and then forgets the old
-// one. Found both after a crash, the old one is of a commit that succeeded.
+// one, which goes on if that fails. Found both after a crash, they say the same: nobody sees a part of the new one.
 func (st *Stage) relog() error {
 	old := st.log
-	st.log = stageLog{session: st.session, muted: old.muted}
+	st.log = stageLog{session: st.session, muted: old.muted, hidden: true}
 	err := st.append(logRecord{kind: recordSize, a: uint64(st.view.limit)})
 	if err == nil {
 		err = st.append(logRecord{kind: recordSize, a: uint64(st.view.size)})
@@ -96,7 +108,15 @@ func (st *Stage) relog() error {
 		}
 		return err == nil
 	})
-	return errors.Join(err, old.clear())
+	if err == nil {
+		err = st.log.reveal()
+	}
+	if err != nil {
+		err = errors.Join(err, st.log.clear())
+		st.log = old
+		return err
+	}
+	return old.clear()
 }
 
 // record is what a log says of s.

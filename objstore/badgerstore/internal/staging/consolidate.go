@@ -110,7 +110,7 @@ func (s *sealing) ownBytes() int {
 }
 
 func (s *sealing) rewriteFile(p []byte, off int64) error {
-	if err := s.session.admit(int64(len(p))); err != nil {
+	if err := s.stage.admit(int64(len(p))); err != nil {
 		return err
 	}
 	if s.ownFile == nil {

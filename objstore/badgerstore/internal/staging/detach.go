@@ -12,19 +12,23 @@ const copySuffix = ".copy"
 // detach replaces a layer's file by a copy. It was sealed and is a blob as well, of a conflict that was
 // kept, say: a blob is never written again, and another seal of the file would.
 func (s *Session) detach(name string, size int64) error {
-	from, err := s.fs.Open(name)
-	if err != nil {
-		return err
-	}
-	defer from.Close()
 	to, err := s.fs.OpenRW(name + copySuffix) // there may be a part of an earlier attempt, of the same bytes
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.copyData(from, to, size), to.Close()); err != nil {
+	if err := errors.Join(s.copyFile(name, to, size), to.Close()); err != nil {
 		return errors.Join(err, remove(s.fs, name+copySuffix))
 	}
 	return s.fs.Rename(name+copySuffix, name)
+}
+
+// copyFile copies size bytes of a file.
+func (s *Session) copyFile(name string, to disk.File, size int64) error {
+	from, err := s.fs.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(s.copyData(from, to, size), from.Close())
 }
 
 // copyData copies size bytes but for the holes.
@@ -55,7 +59,7 @@ func (s *Session) copyData(from, to disk.File, size int64) error {
 }
 
 func (s *Session) copyPiece(from, to disk.File, p []byte, off int64) error {
-	if err := s.admit(int64(len(p))); err != nil {
+	if err := s.admitFound(int64(len(p))); err != nil {
 		return err
 	}
 	if _, err := from.ReadAt(p, off); err != nil {

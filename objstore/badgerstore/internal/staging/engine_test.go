@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"path/filepath"
@@ -42,6 +43,10 @@ func (f *freeSpace) Reserve(n int64) error {
 		f.reserved += n
 	}
 	return f.err
+}
+func (f *freeSpace) ReserveEssential(n int64) error {
+	f.reserved += n
+	return nil
 }
 func (f *freeSpace) Release(n int64) { f.reserved -= n }
 
@@ -126,6 +131,9 @@ type committed struct {
 }
 
 func (c *committed) Size() int64 { return c.content.Size }
+
+// Describe says something of the content, that tests can tell it by.
+func (c *committed) Describe(b []byte) []byte { return fmt.Appendf(b, "%d bytes", c.content.Size) }
 
 func (c *committed) Extents(off, length int64, yield func(extent.Extent) error) error {
 	return c.content.Extents(c.e, off, length, yield)

@@ -39,6 +39,7 @@ type layer struct {
 	id       uint64
 	straight int64 // so many chunks are where they are in the content
 	whole    bool  // all data in the file belongs to the stage, no need to log ranges
+	found    bool  // the file is in the session of a process that is gone, and stays until that goes
 
 	chunks map[int64]int64 // of the content -> of the file
 	end    int64           // of the bytes in the file
@@ -132,8 +133,11 @@ func (l *layer) startWriteback(src, n int64) bool {
 
 // drop removes the layer's file. A blob made of it stays.
 func (l *layer) drop() error {
-	if l.file == nil {
+	switch {
+	case l.file == nil:
 		return nil
+	case l.found:
+		return l.close()
 	}
 	err := remove(l.session.fs, l.file.Name())
 	if l.sealed != nil && l.sealed.Ref.Bare {

@@ -15,6 +15,7 @@ import (
 const (
 	overflowSuffix = ".log"
 	slotsHeadBytes = 4096
+	slotHeadBytes  = 8                  // of a slot: zeros if it is free
 	slotsMagic     = 0x6574616766735331 // "etagfsS1": the 1 is the format version
 )
 
@@ -52,27 +53,50 @@ func readSlotsHead(f disk.File) (int64, error) {
 // guarded by the stage's mu.
 type stageLog struct {
 	session *Session
-	muted   bool   // of a stage resumed from elsewhere: its log is there
+	muted   bool   // of a found stage: its log is elsewhere
 	number  uint64 // of this log; a log that was cleared gets a new one
 	slot    int    // valid if used > 0
 	used    int64  // bytes of the slot
+	hidden  bool   // its first bytes are not in the slot yet, but in head: no sweep sees it
+	head    [slotHeadBytes]byte
 	more    disk.File
 	moreEnd int64
 }
 
 // room reports whether a record with n bytes of data fits into the slot, and a few without data after it.
-func (l *stageLog) room(n int, owner objstore.Owner) bool {
+func (l *stageLog) room(n int, owner objstore.Owner, base Base) bool {
+	if l.muted || l.more != nil {
+		return false
+	}
 	const spare = 4 * recordBytes
 	used := l.used
 	if used == 0 {
-		used = 2*recordBytes + int64(len(owner.Path)+len(owner.Base))
+		buf := l.session.buffers.Get().(*[]byte)
+		defer l.session.buffers.Put(buf)
+		*buf = l.open((*buf)[:0], owner, base)
+		used = int64(len(*buf))
 	}
-	return !l.muted && l.more == nil && used+recordBytes+int64(n)+spare <= l.session.slotBytes
+	return used+recordBytes+int64(n)+spare <= l.session.slotBytes
+}
+
+// open appends the record that opens a log. It has to be in the slot, with another record behind it: a base
+// that an engine of other options made too large for that is found by its version or not at all.
+func (l *stageLog) open(b []byte, owner objstore.Owner, base Base) []byte {
+	data := appendOwner(make([]byte, 0, recordBytes+len(owner.Path)), owner)
+	size := int64(0)
+	if base != nil {
+		size = base.Size()
+		bare := len(data)
+		if data = base.Describe(data); 4*recordBytes+int64(len(data)) > l.session.slotBytes {
+			data = data[:bare]
+		}
+	}
+	return appendRecord(b, logRecord{kind: recordOpen, a: l.number, b: uint64(size), data: data}, 0)
 }
 
 // append writes a record, before it the one that opens the log if this is the first.
 // Data of a caller is not kept.
-func (l *stageLog) append(owner objstore.Owner, baseSize int64, r logRecord) error {
+func (l *stageLog) append(owner objstore.Owner, base Base, r logRecord) error {
 	if l.muted {
 		return nil
 	}
@@ -81,7 +105,7 @@ func (l *stageLog) append(owner objstore.Owner, baseSize int64, r logRecord) err
 	b := (*buf)[:0]
 	if l.used == 0 {
 		l.number = l.session.nextNumber()
-		b = appendRecord(b, logRecord{kind: recordOpen, a: l.number, b: uint64(baseSize), data: appendOwner(nil, owner)}, 0)
+		b = l.open(b, owner, base)
 		l.slot = l.session.takeSlot()
 	}
 	b = appendRecord(b, r, l.number)
@@ -95,7 +119,11 @@ func (l *stageLog) append(owner objstore.Owner, baseSize int64, r logRecord) err
 
 func (l *stageLog) write(b []byte) error {
 	if l.more == nil && l.used+int64(len(b)) <= l.session.slotBytes {
-		if _, err := l.session.slots.WriteAt(b, l.session.slotOffset(l.slot)+l.used); err != nil {
+		at := l.used
+		if l.hidden && at == 0 {
+			at = int64(copy(l.head[:], b))
+		}
+		if _, err := l.session.slots.WriteAt(b[at-l.used:], l.session.slotOffset(l.slot)+at); err != nil {
 			return err
 		}
 		l.used += int64(len(b))
@@ -115,8 +143,24 @@ func (l *stageLog) write(b []byte) error {
 	return nil
 }
 
+// reveal lets a sweep see a hidden log, all of it.
+func (l *stageLog) reveal() error {
+	if l.used == 0 {
+		return nil
+	}
+	_, err := l.session.slots.WriteAt(l.head[:], l.session.slotOffset(l.slot))
+	l.hidden = err != nil
+	return disk.Error("stage", err)
+}
+
 func overflowName(dir string, number uint64) string {
 	return filepath.Join(dir, strconv.FormatUint(number, 16)+overflowSuffix)
+}
+
+// clearSlot makes a slot free: the type of its first record becomes none.
+func clearSlot(slots disk.File, offset int64) error {
+	_, err := slots.WriteAt(make([]byte, slotHeadBytes), offset)
+	return err
 }
 
 // clear forgets the log: nothing is changed any more.
@@ -124,8 +168,7 @@ func (l *stageLog) clear() error {
 	if l.used == 0 {
 		return nil
 	}
-	// The type of the first record becomes none.
-	_, err := l.session.slots.WriteAt(make([]byte, 8), l.session.slotOffset(l.slot))
+	err := clearSlot(l.session.slots, l.session.slotOffset(l.slot))
 	if l.more != nil {
 		l.more.Close()
 		if removeErr := remove(l.session.fs, l.more.Name()); err == nil {

@@ -12,7 +12,7 @@ import (
 type recordType uint8
 
 const (
-	recordOpen  recordType = iota + 1 // first of a log: owner; a = log number, b = base's size
+	recordOpen  recordType = iota + 1 // first of a log: owner and base; a = log number, b = base's size
 	recordData                        // a = offset; the bytes follow
 	recordRange                       // a = offset, b = length, c = layer, d = offset in its file
 	recordWhole                       // c = layer: what its file has is the content's, at the same offsets
@@ -80,7 +80,8 @@ func appendOwner(b []byte, o objstore.Owner) []byte {
 	return b
 }
 
-func parseOwner(b []byte) (o objstore.Owner, ok bool) {
+// parseOwner decodes an owner, and returns what follows it.
+func parseOwner(b []byte) (o objstore.Owner, rest []byte, ok bool) {
 	ok = true
 	number := func() uint64 {
 		v, n := binary.Uvarint(b)
@@ -104,5 +105,5 @@ func parseOwner(b []byte) (o objstore.Owner, ok bool) {
 	o.Object = objstore.ID(number())
 	o.UID, o.GID, o.Mode, o.PID = uint32(number()), uint32(number()), uint32(number()), uint32(number())
 	o.Base, o.Path = objstore.Version(text()), text()
-	return o, ok && len(b) == 0
+	return o, b, ok
 }

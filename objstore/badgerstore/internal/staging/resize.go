@@ -27,7 +27,7 @@ func (st *Stage) change(ctx context.Context, op string, do func() error) error {
 	if st.closed {
 		return errClosed(op)
 	}
-	if err := st.session.admit(recordBytes); err != nil {
+	if err := st.admit(recordBytes); err != nil {
 		return err
 	}
 	if err := do(); err != nil {

@@ -124,7 +124,7 @@ func (st *Stage) logSeal(meta blob.Meta) error {
 func (st *Stage) freezeLayers() error {
 	for _, l := range st.layers {
 		if l.file == nil {
-			if err := st.session.admit(int64(len(l.memory))); err != nil {
+			if err := st.admit(int64(len(l.memory))); err != nil {
 				return err
 			}
 			if err := st.outgrow(); err != nil {

@@ -16,7 +16,8 @@ import (
 const (
 	slotsName  = "slots"
 	lockSuffix = ".lock"
-	// slotSpareBytes of a slot are for the owner and the heads of records.
+	// slotSpareBytes of a slot are for the owner and the heads of records. Besides these it has
+	// room for a small base and for as many changed bytes.
 	slotSpareBytes = 8 << 10
 	pathBytesMax   = 4096
 	// grantBytes of space are asked for at once.
@@ -28,6 +29,7 @@ const (
 // Space admits bytes to be written; space.Guard is one.
 type Space interface {
 	Reserve(n int64) error
+	ReserveEssential(n int64) error // what must not fail for the lack of space while there is any
 	Release(n int64)
 }
 
@@ -72,7 +74,7 @@ func OpenSession(fsys disk.FS, dir string, opt Options) (*Session, error) {
 	s := &Session{
 		fs: fsys, root: dir, opt: opt, stages: make(map[*Stage]struct{}),
 		writebacks: make(chan struct{}, writebacksMax),
-		slotBytes:  int64(opt.InlineBytes) + slotSpareBytes,
+		slotBytes:  2*int64(opt.InlineBytes) + slotSpareBytes,
 	}
 	s.buffers.New = func() any { return new([]byte) }
 	s.pieces.New = func() any { b := make([]byte, pieceBytes); return &b }
@@ -198,6 +200,24 @@ func (s *Session) freeSlot(slot int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.slotsFree = append(s.slotsFree, slot)
+}
+
+// admit asks for the space of n bytes of the stage. Those of a found stage are on the disk already,
+// in another place or another way, and are not to be lost for want of a little room.
+func (st *Stage) admit(n int64) error {
+	if st.found == nil {
+		return st.session.admit(n)
+	}
+	return st.session.admitFound(n)
+}
+
+// admitFound says whether there is space for n bytes of a found stage.
+func (s *Session) admitFound(n int64) error {
+	err := s.opt.Space.ReserveEssential(n)
+	if err == nil {
+		s.opt.Space.Release(n)
+	}
+	return err
 }
 
 // admit asks for the space of n bytes. It asks the guard for more at a time,

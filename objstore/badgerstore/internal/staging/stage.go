@@ -22,12 +22,16 @@ type Base interface {
 	Extents(off, length int64, yield func(extent.Extent) error) error
 	// Digests is extent.Content.Digests.
 	Digests(first, n int64) ([]blockhash.Digest, error)
+	// Describe appends what it takes to find the content again after a crash of the process,
+	// whatever has replaced it by then. It comes back as Found.Base.
+	Describe(b []byte) []byte
 }
 
 // Stage is one writer's private copy. Methods may be called concurrently.
 type Stage struct {
 	session *Session
 	token   chan struct{} // held from Seal to Committed or Failed, and by Close
+	found   *foundLog     // the log of a process that is gone, which this was made of; nil: a stage of our own
 
 	mu     sync.RWMutex
 	closed bool           // GUARDED_BY(mu)
@@ -98,7 +102,7 @@ func (st *Stage) WriteAt(ctx context.Context, p []byte, off int64) (int, error) 
 	if len(p) == 0 {
 		return 0, nil
 	}
-	if err := st.session.admit(int64(len(p)) + recordBytes); err != nil {
+	if err := st.admit(int64(len(p)) + recordBytes); err != nil {
 		return 0, err
 	}
 	if err := st.write(p, off); err != nil {
@@ -128,7 +132,7 @@ func (st *Stage) write(p []byte, off int64) error {
 		if st.current != nil {
 			used = len(st.current.memory)
 		}
-		if used+len(p) <= st.session.opt.InlineBytes && st.log.room(len(p), st.owner) {
+		if used+len(p) <= st.session.opt.InlineBytes && st.log.room(len(p), st.owner, st.view.base) {
 			return st.writeMemory(p, off)
 		}
 		if err := st.outgrow(); err != nil {
@@ -140,7 +144,7 @@ func (st *Stage) write(p []byte, off int64) error {
 
 // append logs a record.
 func (st *Stage) append(r logRecord) error {
-	return st.log.append(st.owner, st.view.baseSize(), r)
+	return st.log.append(st.owner, st.view.base, r)
 }
 
 func (st *Stage) writeMemory(p []byte, off int64) error {
@@ -264,7 +268,10 @@ func (st *Stage) Close() error {
 	}
 	st.closed = true
 	st.session.forget(st)
-	err := st.log.clear()
+	err := st.log.clear() // before the files it names go
+	if st.found != nil {
+		err = errors.Join(err, st.found.clear(st.session.fs))
+	}
 	for _, l := range st.layers {
 		err = errors.Join(err, l.drop())
 	}

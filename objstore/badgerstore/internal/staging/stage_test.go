@@ -589,12 +589,11 @@ func FuzzReadLog(f *testing.F) {
 		if !ok {
 			return
 		}
-		st := e.session.NewStage(l.owner, nil)
-		st.log.muted = true
-		r := replay{st: st, log: &l, files: make(map[uint64]*layer)}
+		r := e.session.newReplay(&l, nil)
 		if err := r.run(); err != nil && objstore.KindOf(err) == 0 {
 			t.Fatal(err)
 		}
-		st.Close()
+		r.lost()
+		_ = r.st.abandon()
 	})
 }

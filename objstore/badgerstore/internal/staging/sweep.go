@@ -1,14 +1,15 @@
 package staging
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"io/fs"
-	"math"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/etagfs/etagfs/objstore"
-	"github.com/etagfs/etagfs/objstore/badgerstore/internal/blob"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 )
 
@@ -19,13 +20,22 @@ type Found struct {
 	// commit succeeded nothing is lost: the process had no time to say so here.
 	Object  objstore.ID
 	Version uint64
+	// Base is what Base.Describe said; empty if there was no base.
+	Base []byte
+	// Lost, known to keep only, are the ranges that read as zeros because what was there is gone.
+	Lost []Range
 }
+
+// Range is [Off, End) of a content.
+type Range struct{ Off, End int64 }
 
 // Sweep looks into the sessions beside this one whose process is gone. For each stage
 // that was changed it calls resume, which says what its base is (nil if it had none, or
-// if that is lost: its bytes read as zeros then), and then keep, with the stage. The stage is closed
-// after that. Once keep has returned nil for all stages of a session, the session is removed;
-// else it is found again by the next sweep.
+// if that is lost), and then keep, with the stage.
+//
+// Once keep has returned nil, or the stage is closed, it is not found again. Otherwise the next
+// sweep finds the same: nothing that is there is changed before. A session of whose stages none
+// is left is removed.
 func (s *Session) Sweep(resume func(Found) (Base, error), keep func(Found, *Stage) error) error {
 	names, err := s.fs.ReadDir(s.root)
 	if err != nil {
@@ -34,6 +44,10 @@ func (s *Session) Sweep(resume func(Found) (Base, error), keep func(Found, *Stag
 	var all error
 	for _, name := range names {
 		dir := filepath.Join(s.root, name)
+		if session, isLock := strings.CutSuffix(name, lockSuffix); isLock && !slices.Contains(names, session) {
+			all = errors.Join(all, s.removeLock(dir))
+			continue
+		}
 		if info, err := s.fs.Stat(dir); err != nil || !info.Dir || dir == s.dir {
 			continue
 		}
@@ -42,6 +56,18 @@ func (s *Session) Sweep(resume func(Found) (Base, error), keep func(Found, *Stag
 		}
 	}
 	return all
+}
+
+// removeLock removes the lock of a session that died before it had a directory, or after.
+func (s *Session) removeLock(name string) error {
+	lock, err := s.fs.Lock(name)
+	if errors.Is(err, disk.ErrLocked) {
+		return nil
+	}
+	if err == nil {
+		err = errors.Join(remove(s.fs, name), lock.Close())
+	}
+	return disk.Error("sweep staging", err)
 }
 
 func (s *Session) sweepSession(dir string, resume func(Found) (Base, error), keep func(Found, *Stage) error) error {
@@ -58,10 +84,13 @@ func (s *Session) sweepSession(dir string, resume func(Found) (Base, error), kee
 		return err
 	}
 	var all error
-	for _, l := range logs {
-		if err := s.sweepLog(l, resume, keep); err != nil {
+	for i := range logs {
+		if err := s.sweepLog(&logs[i], resume, keep); err != nil {
 			all = errors.Join(all, err)
 		}
+	}
+	if all == nil && len(logs) > 0 {
+		all = s.syncSlots(dir)
 	}
 	if all != nil {
 		return all
@@ -69,13 +98,34 @@ func (s *Session) sweepSession(dir string, resume func(Found) (Base, error), kee
 	return disk.Error("sweep staging", errors.Join(removeAll(s.fs, dir), s.fs.Remove(dir+lockSuffix)))
 }
 
+// syncSlots makes durable that the logs in a slot file are no more: a loss of power may
+// not bring them back once the files they name are gone.
+func (s *Session) syncSlots(dir string) error {
+	f, err := s.fs.Open(filepath.Join(dir, slotsName))
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	return disk.Error("sweep staging", err)
+}
+
 // foundLog is a log with its records.
 type foundLog struct {
 	dir      string
+	offset   int64 // of its slot
 	number   uint64
 	owner    objstore.Owner
+	base     []byte // as described
 	baseSize int64
 	records  []logRecord
+}
+
+// clear forgets the log: it is not found again. Its files stay until the session goes.
+func (l *foundLog) clear(fsys disk.FS) error {
+	f, err := fsys.OpenRW(filepath.Join(l.dir, slotsName))
+	if err == nil {
+		err = errors.Join(clearSlot(f, l.offset), f.Close())
+	}
+	return disk.Error("clear stage", err)
 }
 
 // readLogs reads the logs of a session's slot file.
@@ -98,7 +148,8 @@ func (s *Session) readLogs(dir string) ([]foundLog, error) {
 	var logs []foundLog
 	slot := make([]byte, slotBytes)
 	for i := int64(0); ; i++ {
-		n, err := slots.ReadAt(slot, slotsHeadBytes+i*slotBytes)
+		offset := slotsHeadBytes + i*slotBytes
+		n, err := slots.ReadAt(slot, offset)
 		if err != nil && err != io.EOF {
 			return nil, disk.Error("sweep staging", err)
 		}
@@ -107,6 +158,7 @@ func (s *Session) readLogs(dir string) ([]foundLog, error) {
 			return nil, err
 		}
 		if ok {
+			l.offset = offset
 			logs = append(logs, l)
 		}
 		if int64(n) < slotBytes {
@@ -123,7 +175,7 @@ func (s *Session) readLog(dir string, slot []byte) (l foundLog, ok bool, err err
 		return l, false, nil
 	}
 	l = foundLog{dir: dir, number: open.a, baseSize: int64(open.b)}
-	if l.owner, ok = parseOwner(open.data); !ok {
+	if l.owner, l.base, ok = parseOwner(bytes.Clone(open.data)); !ok {
 		return l, false, nil
 	}
 	more, err := readWhole(s.fs, overflowName(dir, l.number))
@@ -168,7 +220,7 @@ func readWhole(fsys disk.FS, name string) ([]byte, error) {
 
 // found is what a log says of its stage.
 func (l *foundLog) found() Found {
-	f := Found{Owner: l.owner}
+	f := Found{Owner: l.owner, Base: l.base}
 	for _, r := range l.records {
 		f.Object, f.Version = 0, 0
 		if r.kind == recordSeal {
@@ -188,7 +240,7 @@ func (l *foundLog) changed() bool {
 	return false
 }
 
-func (s *Session) sweepLog(l foundLog, resume func(Found) (Base, error), keep func(Found, *Stage) error) error {
+func (s *Session) sweepLog(l *foundLog, resume func(Found) (Base, error), keep func(Found, *Stage) error) error {
 	if !l.changed() {
 		return nil
 	}
@@ -197,155 +249,20 @@ func (s *Session) sweepLog(l foundLog, resume func(Found) (Base, error), keep fu
 	if err != nil {
 		return err
 	}
-	st := s.NewStage(l.owner, base)
-	st.log.muted = true
-	r := replay{st: st, log: &l, files: make(map[uint64]*layer)}
+	r := s.newReplay(l, base)
 	err = r.run()
 	if err == nil {
-		err = keep(found, st)
+		found.Lost = r.lost()
+		err = keep(found, r.st)
 	}
 	if err != nil {
-		// The files are for the next sweep.
-		st.abandon()
-		return err
+		return errors.Join(err, r.st.abandon())
 	}
+	return r.st.Close()
+}
+
+// abandon closes a found stage and leaves all of it to the next sweep.
+func (st *Stage) abandon() error {
+	st.found = nil
 	return st.Close()
-}
-
-// abandon closes a stage and leaves its files.
-func (st *Stage) abandon() {
-	st.mu.Lock()
-	for _, l := range st.layers {
-		if l.file != nil {
-			l.close()
-		}
-	}
-	st.layers = nil
-	st.mu.Unlock()
-	st.Close()
-}
-
-// replay makes a stage of its log. Nobody else has the stage yet.
-type replay struct {
-	st    *Stage
-	log   *foundLog
-	files map[uint64]*layer
-	whole *layer // not yet applied
-}
-
-func (r *replay) run() error {
-	v := &r.st.view
-	v.size = r.log.baseSize
-	v.limit = min(v.limit, v.size)
-	for _, record := range r.log.records {
-		if err := r.record(record); err != nil {
-			return err
-		}
-		r.st.changes++
-	}
-	if err := r.applyWhole(math.MaxInt64); err != nil {
-		return err
-	}
-	for _, l := range r.files {
-		l.summer.Found(0, l.end)
-	}
-	r.st.checkInvariants()
-	return nil
-}
-
-func (r *replay) record(rec logRecord) error {
-	st, off, n := r.st, int64(rec.a), int64(rec.b)
-	switch rec.kind {
-	case recordData:
-		src := r.memory(rec.data)
-		st.put(off, int64(len(rec.data)), st.current, src)
-	case recordRange:
-		l, err := r.file(rec.c)
-		if l == nil {
-			return err
-		}
-		l.end = max(l.end, int64(rec.d)+n)
-		st.put(off, n, l, int64(rec.d))
-	case recordWhole:
-		l, err := r.file(rec.c)
-		r.whole = l
-		return err
-	case recordSize:
-		st.view.truncate(off)
-	case recordZero:
-		return st.view.zero(off, off+n, st.epoch, false)
-	case recordSeal:
-		if rec.d != 0 {
-			return r.applyWhole(int64(rec.d))
-		}
-	}
-	return nil
-}
-
-// memory adds data to the one memory layer and returns its place there.
-func (r *replay) memory(p []byte) int64 {
-	st := r.st
-	if st.current == nil {
-		st.current = new(layer)
-		st.layers = append(st.layers, st.current)
-	}
-	return st.current.remember(p)
-}
-
-// file is the layer of that number; nil if its file is gone, as after a move that failed.
-func (r *replay) file(id uint64) (*layer, error) {
-	if l := r.files[id]; l != nil {
-		return l, nil
-	}
-	name := layerName(r.log.dir, id)
-	info, err := r.st.session.fs.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err == nil && info.Links > 1 {
-		err = r.st.session.detach(name, info.Size)
-	}
-	if err != nil {
-		return nil, disk.Error("sweep staging", err)
-	}
-	f, err := r.st.session.fs.OpenRW(name)
-	if err != nil {
-		return nil, disk.Error("sweep staging", err)
-	}
-	l := &layer{session: r.st.session, file: f, id: id, frozen: true, summer: blob.NewSummer()}
-	r.files[id] = l
-	r.st.layers = append(r.st.layers, l)
-	return l, nil
-}
-
-// applyWhole enters what a whole layer's file has below end.
-func (r *replay) applyWhole(end int64) error {
-	l := r.whole
-	if l == nil {
-		return nil
-	}
-	r.whole = nil
-	info, err := l.file.Stat()
-	if err != nil {
-		return disk.Error("sweep staging", err)
-	}
-	end = min(end, info.Size, straightChunks*chunkBytes)
-	for pos := int64(0); pos < end; {
-		data, err := l.file.NextData(pos)
-		if err == io.EOF || data >= end {
-			break
-		}
-		hole, err2 := l.file.NextHole(data)
-		if err := errors.Join(err, err2); err != nil {
-			return disk.Error("sweep staging", err)
-		}
-		hole = min(hole, end)
-		r.st.put(data, hole-data, l, data)
-		pos = hole
-	}
-	l.end = max(l.end, end)
-	if end > r.st.view.size {
-		r.st.view.truncate(end)
-	}
-	return nil
 }
