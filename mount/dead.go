@@ -13,9 +13,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Gone tells whether the daemon of a mount, of source at point, has certainly ended or is being ended. A
-// mount is aborted on its word; false if nobody knows.
-type Gone func(source, point string) bool
+// Fate is what has become of the daemon of a mount.
+type Fate int
+
+// The fates.
+const (
+	FateUnknown Fate = iota
+	FateAlive        // it has not ended, and is not being ended
+	FateGone         // it has certainly ended, or cannot but end
+)
+
+// Fates tells the fate of the daemon that mounted source at point. A mount is aborted on its word.
+type Fates func(source, point string) Fate
 
 // Ending reports whether a process cannot but end: it was killed or is a zombie, but something of it, a
 // thread that waits in the kernel, is still there. It is false for one that cannot be found, which may be
@@ -40,21 +49,31 @@ func Ending(process int) bool {
 // The connection of most has ended with the daemon. But a daemon that is killed while it tells the
 // kernel to forget a name waits for the directory, which whoever looks that name up holds until the daemon
 // answers: neither ends before the connection is aborted.
-func removeDead(point string, gone Gone) error {
+func removeDead(point string, fates Fates) error {
 	for {
 		m, found, err := mountedAt(point)
 		if err != nil || !found {
 			return err
 		}
-		switch {
-		case m.fsType == fsType && gone(m.source, point):
+		fate := FateUnknown
+		if m.fsType == fsType {
+			fate = fates(m.source, point)
+		}
+		switch fate {
+		case FateAlive:
+			return nil
+		case FateGone:
 			err = m.force()
-		case errors.Is(answer(point), syscall.ENOTCONN):
+		default:
+			switch err = answer(point); {
+			case errors.Is(err, errSilent):
+				return fmt.Errorf("%s is a mount that %w: end its daemon first", point, err)
+			case !errors.Is(err, syscall.ENOTCONN):
+				return nil
+			}
 			if err = detach(point); err != nil {
 				err = fmt.Errorf("%s is a mount whose daemon is gone, and it cannot be detached: %w", point, err)
 			}
-		default:
-			return nil
 		}
 		if err != nil {
 			return err
@@ -103,7 +122,7 @@ const answerPatience = 5 * time.Second
 var errSilent = errors.New("does not answer")
 
 // answer is what a mount says that is asked for what the kernel does not remember: nil, ENOTCONN, or
-// errSilent if it takes too long.
+// errSilent if it takes too long. Who still waits for an answer keeps the mount busy.
 func answer(point string) error {
 	said := make(chan error, 1)
 	go func() { // ends with the mount, or with us

@@ -159,7 +159,7 @@ func (m *Mount) unmount() (detached bool, err error) {
 		return false, nil
 	default:
 	}
-	if err := m.server.Unmount(); err == nil {
+	if m.leave() {
 		return m.outlivesUs(), nil
 	}
 	holders, _ := Holders(m.dir)
@@ -170,6 +170,17 @@ func (m *Mount) unmount() (detached bool, err error) {
 		return false, fmt.Errorf("unmount %s: %w", m.dir, err)
 	}
 	return true, nil
+}
+
+// leave unmounts if nothing is open. What has been closed a moment ago may still look open.
+func (m *Mount) leave() bool {
+	for wait := 5 * time.Millisecond; wait < 200*time.Millisecond; wait *= 2 {
+		if unmountIdle(m.dir) == nil {
+			return true
+		}
+		<-time.After(wait)
+	}
+	return false
 }
 
 // copyPatience is how long the kernel may take to be done with a mount that is out of the tree.

@@ -12,12 +12,12 @@ import (
 
 // Prepare makes dir ready to be mounted on: what a dead daemon left there is taken away. It returns
 // the directory's full path, or one sentence that says why it cannot be mounted on.
-func Prepare(dir string, gone Gone) (string, error) {
+func Prepare(dir string, fates Fates) (string, error) {
 	point, err := resolve(dir)
 	if err != nil {
 		return "", err
 	}
-	if err := removeDead(point, gone); err != nil {
+	if err := removeDead(point, fates); err != nil {
 		return "", err
 	}
 	if m, found, err := mountedAt(point); err != nil {

@@ -39,7 +39,7 @@ type Unmounted struct {
 // Unmount takes the mount at dir out of the tree if nothing is open in it, and a [*BusyError] says what is. Its
 // daemon then ends on its own: it still has to release the store. A mount whose daemon is gone is
 // taken away, open or not.
-func Unmount(dir string, gone Gone) (Unmounted, error) {
+func Unmount(dir string, fates Fates) (Unmounted, error) {
 	point, err := resolve(dir)
 	if err != nil {
 		return Unmounted{}, err
@@ -55,7 +55,7 @@ func Unmount(dir string, gone Gone) (Unmounted, error) {
 	case os.Geteuid() != 0 && m.user != strconv.Itoa(os.Getuid()):
 		return Unmounted{}, fmt.Errorf("%s was mounted by user %s: only that user and root can unmount it: %w", point, m.user, syscall.EPERM)
 	}
-	if err := removeDead(point, gone); err != nil {
+	if err := removeDead(point, fates); err != nil {
 		return Unmounted{}, err
 	}
 	unmounted := Unmounted{Dir: point, Source: m.source, device: m.device}
@@ -95,12 +95,7 @@ func (u Unmounted) Copies() ([]Holder, error) {
 
 // take unmounts point unless it is busy.
 func take(point string) error {
-	var err error
-	if os.Geteuid() == 0 {
-		err = syscall.Unmount(point, 0)
-	} else {
-		err = fusermount("-u", point)
-	}
+	err := unmountIdle(point)
 	if err == nil {
 		return nil
 	}
@@ -109,6 +104,14 @@ func take(point string) error {
 		return errors.Join(&BusyError{point, holders}, listErr)
 	}
 	return fmt.Errorf("unmount %s: %w", point, err)
+}
+
+// unmountIdle fails if anything is open.
+func unmountIdle(point string) error {
+	if os.Geteuid() == 0 {
+		return syscall.Unmount(point, 0)
+	}
+	return fusermount("-u", point)
 }
 
 func firstLine(s string) string {

@@ -13,14 +13,17 @@ import (
 // endingPatience is how long a killed process may take to let go of its store.
 const endingPatience = 10 * time.Second
 
-// daemonGone tells whether the daemon that mounted store at point is certainly gone. The store's lock tells:
-// it names that mount, and is free, or held by what is left of a process that was killed.
-func daemonGone(store, point string) bool {
+// daemonFate tells what has become of the daemon that mounted store at point. The store's lock tells: if
+// it names that mount it is held by the daemon, or by what is left of one that was killed, or free.
+func daemonFate(store, point string) mount.Fate {
 	owner, held, err := badgerstore.Owner(store)
-	if err != nil || owner.MountPoint != point {
-		return false
+	switch {
+	case err != nil || owner.MountPoint != point:
+		return mount.FateUnknown
+	case held && !ending(owner):
+		return mount.FateAlive
 	}
-	return !held || ending(owner)
+	return mount.FateGone
 }
 
 // ending reports whether an owner was killed and has yet to end.

@@ -129,7 +129,7 @@ func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
 	if err != nil {
 		return nil, usageErrorf("%v", err)
 	}
-	point, err := mount.Prepare(d.dir, daemonGone)
+	point, err := mount.Prepare(d.dir, daemonFate)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ mount in which files are open stays mounted; the message names who has them open
 One whose daemon was killed is taken away.`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			m, err := mount.Unmount(args[0], daemonGone)
+			m, err := mount.Unmount(args[0], daemonFate)
 			if err != nil {
 				return err
 			}

@@ -21,6 +21,7 @@ func TestMain(m *testing.M) {
 		"close":     closeInherited,
 		"exist":     makeExclusively,
 		"stick":     stick,
+		"map":       mapAndEcho,
 	})
 }
 

@@ -124,8 +124,8 @@ func startInMemory(ctx context.Context) (*mount.Mount, error) {
 	})
 }
 
-// NobodyKnows is the [mount.Gone] of stores in memory: what is left of one is a mount that says so.
-func NobodyKnows(source, point string) bool { return false }
+// NobodyKnows is the [mount.Fates] of stores in memory: what is left of one is a mount that says so.
+func NobodyKnows(source, point string) mount.Fate { return mount.FateUnknown }
 
 // owned are attributes of directories of whoever runs the daemon.
 func owned() objstore.NewAttr {
