@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// program is the built program to test.
-func program(t *testing.T) string {
+// needMounts skips a test that cannot mount.
+func needMounts(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root: to mount directly")
@@ -20,6 +20,12 @@ func program(t *testing.T) string {
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		t.Skipf("needs fuse: %v", err)
 	}
+}
+
+// program is the built program to test.
+func program(t *testing.T) string {
+	t.Helper()
+	needMounts(t)
 	if path := os.Getenv("ETAGFS_BIN"); path != "" {
 		return path
 	}
@@ -40,9 +46,9 @@ type mountRun struct {
 	dir     string
 }
 
-func newMountRun(t *testing.T, store string, o orders) *mountRun {
+func newMountRun(t *testing.T, program, store string, o orders) *mountRun {
 	t.Helper()
-	m := &mountRun{program: program(t), store: store, dir: t.TempDir()}
+	m := &mountRun{program: program, store: store, dir: t.TempDir()}
 	const control = "/sys/fs/fuse/connections" // of this namespace
 	if err := unix.Mount("fusectl", control, "fusectl", 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
 		t.Fatal(err)
@@ -80,7 +86,7 @@ func (m *mountRun) look() error {
 // acknowledged close is there, whole; what was written and not closed is a kept copy;
 // the mount shows what the store holds.
 func TestKilledDaemonKeepsWhatItAcknowledged(t *testing.T) {
-	m := newMountRun(t, filepath.Join(t.TempDir(), "store"), orders{Lanes: 4, Calls: -1, Seed: randomSeed(t), Mix: everyday()})
+	m := newMountRun(t, program(t), filepath.Join(t.TempDir(), "store"), orders{Lanes: 4, Calls: -1, Seed: randomSeed(t), Mix: everyday()})
 	rng := rand.New(rand.NewPCG(m.orders.Seed, 0))
 	for round := range rounds(100) {
 		m.orders.Seed = rng.Uint64()
