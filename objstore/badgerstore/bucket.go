@@ -99,6 +99,7 @@ func (e *Engine) firstBucket(ctx context.Context) error {
 
 // DeleteBucket implements [objstore.Buckets].
 func (e *Engine) DeleteBucket(ctx context.Context, name string) error {
+	var uploads [][]byte
 	err := e.commit(ctx, objstore.Durable, true, func(t *tx) error {
 		rec, err := t.bucket(name)
 		if err != nil {
@@ -114,11 +115,20 @@ func (e *Engine) DeleteBucket(ctx context.Context, name string) error {
 		if err := t.dropConflicts(rec.Root); err != nil {
 			return err
 		}
+		if err := t.dropDocuments(rec.Root); err != nil {
+			return err
+		}
+		if uploads, err = t.closeUploads(rec.Root); err != nil {
+			return err
+		}
 		t.set(record.BucketKey(name), nil)
 		t.set(record.ObjectKey(rec.Root), nil)
 		t.objects--
 		return t.discard(contentOf(root))
 	})
+	if err == nil {
+		e.purge(uploads...)
+	}
 	return named("delete bucket", name, err)
 }
 
@@ -190,6 +200,8 @@ func (b *Bucket) Capabilities() objstore.Capabilities {
 		Put: all, Delete: all, CopySource: all, CopyTarget: all, RenameSource: all, RenameTarget: all,
 		UniqueVersions: true, RenameFile: true, RenameDir: true, HardLinks: true, Attributes: true,
 		PartialCommit: true, ServerCopy: true, Watch: true,
+		CrossBucket: true, Headers: true, Multipart: true, Append: true, Tags: true, Documents: true,
+		Answers: true, Feed: true,
 		ObjectBytesMax: objstore.ObjectBytesMax, KeyBytesMax: objstore.KeyBytesMax,
 	}
 }

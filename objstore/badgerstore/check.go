@@ -42,7 +42,7 @@ func (e *Engine) checkIn(ctx context.Context, opt CheckOptions, tallyMax int, re
 	defer v.close()
 	c := &checker{
 		e: e, v: v, tree: tree{uncached{v}}, ctx: ctx, opt: opt, report: report, lease: e.marks.Get().Lease,
-		roots: map[uint64]string{}, unlink: map[uint64]bool{}, tally: tally{max: tallyMax},
+		roots: map[uint64]string{}, unlink: map[uint64]bool{}, uploads: map[uint64]bool{}, tally: tally{max: tallyMax},
 	}
 	if err := c.run(); c.stopped == nil {
 		return err
@@ -64,6 +64,7 @@ type checker struct {
 
 	roots    map[uint64]string // buckets by their root directories
 	unlink   map[uint64]bool   // blobs that garbage says are to be removed
+	uploads  map[uint64]bool   // by number
 	tally    tally
 	objects  uint64
 	counted  uint64 // objects, as the last batch says
@@ -162,7 +163,7 @@ func (c *checker) sequence() error {
 }
 
 // walkOrder is the records as the walk meets them: buckets first, which say where trees begin.
-const walkOrder = "BCEGNOPQRSWX"
+const walkOrder = "BCDEGLNOPQRSUVWX"
 
 // records looks at each record in its own right and at those it has to do with, and counts references.
 func (c *checker) records() error {
@@ -245,7 +246,7 @@ func decodeWhole(key []byte, item *badger.Item) (any, error) {
 		return value, record.DecodeName(key, encoded)
 	case record.TagExpiry:
 		return value, record.DecodeExpiry(key, encoded)
-	case record.TagPayload:
+	case record.TagPayload, record.TagDocument:
 		_, err = record.DecodePayload(key, encoded)
 		return value, err
 	default:
@@ -259,9 +260,9 @@ func keyText(key []byte) string {
 		return fmt.Sprintf("record %c %q", key[0], key[1:])
 	}
 	switch key[0] {
-	case record.TagEntry, record.TagConflict, record.TagOutcome:
+	case record.TagEntry, record.TagConflict, record.TagOutcome, record.TagDocument, record.TagUpload:
 		return fmt.Sprintf("record %c %d %q", key[0], record.Number(key), key[9:])
-	case record.TagName, record.TagExpiry:
+	case record.TagName, record.TagExpiry, record.TagPart, record.TagLayout:
 		return fmt.Sprintf("record %c %d %x", key[0], record.Number(key), key[9:])
 	case record.TagObject, record.TagPage, record.TagPayload, record.TagGarbage:
 		return fmt.Sprintf("record %c %d", key[0], record.Number(key))
@@ -286,8 +287,17 @@ func (c *checker) record(key []byte, value any) error {
 		return c.ref(record.Place{Parent: record.Number(key), Stored: record.EntryStored(key)}, v)
 	case record.Place:
 		return c.placed(record.Number(key), v)
+	case *record.Upload:
+		return c.upload(key, v)
+	case *record.Part:
+		return c.part(key, v)
+	case record.Layout:
+		return c.layout(key, v)
 	case *record.Object:
 		c.objects++
+		if err := c.partsOf(v); err != nil {
+			return err
+		}
 		if key[0] == record.TagEntry {
 			if err := c.entryIn(key, false); err != nil {
 				return err
@@ -314,6 +324,8 @@ func (c *checker) record(key []byte, value any) error {
 // keyOnly checks the records that have all they say in their keys.
 func (c *checker) keyOnly(key []byte) error {
 	switch key[0] {
+	case record.TagDocument:
+		return c.document(key)
 	case record.TagName:
 		return c.name(record.Number(key), record.NamePlace(key))
 	case record.TagExpiry:
@@ -351,6 +363,8 @@ func (c *checker) numbers(key []byte, value any) error {
 	switch v := value.(type) {
 	case *record.Object:
 		all = []uint64{v.ID, v.Version, v.MetaVersion}
+	case *record.Part:
+		all = []uint64{v.ID}
 	case *record.Garbage, *extent.Page:
 		all = []uint64{record.Number(key)}
 	}

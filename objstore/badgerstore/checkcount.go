@@ -90,6 +90,8 @@ func (c *checker) refer(key []byte, value any) {
 	switch v := value.(type) {
 	case *record.Object:
 		c.referTo(v.Content)
+	case *record.Part:
+		c.referTo(v.Content)
 	case *record.Conflict:
 		for _, s := range []*record.Side{&v.Mine, &v.Base, &v.Theirs} {
 			if s.Held {

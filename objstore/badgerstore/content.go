@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"bytes"
 
+	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/blob"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
@@ -31,6 +32,10 @@ type incoming struct {
 	version uint64 // already given out for it
 	size    int64
 	hash    blockhash.Digest
+	// hashKind is that of hash; digests and parts are what S3 is to be told of the content.
+	hashKind record.HashKind
+	digests  objstore.Digests
+	parts    []objstore.Part
 	// payload is the encoded inline payload, if there is one, and inlineID its number.
 	payload  raw
 	inlineID uint64
@@ -72,6 +77,7 @@ func (e *Engine) incoming(version uint64, se *staging.Sealed, base *pinned) (*in
 	}
 	if se.FromBase {
 		in.base = base
+		in.edit.Blocks = base.withFilled(in.edit)
 	}
 	if len(se.Inline) == 0 {
 		return in, nil
@@ -114,8 +120,7 @@ func (t *tx) setContent(o *record.Object, in *incoming) error {
 	if o.Modified.Before(t.now) {
 		o.Modified = t.now
 	}
-	o.Checksums = nil
-	return nil
+	return t.tellOf(o, in)
 }
 
 // baseFor is the content in's edit refers to, and whether that is what o has
@@ -172,7 +177,7 @@ func (t *tx) build(in *incoming, base extent.Content, consume bool, old leaving)
 	for _, b := range in.blobs {
 		t.blobs = append(t.blobs, record.Blob{Kind: uint8(kindOf(b.Ref)), ID: b.Ref.ID, Check: b.Check})
 	}
-	content := record.Content{Size: in.size, Allocated: allocated, Hash: in.hash}
+	content := record.Content{Size: in.size, Allocated: allocated, Hash: in.hash, HashKind: in.hashKind}
 	if in.size > 0 {
 		content.Root = plan.Content.Append(nil)
 	}

@@ -44,6 +44,9 @@ type Engine struct {
 
 	logBlocks *logBlocks // nil if read-only
 
+	needs       sync.Mutex   // held while the identity is changed
+	openUploads atomic.Int64 // uploads that have records, and some that may be about to
+
 	numbers   *numbers
 	cache     *cache
 	epochs    epochs

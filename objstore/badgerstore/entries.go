@@ -46,6 +46,9 @@ func (t *tx) setName(id uint64, p place) {
 
 // detach takes the name p from o and returns o as it is then, perhaps without any name.
 func (t *tx) detach(p place, o *record.Object) (*record.Object, error) {
+	if err := t.markGone(p, o, o.IsDir()); err != nil {
+		return nil, err
+	}
 	if err := t.countEntry(p.Parent, o.IsDir(), -1); err != nil {
 		return nil, err
 	}
@@ -111,7 +114,7 @@ func (b *Bucket) add(t *tx, p place, o *record.Object) (*record.Object, error) {
 	if o.Links > 1 {
 		b.tellLinks(t, o)
 	}
-	return o, nil
+	return o, t.tellObject(o, p)
 }
 
 // drop detaches o and tells that its name went. The content of an object
@@ -124,6 +127,11 @@ func (b *Bucket) drop(t *tx, p place, o *record.Object) (*record.Object, error) 
 	name, err := t.shown(p)
 	if err != nil {
 		return nil, err
+	}
+	if isObject(o) {
+		if err := t.event(objstore.EventDelete, o, p, place{}); err != nil {
+			return nil, err
+		}
 	}
 	if o, err = t.detach(p, o); err != nil {
 		return nil, err
@@ -144,6 +152,7 @@ func (b *Bucket) afterDetach(t *tx, o *record.Object) error {
 		b.tellLinks(t, o)
 		return nil
 	}
+	t.dropLayout(o)
 	return t.discard(contentOf(o))
 }
 
@@ -169,7 +178,7 @@ func (b *Bucket) tellContent(t *tx, o *record.Object, old uint64, appended bool)
 		}
 	}
 	t.tell(b.root, c)
-	return nil
+	return t.tellObjects(o)
 }
 
 // shift is the object beside a directory that comes or goes: its shown name
@@ -224,7 +233,7 @@ func (t *tx) makeExplicit(id uint64) error {
 	}
 	dir.Explicit, dir.Version, dir.Modified = true, dir.MetaVersion, t.now
 	t.store(dir)
-	return nil
+	return t.tellObject(dir, dir.Place)
 }
 
 // prune removes directory id and those above it while they are implicit and empty.

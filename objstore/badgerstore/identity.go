@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -32,6 +33,8 @@ const formatVersion = 1
 type identity struct {
 	version int
 	uuid    string
+	needs   []string // features that a program must know
+	text    string   // the whole file
 }
 
 func (id identity) String() string {
@@ -44,13 +47,16 @@ func newIdentity() (identity, error) {
 		return identity{}, err
 	}
 	p[6], p[8] = p[6]&0x0f|0x40, p[8]&0x3f|0x80 // a random uuid, by RFC 9562
-	return identity{formatVersion, fmt.Sprintf("%x-%x-%x-%x-%x", p[:4], p[4:6], p[6:8], p[8:10], p[10:])}, nil
+	id := identity{version: formatVersion, uuid: fmt.Sprintf("%x-%x-%x-%x-%x", p[:4], p[4:6], p[6:8], p[8:10], p[10:])}
+	id.text = id.String()
+	return id, nil
 }
 
 // parseIdentity reads a FORMAT file. Lines it does not know may follow, but for
 // such as say what a reader needs to know.
 func parseIdentity(dir string, p []byte) (id identity, err error) {
 	text := string(p)
+	id.text = text
 	if n, _ := fmt.Sscanf(text, "etagfs store\nformat %d\n", &id.version); n != 1 {
 		return id, &objstore.Error{Op: "open store", Key: dir, Kind: objstore.ErrCorrupt,
 			Detail: "the file FORMAT is damaged"}
@@ -64,10 +70,13 @@ func parseIdentity(dir string, p []byte) (id identity, err error) {
 		if uuid, ok := strings.CutPrefix(line, "uuid "); ok {
 			id.uuid = strings.TrimSpace(uuid)
 		}
-		if feature, ok := strings.CutPrefix(line, "needs "); ok {
+		feature, ok := strings.CutPrefix(strings.TrimSpace(line), "needs ")
+		if ok && slices.Contains(knownFeatures(), feature) {
+			id.needs = append(id.needs, feature)
+		} else if ok {
 			return id, &objstore.Error{Op: "open store", Key: dir, Kind: objstore.ErrNewerFormat,
 				Detail: fmt.Sprintf("the store needs %q, which this program does not know: use a newer one",
-					strings.TrimSpace(feature))}
+					feature)}
 		}
 	}
 	return id, nil

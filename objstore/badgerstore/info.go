@@ -8,7 +8,18 @@ import (
 )
 
 func etagOf(o *record.Object) objstore.ETag {
+	if o.ShownETag != "" {
+		return objstore.ETag(o.ShownETag)
+	}
 	return objstore.MakeETag(o.Content.Hash, objstore.VersionOf(o.Version))
+}
+
+// checksumOf is the checksum a client sent with o. There is one at the most.
+func checksumOf(o *record.Object) (c objstore.Checksum) {
+	for algorithm, value := range o.Checksums {
+		c = objstore.Checksum{Algorithm: algorithm, Value: string(value)}
+	}
+	return c
 }
 
 // nlinkOf is the link count of an object that has at least one name, or had one embedded.
@@ -31,7 +42,8 @@ func infoOf(o *record.Object) objstore.Info {
 		ID: objstore.ID(o.ID), Type: o.Type, Size: o.Content.Size, Allocated: o.Content.Allocated,
 		Version: objstore.VersionOf(o.Version), ETag: etagOf(o), MetaVersion: o.MetaVersion,
 		Modified: o.Modified, Attr: o.Attr, Nlink: nlinkOf(o), Rdev: o.Rdev,
-		ContentType: o.ContentType, UserMeta: o.UserMeta, Xattrs: o.Xattrs, Explicit: o.Explicit,
+		ContentType: o.ContentType, UserMeta: o.UserMeta, Headers: o.Headers, Tags: o.Tags,
+		Checksum: checksumOf(o), PartCount: int(o.PartCount), Xattrs: o.Xattrs, Explicit: o.Explicit,
 	}
 	if o.Type == objstore.TypeSymlink {
 		info.Size = int64(len(o.Target))

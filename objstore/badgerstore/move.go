@@ -54,6 +54,9 @@ func (b *Bucket) relocate(t *tx, from, to place) (moved, replaced *record.Object
 	if err := shiftFrom.tell(b, t); err != nil {
 		return nil, nil, err
 	}
+	if err := t.tellRenamed(from, to, moved, replaced); err != nil {
+		return nil, nil, err
+	}
 	if replaced != nil {
 		err = b.afterDetach(t, replaced)
 	}
@@ -211,6 +214,9 @@ func (b *Bucket) exchange(t *tx, from, to place, src, dst *record.Object) (none 
 	}
 	t.tell(b.root, there)
 	t.tell(b.root, back)
+	if err := t.tellExchanged(from, newFrom, to, newTo, src, dst); err != nil {
+		return none, err
+	}
 	return objstore.MoveResult{Moved: infoOf(src), Replaced: infoOf(dst)}, nil
 }
 

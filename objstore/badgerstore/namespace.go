@@ -13,6 +13,12 @@ import (
 var (
 	_ objstore.Store     = (*Bucket)(nil)
 	_ objstore.Namespace = (*Bucket)(nil)
+	_ objstore.Uploads   = (*Bucket)(nil)
+	_ objstore.Appender  = (*Bucket)(nil)
+	_ objstore.Tagger    = (*Bucket)(nil)
+	_ objstore.Documents = (*Bucket)(nil)
+	_ objstore.Answers   = (*Bucket)(nil)
+	_ objstore.Feed      = (*Bucket)(nil)
 )
 
 // idText names an object in errors.

@@ -225,7 +225,7 @@ func (e *Engine) start(ctx context.Context) error {
 		return err
 	}
 	go e.syncer.run()
-	if err = e.firstBucket(ctx); err != nil {
+	if err = errors.Join(e.firstBucket(ctx), e.loadUploads()); err != nil {
 		e.committer.close()
 		return errors.Join(err, e.syncer.close())
 	}

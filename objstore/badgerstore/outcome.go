@@ -36,7 +36,7 @@ func (b *Bucket) outcome(t *tx, id string, ask func() [16]byte, f func() (*recor
 	}
 	if old, ok := value.(*record.Outcome); ok {
 		if old.Request != request {
-			return nil, nil, problem(objstore.ErrInvalid, "the write id was used for another request")
+			return nil, nil, &objstore.Error{Kind: objstore.ErrInvalid, Err: objstore.WriteIDReused}
 		}
 		return old.Object, old.Extra, outcomeError(old)
 	}

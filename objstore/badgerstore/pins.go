@@ -65,6 +65,8 @@ type pinned struct {
 	rec     record.Content // what content was decoded from
 	inline  []byte         // the bytes of a content that is one inline payload; nil otherwise
 
+	filled filled // digests that are not stored, of a content that was assembled from parts
+
 	holders atomic.Int64
 }
 
@@ -239,6 +241,15 @@ func (p *pinned) Extents(off, length int64, yield func(extent.Extent) error) err
 
 // Digests implements staging.Base.
 func (p *pinned) Digests(first, n int64) ([]blockhash.Digest, error) {
+	digests, err := p.kept(first, n)
+	if err != nil || p.rec.HashKind == record.HashBlocks {
+		return digests, err
+	}
+	return digests, p.fill(digests, first)
+}
+
+// kept are the digests of n blocks from first on as they are stored: those that are not known are zeros.
+func (p *pinned) kept(first, n int64) ([]blockhash.Digest, error) {
 	if p.inline != nil {
 		if first != 0 || n < 1 || len(p.inline) == 0 {
 			return nil, nil

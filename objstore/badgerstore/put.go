@@ -70,8 +70,30 @@ func (u *upload) close() {
 	}
 }
 
-// receive reads a body to its end.
+// receive reads a body to its end and lets the caller judge it.
 func (b *Bucket) receive(ctx context.Context, body io.Reader, opt objstore.PutOptions) (*upload, error) {
+	u, err := b.receiveBody(ctx, body, opt)
+	if err != nil || opt.Finish == nil {
+		return u, err
+	}
+	if u.in.digests, err = b.judged(opt.Finish); err != nil {
+		u.close()
+		return nil, err
+	}
+	return u, nil
+}
+
+// judged is what finish says of a body. What an older program would not understand is announced first.
+func (b *Bucket) judged(finish func() (objstore.Digests, error)) (objstore.Digests, error) {
+	d, err := finish()
+	if err != nil {
+		return d, bodyError(err)
+	}
+	return d, b.e.needFor(d)
+}
+
+// receiveBody reads a body to its end.
+func (b *Bucket) receiveBody(ctx context.Context, body io.Reader, opt objstore.PutOptions) (*upload, error) {
 	if err := b.e.usable(ctx); err != nil {
 		return nil, err
 	}
@@ -135,7 +157,7 @@ func (b *Bucket) receiveLarge(ctx context.Context, head []byte, body io.Reader, 
 			err = errors.Join(err, s.Close())
 		}
 	}()
-	size, err := s.fill(ctx, head, body)
+	size, err := s.fill(ctx, head, body, 0)
 	if err == nil {
 		err = errors.Join(checkLength(size, opt), cancelled(ctx))
 	}
@@ -148,13 +170,13 @@ func (b *Bucket) receiveLarge(ctx context.Context, head []byte, body io.Reader, 
 	return &upload{in: s.in, stage: s}, nil
 }
 
-// fill writes head and then body, and returns their length.
-func (s *stage) fill(ctx context.Context, head []byte, body io.Reader) (size int64, err error) {
+// fill writes head and then body, from an offset on, and returns where they end.
+func (s *stage) fill(ctx context.Context, head []byte, body io.Reader, off int64) (size int64, err error) {
 	const bufferBytes = 1 << 20
-	if _, err := s.WriteAt(ctx, head, 0); err != nil {
+	if _, err := s.WriteAt(ctx, head, off); err != nil {
 		return 0, err
 	}
-	size = int64(len(head))
+	size = off + int64(len(head))
 	buf := make([]byte, bufferBytes)
 	for {
 		n, ended, err := fill(ctx, body, buf)
@@ -234,7 +256,7 @@ func (b *Bucket) putObject(t *tx, key objstore.Key, in *incoming, opt objstore.P
 	}
 	describe(o, opt)
 	t.store(o)
-	return o, b.tellContent(t, o, old.Version, false)
+	return o, b.tellContent(t, o, old.Version, in.appended)
 }
 
 // putNew makes a new object at p, in place of one name of a file with several, of a symlink or of
@@ -268,6 +290,7 @@ func (b *Bucket) putNew(t *tx, p place, old *record.Object, in *incoming, opt ob
 
 func describe(o *record.Object, opt objstore.PutOptions) {
 	o.ContentType, o.UserMeta, o.Explicit = opt.ContentType, cloneMeta(opt.UserMeta), o.IsDir()
+	o.Headers, o.Tags = opt.Headers, cloneMeta(opt.Tags)
 }
 
 func cloneMeta(m map[string]string) map[string]string { return maps.Clone(m) }

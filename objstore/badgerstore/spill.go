@@ -16,52 +16,58 @@ func (s *stage) mutate(ctx context.Context, d objstore.Durability, f func(*tx) e
 	if err != errBatchTooLarge || s.in.cloned != nil {
 		return err
 	}
-	if err := s.spill(ctx); err != nil {
-		return err
+	in, err := s.b.spill(ctx, s.in, s.found)
+	if in != nil {
+		s.held = append(s.held, in.holder)
 	}
-	return s.b.write(ctx, d, s.found, f)
-}
-
-// spill stores the pages of the sealed content in several mutations, and
-// makes in of what they are. Until f takes it over, the content belongs to a garbage record, which
-// the stage keeps from being collected: if f fails, or the process dies, it goes as any other does.
-func (s *stage) spill(ctx context.Context) error {
-	e := s.b.e
-	holder, err := e.numbers.next()
 	if err != nil {
 		return err
 	}
-	e.pins.add(holder, sideVersion)
-	s.held = append(s.held, holder)
-	sp := &spilling{s: s, e: e, holder: holder, pages: map[uint64]*extent.Page{}}
+	s.handOver()
+	s.in = in
+	return s.b.write(ctx, d, s.found, f)
+}
+
+// spill stores the pages of a content in several mutations, and returns it made of what they
+// are. Until a mutation takes it over, it belongs to a garbage record, the holder, which the caller
+// keeps from being collected until it unpins it: if the mutation fails, or the process dies, it goes as any other
+// does. What is returned with an error is to be unpinned as well.
+func (b *Bucket) spill(ctx context.Context, in *incoming, essential bool) (*incoming, error) {
+	holder, err := b.e.numbers.next()
+	if err != nil {
+		return nil, err
+	}
+	b.e.pins.add(holder, sideVersion)
+	spilled := *in
+	spilled.holder = holder
+	sp := &spilling{b: b, e: b.e, in: in, essential: essential, holder: holder, pages: map[uint64]*extent.Page{}}
 	content, err := sp.plan()
 	if err == nil {
 		err = sp.store(ctx)
 	}
 	if err != nil {
-		return err
+		return &spilled, err
 	}
-	e.log.Info("stored the pages of a content ahead of its commit", "bytes", s.in.size, "pages", len(sp.pages))
-	s.handOver()
-	in := *s.in
-	in.cloned, in.holder = &content, holder
-	s.in = &in
-	return nil
+	b.e.log.Info("stored the pages of a content ahead of its commit", "bytes", in.size, "pages", len(sp.pages))
+	spilled.cloned = &content
+	return &spilled, nil
 }
 
 // spilling is a content on its way ahead of its commit.
 type spilling struct {
-	s        *stage
-	e        *Engine
-	holder   uint64
-	payloads map[uint64]raw          // that come along, by number
-	pages    map[uint64]*extent.Page // new ones
-	order    []uint64                // of pages: those below come first
+	b         *Bucket
+	e         *Engine
+	in        *incoming
+	essential bool
+	holder    uint64
+	payloads  map[uint64]raw          // that come along, by number
+	pages     map[uint64]*extent.Page // new ones
+	order     []uint64                // of pages: those below come first
 }
 
 // plan makes the content, with references of its own.
 func (sp *spilling) plan() (record.Content, error) {
-	in, none := sp.s.in, record.Content{}
+	in, none := sp.in, record.Content{}
 	v := sp.e.view()
 	defer v.close()
 	base, err := sp.base()
@@ -84,13 +90,13 @@ func (sp *spilling) plan() (record.Content, error) {
 	}
 	allocated, err := v.allocated(in, base)
 	return record.Content{
-		Size: in.size, Allocated: allocated, Hash: in.hash, Root: plan.Content.Append(nil),
+		Size: in.size, Allocated: allocated, Hash: in.hash, HashKind: in.hashKind, Root: plan.Content.Append(nil),
 	}, err
 }
 
 // base is what the edit refers to. Bytes that are inline come along.
 func (sp *spilling) base() (extent.Content, error) {
-	in := sp.s.in
+	in := sp.in
 	sp.payloads = map[uint64]raw{}
 	if in.payload != nil {
 		sp.payloads[in.inlineID] = in.payload
@@ -123,10 +129,10 @@ func (sp *spilling) visit(r extent.Ref) {
 
 // store writes payloads and pages.
 func (sp *spilling) store(ctx context.Context) error {
-	err := sp.s.b.write(ctx, objstore.Visible, sp.s.found, sp.begin)
+	err := sp.b.write(ctx, objstore.Visible, sp.essential, sp.begin)
 	for err == nil && len(sp.order) > 0 {
 		n := 0
-		err = sp.s.b.write(ctx, objstore.Visible, sp.s.found, func(t *tx) (err error) {
+		err = sp.b.write(ctx, objstore.Visible, sp.essential, func(t *tx) (err error) {
 			n, err = sp.some(t)
 			return err
 		})
@@ -142,7 +148,7 @@ func (sp *spilling) begin(t *tx) error {
 		t.set(record.PayloadKey(id), payload)
 		g.Dropped = append(g.Dropped, record.PayloadRef{Kind: uint8(extent.RefInline), ID: id})
 	}
-	for _, b := range sp.s.in.blobs {
+	for _, b := range sp.in.blobs {
 		r := extent.Ref{Kind: extent.RefKind(kindOf(b.Ref)), ID: b.Ref.ID}
 		if err := t.gain(r, 1); err != nil {
 			return err

@@ -84,7 +84,10 @@ func (b *Bucket) deleteObject(t *tx, key objstore.Key, old *record.Object) error
 	if err := t.setContent(o, &incoming{version: o.MetaVersion, hash: emptyContent().Hash}); err != nil {
 		return err
 	}
-	o.Explicit, o.ContentType, o.UserMeta = false, "", nil
+	if err := t.markGone(p, old, false); err != nil {
+		return err
+	}
+	o.Explicit, o.ContentType, o.UserMeta, o.Headers, o.Tags = false, "", nil, objstore.Headers{}, nil
 	t.store(o)
 	if err := b.tellContent(t, o, old.Version, false); err != nil {
 		return err
@@ -99,7 +102,13 @@ func (b *Bucket) Copy(ctx context.Context, req objstore.CopyRequest) (info objst
 		return info, named("copy", key, err)
 	}
 	request := func() [16]byte {
+		if req.SrcBucket != "" {
+			return requestOf("copy", string(req.Src), req.SrcCond.String(), string(req.Dst), req.DstCond.String(), req.SrcBucket)
+		}
 		return requestOf("copy", string(req.Src), req.SrcCond.String(), string(req.Dst), req.DstCond.String())
+	}
+	if err := b.e.needFor(req.Digests); err != nil {
+		return info, named("copy", key, err)
 	}
 	err = b.write(ctx, req.Put.Durability, false, func(t *tx) (err error) {
 		info, err = b.once(t, req.Put.WriteID, request, func() (*record.Object, error) { return b.copyObject(t, req) })
@@ -109,10 +118,7 @@ func (b *Bucket) Copy(ctx context.Context, req objstore.CopyRequest) (info objst
 }
 
 func (b *Bucket) copyObject(t *tx, req objstore.CopyRequest) (*record.Object, error) {
-	src, err := t.objectAt(b.root, req.Src)
-	if err == nil {
-		err = checkSource(req.SrcCond, src)
-	}
+	src, err := b.copySource(t.tree, req.SrcBucket, req.Src, req.SrcCond)
 	if err != nil {
 		return nil, err
 	}
@@ -123,11 +129,6 @@ func (b *Bucket) copyObject(t *tx, req objstore.CopyRequest) (*record.Object, er
 	if err != nil {
 		return nil, err
 	}
-	opt := req.Put
-	if !req.ReplaceAttrs {
-		from := objectInfoOf(src)
-		opt.ContentType, opt.UserMeta = from.ContentType, from.UserMeta
-	}
 	content, err := t.clone(src.Content, nil)
 	if err != nil {
 		return nil, err
@@ -136,7 +137,42 @@ func (b *Bucket) copyObject(t *tx, req objstore.CopyRequest) (*record.Object, er
 	if err != nil {
 		return nil, err
 	}
-	return b.putObject(t, req.Dst, &incoming{version: version, cloned: &content}, opt)
+	t.creates = objstore.EventCopy
+	opt, digests := copied(req, objectInfoOf(src))
+	return b.putObject(t, req.Dst, &incoming{version: version, cloned: &content, digests: digests}, opt)
+}
+
+// copySource is the object a copy is made of.
+func (b *Bucket) copySource(t tree, bucket string, key objstore.Key, cond objstore.Cond) (*record.Object, error) {
+	root := b.root
+	if bucket != "" {
+		rec, err := t.bucket(bucket)
+		if err != nil {
+			return nil, err
+		}
+		root = rec.Root
+	}
+	src, err := t.objectAt(root, key)
+	if err == nil {
+		err = checkSource(cond, src)
+	}
+	return src, err
+}
+
+// copied is what a copy of the object described by from is to have.
+func copied(req objstore.CopyRequest, from objstore.Info) (objstore.PutOptions, objstore.Digests) {
+	opt, digests := req.Put, req.Digests
+	if !req.ReplaceAttrs {
+		opt.ContentType, opt.UserMeta, opt.Headers = from.ContentType, from.UserMeta, from.Headers
+		opt.Headers.WebsiteRedirect = req.Put.Headers.WebsiteRedirect
+	}
+	if !req.ReplaceTags {
+		opt.Tags = from.Tags
+	}
+	if digests.Checksum == (objstore.Checksum{}) && !from.Checksum.IsComposite() {
+		digests.Checksum = from.Checksum
+	}
+	return opt, digests
 }
 
 // Rename implements [objstore.Store].

@@ -16,22 +16,26 @@ type tx struct {
 	now     time.Time
 	start   int // of this tx in the overlay's log
 	changes []change
-	blobs   []record.Blob // the batch depends on
-	garbage []pending     // entered
-	objects int64         // made, less those gone
+	blobs   []record.Blob      // the batch depends on
+	garbage []pending          // entered
+	objects int64              // made, less those gone
+	creates objstore.EventKind // how contents come about in this tx
 	// keep is set when the changes stay although the operation fails.
 	keep bool
 }
 
-// change is a change and the bucket to whose watchers it is told.
+// change is a change, or an event, and the bucket to whose watchers it is told.
 type change struct {
 	root uint64
 	objstore.Change
+	event *objstore.Event
 }
 
-func (t *tx) set(key []byte, value any)           { t.ov.set(key, value) }
-func (t *tx) get(key []byte) (any, error)         { return t.ov.get(key) }
-func (t *tx) tell(root uint64, c objstore.Change) { t.changes = append(t.changes, change{root, c}) }
+func (t *tx) set(key []byte, value any)   { t.ov.set(key, value) }
+func (t *tx) get(key []byte) (any, error) { return t.ov.get(key) }
+func (t *tx) tell(root uint64, c objstore.Change) {
+	t.changes = append(t.changes, change{root: root, Change: c})
+}
 
 // rollback takes back everything the tx has done so far.
 func (t *tx) rollback() {

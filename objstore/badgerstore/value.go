@@ -38,6 +38,12 @@ func decode(key, value []byte) (any, error) {
 		return record.DecodeOutcome(key, value)
 	case record.TagBucket:
 		return record.DecodeBucket(key, value)
+	case record.TagUpload:
+		return record.DecodeUpload(key, value)
+	case record.TagPart:
+		return record.DecodePart(key, value)
+	case record.TagLayout:
+		return record.DecodeLayout(key, value)
 	default:
 		return raw(append([]byte(nil), value...)), nil
 	}
@@ -66,6 +72,12 @@ func encode(key []byte, value any) ([]byte, error) {
 		return record.EncodeOutcome(key, v), nil
 	case record.Bucket:
 		return record.EncodeBucket(key, v), nil
+	case *record.Upload:
+		return record.EncodeUpload(key, v), nil
+	case *record.Part:
+		return record.EncodePart(key, v), nil
+	case record.Layout:
+		return record.EncodeLayout(key, v), nil
 	}
 	return nil, problem(objstore.ErrCorrupt, "a value of type %T has no encoding", value)
 }
@@ -93,11 +105,15 @@ func weight(value any) int {
 		return recordBytes + len(v.Path) + len(v.Detail)
 	case *record.Outcome:
 		return recordBytes + weight(v.Object)
+	case *record.Upload:
+		return recordBytes + weightOf(v.Options.UserMeta) + weightOf(v.Options.Tags)
+	case record.Layout:
+		return recordBytes + 128*len(v)
 	case *record.Object:
 		if v == nil {
 			return 0
 		}
-		return recordBytes + len(v.Target) + len(v.ContentType) + weightOf(v.Xattrs) + weightOf(v.UserMeta) + weightOf(v.Checksums)
+		return recordBytes + len(v.Target) + len(v.ContentType) + weightOf(v.Xattrs) + weightOf(v.UserMeta) + weightOf(v.Tags) + weightOf(v.Checksums)
 	default:
 		return recordBytes
 	}

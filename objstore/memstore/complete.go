@@ -89,7 +89,7 @@ func assemble(parts []*part) (in incoming, err error) {
 			return in, err
 		}
 		told := p.Part
-		told.Modified = time.Time{}
+		told.Modified, told.ETag = time.Time{}, ""
 		in.parts = append(in.parts, told)
 	}
 	in.content = d.freeze()

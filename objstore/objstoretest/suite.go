@@ -59,7 +59,7 @@ type Case struct {
 }
 
 // need is what a case cannot do without.
-type need uint16
+type need uint32
 
 const (
 	needNamespace need = 1 << iota
@@ -71,6 +71,14 @@ const (
 	needUniqueVersions
 	needRenameFile
 	needRenameDir
+	needHeaders
+	needMultipart
+	needAppend
+	needTags
+	needDocuments
+	needAnswers
+	needFeed
+	needCrossBucket
 )
 
 // ErrSkipped is what [Case.Check] wraps when the subject lacks what the case needs, or the case is long and
@@ -96,6 +104,14 @@ func (c Case) missing(cfg Config, s *Subject) string {
 		{needUniqueVersions, caps.UniqueVersions, "versions may come back"},
 		{needRenameFile, caps.RenameFile, "the store cannot rename"},
 		{needRenameDir, caps.RenameDir, "the store cannot rename directories"},
+		{needHeaders, caps.Headers, "the store keeps no headers and digests"},
+		{needMultipart, caps.Multipart, "the store has no uploads"},
+		{needAppend, caps.Append, "the store cannot append"},
+		{needTags, caps.Tags, "the store keeps no tags"},
+		{needDocuments, caps.Documents, "the store keeps no documents"},
+		{needAnswers, caps.Answers, "the store gives no answers"},
+		{needFeed, caps.Feed, "the store tells no events"},
+		{needCrossBucket, caps.CrossBucket, "the store copies within a bucket only"},
 	} {
 		if c.needs&row.need != 0 && !row.have {
 			return row.text
@@ -204,6 +220,7 @@ func Cases() []Case {
 		listingCases(), keyCases(), replayCases(), bucketCases(), capabilityCases(),
 		treeCases(), readDirCases(), renameCases(), linkCases(), attributeCases(), mixedCases(),
 		commitCases(), stageCases(), conflictCases(), watchCases(), crashCases(), modelCases(),
+		uploadCases(), completionCases(), objectCases(), extraCases(),
 	} {
 		all = append(all, group...)
 	}

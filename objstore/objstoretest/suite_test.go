@@ -91,6 +91,7 @@ func (f flatStore) Capabilities() objstore.Capabilities {
 	caps.RenameFile, caps.RenameDir = false, false
 	caps.RenameSource, caps.RenameTarget = 0, 0
 	caps.Delete = objstore.CondsOf(objstore.Unconditional())
+	caps.Multipart, caps.Append, caps.Tags, caps.Documents, caps.Answers, caps.Feed = false, false, false, false, false, false
 	return caps
 }
 
@@ -123,7 +124,8 @@ func TestCasesAreOfferedByWhatTheSubjectIs(t *testing.T) {
 	}{
 		"everything": {Config{Open: all, Oracle: openMemstore}, 0},
 		"no oracle":  {Config{Open: all}, needOracle},
-		"flat":       {Config{Open: flat}, needOracle | needNamespace | needReopen | needBuckets | needRenameFile | needRenameDir},
+		"flat": {Config{Open: flat}, needOracle | needNamespace | needReopen | needBuckets | needRenameFile | needRenameDir |
+			needMultipart | needAppend | needTags | needDocuments | needAnswers | needFeed},
 	} {
 		offered, err := test.cfg.offered(t.Context())
 		if err != nil {

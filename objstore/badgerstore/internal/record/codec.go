@@ -34,6 +34,9 @@ const (
 	kindPayload  kind = 10
 	kindRefs     kind = 11
 	kindExpiry   kind = 12
+	kindUpload   kind = 13
+	kindPart     kind = 14
+	kindLayout   kind = 15
 )
 
 func checksum(key, value []byte) uint64 { return xxh3.HashSeed(value, xxh3.Hash(key)) }

@@ -27,6 +27,12 @@ func KeyBytesMin(tag byte) int {
 		return 1
 	case TagBucket:
 		return 2
+	case TagDocument:
+		return 10
+	case TagLayout, TagPart:
+		return 13
+	case TagUpload:
+		return 19
 	case TagConflict, TagEntry, TagGarbage, TagObject, TagPayload, TagPage, TagOutcome:
 		return 9
 	case TagRefs:

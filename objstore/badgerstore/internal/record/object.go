@@ -43,7 +43,11 @@ type Object struct {
 	ContentType string
 	UserMeta    map[string]string
 	Xattrs      map[string][]byte
-	Checksums   map[string][]byte // that S3 clients sent, by algorithm
+	Headers     objstore.Headers
+	Tags        map[string]string
+	Checksums   map[string][]byte // that S3 clients sent, by algorithm, as text
+	ShownETag   string            // in place of the one made of hash and version; of this content alone
+	PartCount   uint32            // parts the content was assembled from; see Layout
 	Explicit    bool
 	// Place is the only place of the object. It is part of the record for
 	// directories, of the key for embedded objects, and unknown for free files.
@@ -66,8 +70,8 @@ func (o *Object) IsDir() bool { return o.Type == objstore.TypeDir }
 // IsFree reports whether o lives under its id.
 func (o *Object) IsFree() bool { return o.IsDir() || o.Links > 0 }
 
-// The tags of an object's fields. 0x19..0x1f and 0x90..0x9f are set aside for part
-// layouts, locks and access lists.
+// The tags of an object's fields. 0x1b..0x1f and 0x90..0x9f are set aside for
+// locks and access lists.
 const (
 	tagID          = 0x01
 	tagType        = 0x02
@@ -96,8 +100,12 @@ const (
 	tagSubdirs     = 0x21
 	tagContentType = 0x22
 	tagUserMeta    = 0x23
+	tagPartCount   = 0x19
+	tagShownETag   = 0x1a
 	tagBtime       = 0x80
 	tagChecksum    = 0x81
+	tagHeader      = 0x82
+	tagTag         = 0x83
 )
 
 // EncodeObject is the value of o under key.
@@ -128,8 +136,12 @@ func EncodeObject(key []byte, o *Object) []byte {
 	e.uint(tagSubdirs, o.Subdirs)
 	e.string(tagContentType, o.ContentType)
 	pairs(e, tagUserMeta, o.UserMeta)
+	e.uint(tagPartCount, uint64(o.PartCount))
+	e.string(tagShownETag, o.ShownETag)
 	e.time(tagBtime, o.Attr.Btime)
 	pairs(e, tagChecksum, o.Checksums)
+	headers(e, o.Headers)
+	pairs(e, tagTag, o.Tags)
 	return e.finish(key, o.Unknown)
 }
 
@@ -254,15 +266,19 @@ func (o *Object) metadata(f *field) bool {
 	case tagContentType:
 		o.ContentType = f.string()
 	case tagUserMeta:
-		name, value := f.pair()
-		if o.UserMeta == nil {
-			o.UserMeta = map[string]string{}
-		}
-		o.UserMeta[name] = string(value)
+		putString(&o.UserMeta, f)
 	case tagXattr:
 		put(&o.Xattrs, f)
 	case tagChecksum:
 		put(&o.Checksums, f)
+	case tagPartCount:
+		o.PartCount = f.uint32()
+	case tagShownETag:
+		o.ShownETag = f.string()
+	case tagHeader:
+		header(&o.Headers, f)
+	case tagTag:
+		putString(&o.Tags, f)
 	default:
 		return false
 	}
@@ -275,6 +291,14 @@ func put(m *map[string][]byte, f *field) {
 		*m = map[string][]byte{}
 	}
 	(*m)[name] = value
+}
+
+func putString(m *map[string]string, f *field) {
+	name, value := f.pair()
+	if *m == nil {
+		*m = map[string]string{}
+	}
+	(*m)[name] = string(value)
 }
 
 // Ref is an entry that names an object that lives under its id.
