@@ -1,6 +1,8 @@
 package badgerstore
 
 import (
+	"github.com/dgraph-io/badger/v4"
+
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
 )
@@ -13,8 +15,8 @@ const (
 )
 
 // checkEntries compares, once in the life of the process, the number of entries of a directory
-// with what its record says: a flipped bit in a key makes a name vanish without
-// an error from Badger, and then absence is no answer.
+// with what its record says, and each entry with its checksum: a flipped bit in a key makes a name vanish, or
+// become another, without an error from Badger, and then absence is no answer.
 func (e *Engine) checkEntries(v *view, dir uint64) error {
 	e.mu.Lock()
 	checked := e.checked[dir]
@@ -26,7 +28,11 @@ func (e *Engine) checkEntries(v *view, dir uint64) error {
 	if err != nil || o.Children > countedEntriesMax {
 		return err
 	}
-	if n := v.countKeys(record.EntryPrefix(dir)); n != o.Children {
+	n, err := v.countIntact(record.EntryPrefix(dir))
+	if err != nil {
+		return err
+	}
+	if n != o.Children {
 		return damaged("directory %d has %d entries where %d should be: names are lost", dir, n, o.Children)
 	}
 	e.mu.Lock()
@@ -36,6 +42,28 @@ func (e *Engine) checkEntries(v *view, dir uint64) error {
 	}
 	e.checked[dir] = true
 	return nil
+}
+
+// countIntact is the number of keys with the prefix, each of which has the value that was stored under it.
+func (v *view) countIntact(prefix []byte) (n uint64, err error) {
+	it := v.db().NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		item := it.Item()
+		intact := false
+		err := item.Value(func(p []byte) error {
+			intact = record.Intact(item.Key(), p)
+			return nil
+		})
+		if err != nil {
+			return n, &objstore.Error{Op: "read store", Kind: objstore.ErrUnavailable, Err: err}
+		}
+		if !intact {
+			return n, damaged("the key %x has not the value that was stored under it", item.Key())
+		}
+		n++
+	}
+	return n, nil
 }
 
 // checkLost says whether key, which was not found, may have been lost: it checks
