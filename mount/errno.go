@@ -96,15 +96,18 @@ func errnoOf(err error) (errno syscall.Errno, known bool) {
 // objectGone reports whether err says that an object is no more.
 func objectGone(err error) bool { return objstore.KindOf(err) == objstore.ErrNotFound }
 
-// status converts err for the kernel. An unclassified error has no better
-// place to be told than the log.
+// status converts err for the kernel. Damage, which programs see as one EIO among others, and what is
+// unclassified have no better place to be told than the log.
 func (b *bridge) status(op string, err error) fuse.Status {
 	if err == nil {
 		return fuse.OK
 	}
 	errno, known := errnoOf(err)
-	if !known {
+	switch {
+	case !known:
 		b.log.Error("unclassified failure", slog.String("op", op), slog.Any("error", err))
+	case objstore.KindOf(err) == objstore.ErrCorrupt:
+		b.log.Error("stored bytes are damaged", slog.String("op", op), slog.Any("error", err))
 	}
 	return fuse.Status(errno)
 }

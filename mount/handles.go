@@ -2,6 +2,7 @@ package mount
 
 import (
 	"sync"
+	"time"
 
 	"github.com/etagfs/etagfs/fs"
 )
@@ -16,7 +17,9 @@ type file struct {
 	// takes none of its bytes for the node's.
 	guest bool
 
-	index   int                       // in node.files; guarded by table.mu
+	// Guarded by table.mu: the other files open on the node.
+	next, before *file
+
 	lockers map[fs.LockOwner]struct{} // who locked through it; guarded by handles.mu
 }
 
@@ -29,6 +32,10 @@ type description struct {
 	direct bool // direct I/O: the kernel's page cache is not used
 
 	clearing sync.Once // the kernel is told that the mode may have lost set-user-id
+
+	// expiry ends, if the handle owns its node for long, the belief of entries from before
+	// the node was claimed. Guarded by table.mu.
+	expiry *time.Timer
 
 	mu    sync.Mutex
 	files int // guarded by mu; 0: released

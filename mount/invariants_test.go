@@ -11,28 +11,22 @@ func (t *table) checkInvariants(tb testing.TB) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	total := 0
-	for id, o := range t.objects {
-		total += len(o.nodes)
-		if len(o.nodes) == 0 {
-			tb.Errorf("object %d has no nodes", id)
-		}
-		if o.current != nil && (!slices.Contains(o.nodes, o.current) || !o.current.settled()) {
-			tb.Errorf("object %d: LOOKUP hands out a node it must not: %+v", id, o.current)
-		}
-		owned, writing := 0, o.writers
-		for _, n := range o.nodes {
+	for id := range t.objects {
+		current := 0
+		for n := range t.nodesOf(id) {
+			total++
 			if n.object != id || t.nodes[n.id] != n {
 				tb.Errorf("node %d is not where it belongs", n.id)
 			}
-			if n.owner != nil {
-				owned++
+			if n.claiming && !n.busy {
+				tb.Errorf("node %d is claimed by nobody", n.id)
 			}
-			if n.busy {
-				writing--
+			if !n.current {
+				continue
 			}
-		}
-		if owned > o.writers || writing > owned {
-			tb.Errorf("object %d: %d nodes are owned, %d writers counted", id, owned, o.writers)
+			if current++; current > 1 || !n.settled() {
+				tb.Errorf("object %d: LOOKUP hands out a node it must not: %+v", id, n)
+			}
 		}
 	}
 	if total != len(t.nodes) {
@@ -41,33 +35,38 @@ func (t *table) checkInvariants(tb testing.TB) {
 	for _, n := range t.nodes {
 		t.checkNode(tb, n)
 	}
-	for e, n := range t.entries {
-		if !slices.Contains(n.names, e) {
+	for e, n := range t.entries.nodes {
+		if t.nodes[n.id] != n || !slices.Contains(t.entries.of(n), e) {
 			tb.Errorf("entry %v does not lead back from node %d", e, n.id)
+		}
+	}
+	for n, others := range t.entries.others {
+		if len(others) == 0 || t.nodes[n.id] != n || slices.Contains(others, n.found) {
+			tb.Errorf("node %d, found under %v, has the other names %v", n.id, n.found, others)
 		}
 	}
 }
 
 func (t *table) checkNode(tb testing.TB, n *node) {
-	if n.lookups == 0 && len(n.files) == 0 && n.opening == 0 {
+	if n.lookups == 0 && n.files == nil && n.opening == 0 {
 		tb.Errorf("node %d has nothing to live for", n.id)
 	}
-	if n.reserved && (n.owner != nil || len(n.files) > 0) {
+	if n.reservation != nil && (n.owner != nil || n.files != nil) {
 		tb.Errorf("node %d is reserved and open", n.id)
 	}
 	if n.owner != nil && n.view.Committed() {
 		tb.Errorf("node %d is owned and shows the committed %v", n.id, n.view)
 	}
-	for i, f := range n.files {
-		if f.node != n || f.index != i {
+	for f := n.files; f != nil; f = f.next {
+		if f.node != n || f.next != nil && f.next.before != f {
 			tb.Errorf("node %d: file %d is not where it belongs", n.id, f.id)
 		}
 		if d := f.description; d.mode.Write && !f.guest && d != n.owner && !n.busy && !n.spent {
 			tb.Errorf("node %d: file %d writes and is not its owner's", n.id, f.id)
 		}
 	}
-	for _, e := range n.names {
-		if t.entries[e] != n {
+	for _, e := range t.entries.of(n) {
+		if t.entries.nodes[e] != n {
 			tb.Errorf("node %d: name %v does not lead to it", n.id, e)
 		}
 	}

@@ -1,7 +1,7 @@
 package mount
 
 import (
-	"slices"
+	"iter"
 	"sync"
 	"time"
 
@@ -21,6 +21,9 @@ import (
 //   - A busy node is being claimed or bound by an OPEN.
 //   - An owned node shows the working copy of its owner.
 //   - A spent node had an owner whose bytes nothing shows any more.
+//
+// A program may make the kernel know very many files, so a node is kept small: what only a few
+// have at a time is behind a pointer.
 type node struct {
 	// Constant.
 	id      uint64
@@ -28,33 +31,31 @@ type node struct {
 	regular bool
 
 	// Guarded by table.mu.
-	lookups   uint64 // references the kernel holds
-	view      fs.View
-	size      int64 // of view's version; negative if not known
-	owner     *description
-	files     []*file // open on it, the owner's included
-	opening   int     // OPENs under way
-	reserved  bool
-	holder    uint32     // the thread it is reserved to, until...
-	heldUntil time.Time  // ...then
-	pin       *fs.Handle // of a reserved node: view stays openable whatever becomes of the name
-	busy      bool
-	spent     bool
-	visited   bool   // others read through it while it was owned
-	found     name   // where it was last looked up
-	names     []name // its keys in table.entries
-	// expiry ends, if the owner stays, the belief of entries from before the node was claimed.
-	expiry *time.Timer
+	current  bool // the node LOOKUP hands out for its object
+	busy     bool
+	claiming bool // busy for writing
+	spent    bool
+	visited  bool // others read through it while it was owned
+	believed bool // the kernel believes the entry found; see entries
 	// timesKnown: the kernel may believe times of this directory that it
 	// would not forget by itself.
-	timesKnown bool
+	timesKnown  bool
+	opening     int32  // OPENs under way
+	lookups     uint64 // references the kernel holds
+	view        fs.View
+	size        int64 // of view's version; negative if not known
+	owner       *description
+	files       *file // the first that is open on it, the owner's included
+	reservation *reservation
+	found       name  // where it was last looked up
+	next        *node // of the same object
 }
 
-// object is what the table knows about an object that has nodes.
-type object struct {
-	nodes   []*node
-	current *node // the node LOOKUP hands out; nil: the next one makes it
-	writers int   // nodes owned, or being claimed or bound for writing
+// reservation is what a reserved node has beside.
+type reservation struct {
+	thread uint32 // it is reserved to, until...
+	until  time.Time
+	pin    *fs.Handle // view stays openable whatever becomes of the name
 }
 
 // table is every node the kernel may name. Nodes hold no state of files: that
@@ -65,7 +66,7 @@ type table struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	nodes     map[uint64]*node
-	objects   map[objstore.ID]*object
+	objects   map[objstore.ID]*node // the first node of each
 	entries   entries
 	retries   map[uint32]*retry // by thread, never 0
 	strangers map[name]*retry   // of threads that are 0
@@ -78,8 +79,8 @@ func newTable(root objstore.ID, now func() time.Time) *table {
 	t := &table{
 		now:       now,
 		nodes:     make(map[uint64]*node),
-		objects:   make(map[objstore.ID]*object),
-		entries:   make(entries),
+		objects:   make(map[objstore.ID]*node),
+		entries:   newEntries(),
 		retries:   make(map[uint32]*retry),
 		strangers: make(map[name]*retry),
 		changes:   newChanges(),
@@ -87,7 +88,7 @@ func newTable(root objstore.ID, now func() time.Time) *table {
 	}
 	n := t.add(fs.View{Object: root}, false)
 	n.lookups = 1 // the kernel never forgets it
-	t.objects[root].current = n
+	n.current = true
 	return t
 }
 
@@ -108,15 +109,31 @@ func (t *table) mark() mark {
 // add makes a node. mu is held.
 func (t *table) add(view fs.View, regular bool) *node {
 	t.lastID++
-	n := &node{id: t.lastID, object: view.Object, regular: regular, view: view}
+	n := &node{id: t.lastID, object: view.Object, regular: regular, view: view, next: t.objects[view.Object]}
 	t.nodes[n.id] = n
-	o := t.objects[view.Object]
-	if o == nil {
-		o = &object{}
-		t.objects[view.Object] = o
-	}
-	o.nodes = append(o.nodes, n)
+	t.objects[n.object] = n
 	return n
+}
+
+// nodesOf are the nodes of an object. mu is held.
+func (t *table) nodesOf(id objstore.ID) iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		for n := t.objects[id]; n != nil; n = n.next {
+			if !yield(n) {
+				return
+			}
+		}
+	}
+}
+
+// currentOf is the node LOOKUP hands out for an object; nil: the next one makes it. mu is held.
+func (t *table) currentOf(id objstore.ID) *node {
+	for n := range t.nodesOf(id) {
+		if n.current {
+			return n
+		}
+	}
+	return nil
 }
 
 // belief is how long the kernel may believe an answer: until it is told, or not at all.
@@ -154,7 +171,7 @@ func (t *table) enterListed(at name, e *fs.Entry, since mark) (*node, belief) {
 // names that mean different things to different processes. mu is held.
 func (t *table) admit(at name, n *node, since mark) belief {
 	n.lookups++
-	n.found = at
+	t.entries.look(n, at)
 	if volatile(n.object) || t.changes.objectSince(since, n.object) {
 		return belief{}
 	}
@@ -163,22 +180,26 @@ func (t *table) admit(at name, n *node, since mark) belief {
 		return belief{entry: !t.changes.nameSince(since, at), attributes: true}
 	}
 	b := belief{attributes: n.settled()}
-	b.entry = b.attributes && t.objects[n.object].current == n && !t.beingWritten(n.object) && !t.changes.nameSince(since, at)
+	b.entry = b.attributes && n.current && !t.beingWritten(n.object) && !t.changes.nameSince(since, at)
 	if b.entry {
-		t.entries.put(at, n)
+		t.entries.believe(n)
 	}
 	return b
 }
 
 // beingWritten reports whether an object has a writer. mu is held.
 func (t *table) beingWritten(id objstore.ID) bool {
-	o := t.objects[id]
-	return o != nil && o.writers > 0
+	for n := range t.nodesOf(id) {
+		if n.owner != nil || n.claiming {
+			return true
+		}
+	}
+	return false
 }
 
 // settled reports whether n shows one version and is told of whatever changes its attributes.
 func (n *node) settled() bool {
-	return n.owner == nil && !n.reserved && !n.busy && !n.spent
+	return n.owner == nil && n.reservation == nil && !n.busy && !n.spent
 }
 
 // pick chooses the node for a lookup. mu is held.
@@ -196,24 +217,24 @@ func (t *table) pick(at name, e *fs.Entry, thread uint32) *node {
 
 // shown is the current node if it shows e's committed view, or else a new current one. mu is held.
 func (t *table) shown(e *fs.Entry) *node {
-	o := t.objects[e.View.Object]
-	if o != nil && o.current != nil && o.current.view == e.View {
-		o.current.size = e.Attr.Size
-		return o.current
+	old := t.currentOf(e.View.Object)
+	if old != nil && old.view == e.View {
+		old.size = e.Attr.Size
+		return old
+	}
+	if old != nil {
+		old.current = false
 	}
 	n := t.add(e.View, e.Attr.Type == objstore.TypeFile)
-	n.size = e.Attr.Size
-	t.objects[n.object].current = n
+	n.size, n.current = e.Attr.Size, true
 	return n
 }
 
 // ownedBy is the node of a writer's view, nil if the writer is gone. mu is held.
 func (t *table) ownedBy(v fs.View) *node {
-	if o := t.objects[v.Object]; o != nil {
-		for _, n := range o.nodes {
-			if n.owner != nil && n.view == v {
-				return n
-			}
+	for n := range t.nodesOf(v.Object) {
+		if n.owner != nil && n.view == v {
+			return n
 		}
 	}
 	return nil
@@ -234,18 +255,27 @@ func (t *table) forget(id, lookups uint64) {
 // drop removes n if nothing refers to it: when the kernel forgets a node, the RELEASE
 // of its last file may still be under way. mu is held.
 func (t *table) drop(n *node) {
-	if n.lookups > 0 || len(n.files) > 0 || n.opening > 0 || t.nodes[n.id] != n {
+	if n.lookups > 0 || n.files != nil || n.opening > 0 || t.nodes[n.id] != n {
 		return
 	}
 	delete(t.nodes, n.id)
 	t.entries.take(n)
 	t.pins.loosen(n)
-	o := t.objects[n.object]
-	o.nodes = slices.DeleteFunc(o.nodes, func(other *node) bool { return other == n })
-	if o.current == n {
-		o.current = nil
-	}
-	if len(o.nodes) == 0 {
+	t.unlink(n)
+}
+
+// unlink takes n off the nodes of its object. mu is held.
+func (t *table) unlink(n *node) {
+	switch first := t.objects[n.object]; {
+	case first != n:
+		before := first
+		for before.next != n {
+			before = before.next
+		}
+		before.next = n.next
+	case n.next != nil:
+		t.objects[n.object] = n.next
+	default:
 		delete(t.objects, n.object)
 	}
 }

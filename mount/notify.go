@@ -161,15 +161,15 @@ func (t *table) overtaken(new fs.View) (stale []name) {
 func (t *table) believedWriters(object objstore.ID) map[*node]*description {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	o := t.objects[object]
-	if o == nil || o.writers == 0 {
-		return nil
-	}
-	found := make(map[*node]*description)
-	for _, n := range o.nodes {
-		if n.owner != nil && len(n.names) > 0 {
-			found[n] = n.owner
+	var found map[*node]*description
+	for n := range t.nodesOf(object) {
+		if n.owner == nil || !t.entries.shows(n) {
+			continue
 		}
+		if found == nil {
+			found = make(map[*node]*description)
+		}
+		found[n] = n.owner
 	}
 	return found
 }
@@ -186,25 +186,18 @@ func (t *table) committed(old, new fs.View, appended bool, size int64) (nodes []
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changes.touchObject(new.Object)
-	o := t.objects[new.Object]
-	if o == nil {
-		return nil, nil
-	}
-	if appended {
-		for _, n := range o.nodes {
-			if n.view == old && !n.reserved {
-				nodes = append(nodes, grown{n.id, pageStart(max(n.size, 0))})
-				n.view, n.size = new, size
-			}
+	for n := range t.nodesOf(new.Object) {
+		if appended && n.view == old && n.reservation == nil {
+			nodes = append(nodes, grown{n.id, pageStart(max(n.size, 0))})
+			n.view, n.size = new, size
 		}
-	}
-	for _, n := range o.nodes {
-		if n.owner == nil && n.view != new && len(n.names) > 0 {
+		if n.view == new {
+			continue
+		}
+		n.current = false
+		if n.owner == nil {
 			stale = append(stale, t.entries.take(n)...)
 		}
-	}
-	if n := o.current; n != nil && n.view != new {
-		o.current = nil
 	}
 	return nodes, stale
 }
@@ -240,12 +233,12 @@ func (t *table) timed(dir objstore.ID) []uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changes.touchObject(dir)
-	o := t.objects[dir]
-	if o == nil || !o.current.timesKnown {
+	n := t.currentOf(dir)
+	if n == nil || !n.timesKnown {
 		return nil
 	}
-	o.current.timesKnown = false
-	return []uint64{o.current.id}
+	n.timesKnown = false
+	return []uint64{n.id}
 }
 
 // touched notes a change of attributes and returns the nodes that show them.
@@ -253,13 +246,9 @@ func (t *table) touched(object objstore.ID) []uint64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changes.touchObject(object)
-	o := t.objects[object]
-	if o == nil {
-		return nil
-	}
-	ids := make([]uint64, len(o.nodes))
-	for i, n := range o.nodes {
-		ids[i] = n.id
+	var ids []uint64
+	for n := range t.nodesOf(object) {
+		ids = append(ids, n.id)
 		n.timesKnown = false
 	}
 	return ids

@@ -55,13 +55,13 @@ func (t *table) begin(n *node, thread uint32, write bool) opening {
 }
 
 func (t *table) planFor(n *node, thread uint32, write, repeated bool) plan {
-	held := n.holder != thread && t.now().Before(n.heldUntil)
+	r := n.reservation
 	switch {
-	case n.reserved && !n.busy && (repeated || !held):
+	case r != nil && !n.busy && (repeated || r.thread == thread || !t.now().Before(r.until)):
 		return planBind
 	case repeated:
 		return planReopen
-	case n.busy, n.spent, n.reserved:
+	case n.busy, n.spent, r != nil:
 		return planRefuse
 	case n.owner != nil && write:
 		return planRefuse
@@ -69,7 +69,7 @@ func (t *table) planFor(n *node, thread uint32, write, repeated bool) plan {
 		return planFollow
 	case !write:
 		return planRead
-	case len(n.files) > 0 || n.opening > 0:
+	case n.files != nil || n.opening > 0:
 		return planRefuse
 	default:
 		return planClaim
@@ -81,14 +81,13 @@ func (t *table) planFor(n *node, thread uint32, write, repeated bool) plan {
 // lead to the writer, and may again lead to what is current when it is done: they
 // have time. mu is held.
 func (t *table) beginWriting(n *node) (stale []name) {
-	o := t.objects[n.object]
-	o.writers++
-	switch o.current {
+	n.claiming = true
+	switch current := t.currentOf(n.object); current {
 	case nil:
 	case n:
-		o.current = nil
+		n.current = false
 	default:
-		stale = t.entries.take(o.current)
+		stale = t.entries.take(current)
 	}
 	return stale
 }
@@ -97,14 +96,16 @@ func (t *table) beginWriting(n *node) (stale []name) {
 func (t *table) believedOwned(n *node) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return n.owner != nil && len(n.names) > 0
+	return n.owner != nil && t.entries.shows(n)
 }
 
 // expireWith sets what ends that belief.
 func (t *table) expireWith(n *node, expiry *time.Timer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n.expiry = expiry
+	if n.owner != nil {
+		n.owner.expiry = expiry
+	}
 }
 
 // takeOwned forgets the entries of n if it still has an owner.
@@ -126,8 +127,8 @@ func (t *table) finish(o *opening, f *file, shown fs.View) {
 	n.opening--
 	switch o.plan {
 	case planClaim, planBind:
-		n.busy, n.reserved = false, false
 		t.pins.loosen(n)
+		n.busy, n.claiming, n.reservation = false, false, nil
 		n.view, n.size = shown, -1
 		if o.write {
 			n.owner = f.description
@@ -167,9 +168,7 @@ func (t *table) end(o *opening) {
 	if o.plan == planClaim || o.plan == planBind {
 		o.node.busy = false
 		t.pins.loosen(o.node)
-		if o.write {
-			t.objects[o.node.object].writers--
-		}
+		o.node.claiming = false
 		t.offer(o.node)
 	}
 }
@@ -182,16 +181,14 @@ func (t *table) created(dir uint64, f *file, shown fs.View) *node {
 	n := t.add(shown, true)
 	n.lookups = 1
 	n.owner = f.description
-	t.objects[n.object].writers++
 	n.attach(f)
 	return n
 }
 
 // offer makes n the node LOOKUP hands out, if that may be and there is none. mu is held.
 func (t *table) offer(n *node) {
-	o := t.objects[n.object]
-	if n.settled() && n.view.Version != "" && o.current == nil {
-		o.current = n
+	if n.settled() && n.view.Version != "" && t.currentOf(n.object) == nil {
+		n.current = true
 	}
 }
 
@@ -206,13 +203,10 @@ func (t *table) disown(f *file, shown fs.View, ok bool) (dirty bool, stale []nam
 	if n.owner != f.description {
 		return false, nil
 	}
-	o := t.objects[n.object]
-	o.writers--
 	n.owner = nil
 	n.spent = !ok
-	if n.expiry != nil {
-		n.expiry.Stop()
-		n.expiry = nil
+	if f.description.expiry != nil {
+		f.description.expiry.Stop()
 	}
 	if ok {
 		n.view, n.size = shown, -1
@@ -220,7 +214,7 @@ func (t *table) disown(f *file, shown fs.View, ok bool) (dirty bool, stale []nam
 		n.visited = false
 		t.offer(n)
 	}
-	if o.current != n || o.writers > 0 {
+	if !n.current || t.beingWritten(n.object) {
 		stale = t.entries.take(n)
 	}
 	return n.busy, stale
@@ -257,12 +251,12 @@ func (t *table) witness(n *node) (view fs.View, h *fs.Handle, cached bool) {
 	if n.owner != nil {
 		return n.view, n.owner.handle, false
 	}
-	if n.pin != nil {
-		return n.view, n.pin, false
+	if r := n.reservation; r != nil && r.pin != nil {
+		return n.view, r.pin, false
 	}
 	cached = n.settled() && !volatile(n.object)
 	n.timesKnown = n.timesKnown || !n.regular
-	for _, f := range n.files {
+	for f := n.files; f != nil; f = f.next {
 		if f.guest {
 			cached = false
 		} else if h == nil {
@@ -274,14 +268,21 @@ func (t *table) witness(n *node) (view fs.View, h *fs.Handle, cached bool) {
 
 func (n *node) attach(f *file) {
 	f.node = n
-	f.index = len(n.files)
-	n.files = append(n.files, f)
+	f.next = n.files
+	if f.next != nil {
+		f.next.before = f
+	}
+	n.files = f
 }
 
 func (n *node) detach(f *file) {
-	last := len(n.files) - 1
-	n.files[f.index] = n.files[last]
-	n.files[f.index].index = f.index
-	n.files[last] = nil
-	n.files = n.files[:last]
+	if f.next != nil {
+		f.next.before = f.before
+	}
+	if f.before != nil {
+		f.before.next = f.next
+	} else {
+		n.files = f.next
+	}
+	f.next, f.before = nil, nil
 }

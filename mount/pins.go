@@ -19,9 +19,9 @@ type pins struct {
 
 // loosen gives up n's pin.
 func (p *pins) loosen(n *node) {
-	if n.pin != nil {
-		p.loose = append(p.loose, n.pin)
-		n.pin = nil
+	if r := n.reservation; r != nil && r.pin != nil {
+		p.loose = append(p.loose, r.pin)
+		r.pin = nil
 	}
 }
 
@@ -29,18 +29,18 @@ func (p *pins) loosen(n *node) {
 func (t *table) wantsPin(n *node) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return n.reserved && n.pin == nil && n.view.Version != ""
+	return n.reservation != nil && n.reservation.pin == nil && n.view.Version != ""
 }
 
 // pin keeps h for n, unless it is too late.
 func (t *table) pin(n *node, h *fs.Handle) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !n.reserved || n.pin != nil {
+	if n.reservation == nil || n.reservation.pin != nil {
 		t.pins.loose = append(t.pins.loose, h)
 		return
 	}
-	n.pin = h
+	n.reservation.pin = h
 	t.pins.pinned = append(t.pins.pinned, n)
 }
 
@@ -51,7 +51,7 @@ func (t *table) takeLoose() []*fs.Handle {
 	p := &t.pins
 	for len(p.pinned) > 0 {
 		n := p.pinned[0]
-		if n.pin != nil && t.now().Before(n.heldUntil.Add(pinTime)) {
+		if r := n.reservation; r != nil && r.pin != nil && t.now().Before(r.until.Add(pinTime)) {
 			break
 		}
 		p.loosen(n)

@@ -115,7 +115,7 @@ func (t *table) pickForRetry(at name, e *fs.Entry, thread uint32) *node {
 		return t.reserve(e.View, thread)
 	}
 	// The kernel looks up twice when the node changes; the first answer is forgotten.
-	if n := r.given; n != nil && n.object == e.View.Object && n.reserved && t.nodes[n.id] == n {
+	if n := r.given; n != nil && n.object == e.View.Object && n.reservation != nil && t.nodes[n.id] == n {
 		return n
 	}
 	r.given = t.reserve(e.View, thread)
@@ -125,8 +125,6 @@ func (t *table) pickForRetry(at name, e *fs.Entry, thread uint32) *node {
 // reserve makes a node for one OPEN. mu is held.
 func (t *table) reserve(v fs.View, thread uint32) *node {
 	n := t.add(v, true)
-	n.reserved = true
-	n.holder = thread
-	n.heldUntil = t.now().Add(holdTime)
+	n.reservation = &reservation{thread: thread, until: t.now().Add(holdTime)}
 	return n
 }

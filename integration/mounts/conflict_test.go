@@ -229,3 +229,45 @@ func TestKeptCopyTellsWhatHappened(t *testing.T) {
 		t.Errorf("listing the root, and the conflicts after dropping one: %q", out)
 	}
 }
+
+// The ETag, the base and the conflict of a file can be asked for by name. No list has them, so that cp -a and rsync -X do not
+// carry them along, and nobody sets them.
+func TestAttributesTellVersions(t *testing.T) {
+	m := start(t)
+	path := m.Path("f")
+	get := func(f *os.File, name string) (string, error) {
+		value := make([]byte, 256)
+		n, err := unix.Fgetxattr(int(f.Fd()), name, value)
+		return string(value[:max(n, 0)]), err
+	}
+	pending := open(t, path, os.O_RDWR|os.O_CREATE)
+	write(t, pending, "base")
+	_, err := get(pending, "user.etagfs.etag")
+	wants(t, "the ETag before the first commit", err, unix.ENODATA)
+	wants(t, "close", pending.Close(), 0)
+	loser := open(t, path, os.O_RDWR)
+	base, err := get(loser, "user.etagfs.etag")
+	if err != nil || !strings.Contains(base, "-v") {
+		t.Errorf("ETag %q (%v)", base, err)
+	}
+	write(t, loser, "LOSER")
+	put(t, path, "winner")
+	wants(t, "fsync", loser.Sync(), syscall.EBUSY)
+	reader := open(t, path, os.O_RDONLY)
+	if now, err := get(reader, "user.etagfs.etag"); err != nil || now == base {
+		t.Errorf("ETag %q after %q (%v)", now, base, err)
+	}
+	if got, err := get(loser, "user.etagfs.base"); err != nil || got != base {
+		t.Errorf("base %q, want %q (%v)", got, base, err)
+	}
+	id, err := get(loser, "user.etagfs.conflict")
+	if mine, readErr := os.ReadFile(m.Path(".etagfs", "conflicts", id, "mine")); err != nil || readErr != nil || string(mine) != "LOSER" {
+		t.Errorf("conflict %q (%v) has %q (%v)", id, err, mine, readErr)
+	}
+	if n, err := unix.Listxattr(path, make([]byte, 4096)); err != nil || n != 0 {
+		t.Errorf("the list of attributes has %d bytes (%v)", n, err)
+	}
+	if err := unix.Setxattr(path, "user.etagfs.etag", []byte("x"), 0); err == nil {
+		t.Error("the ETag was set")
+	}
+}

@@ -270,7 +270,7 @@ func (m *Mount) end() {
 		unix.Unmount(m.Dir, unix.MNT_DETACH)
 	}
 	if m.t.Failed() {
-		m.t.Logf("the end of the daemon's log:\n%s", m.log.tail(logLines))
+		m.t.Logf("the end of the daemon's log:\n%s", m.log.end(logLines))
 	}
 }
 
@@ -359,8 +359,12 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-// tail is the last lines.
-func (o *output) tail(lines int) string {
+// end is the last lines, and all from where the daemon was made to write its stacks.
+func (o *output) end(lines int) string {
 	all := strings.SplitAfter(o.String(), "\n")
-	return strings.Join(all[max(len(all)-lines, 0):], "")
+	from := max(len(all)-lines, 0)
+	if stacks := slices.IndexFunc(all, func(line string) bool { return strings.HasPrefix(line, "SIGQUIT") }); stacks >= 0 {
+		from = min(from, stacks)
+	}
+	return strings.Join(all[from:], "")
 }

@@ -1,0 +1,84 @@
+package mounts
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
+)
+
+// C11: damaged bytes are EIO, in the log, and never served; everything else is.
+func TestDamageIsEIO(t *testing.T) {
+	large := strings.Repeat("0123456789abcdef", 1<<16)
+	for _, c := range []struct {
+		name     string
+		contents string // to damage
+		ask      func(m *mounttest.Mount) error
+	}{
+		{"a small content", "the small content", func(m *mounttest.Mount) error { return asks(m.Path("small")) }},
+		{"a large content", large[:64], func(m *mounttest.Mount) error { return asks(m.Path("large")) }},
+		{"a name", "the-name-that-is-lost", func(m *mounttest.Mount) error { return asks(m.Path("dir", "the-name-that-is-lost")) }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := onDisk(t)
+			put(t, m.Path("small"), "the small content")
+			put(t, m.Path("large"), large)
+			put(t, m.Path("whole"), "whole")
+			if err := os.Mkdir(m.Path("dir"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			put(t, m.Path("dir", "the-name-that-is-lost"), "content")
+			m.Unmount()
+			damage(t, m.Store, c.contents)
+			m.Restart()
+			wants(t, "read", c.ask(m), syscall.EIO)
+			check(t, m.Path("whole"), "whole")
+			put(t, m.Path("new"), "new")
+			m.Unmount() // then all of the log has come
+			if !strings.Contains(m.Log(), "stored bytes are damaged") {
+				t.Error("the log does not say so")
+			}
+		})
+	}
+}
+
+// asks is the error with which a file cannot be read.
+func asks(path string) error {
+	_, err := os.ReadFile(path)
+	return err
+}
+
+// damage flips a bit in every place of a store where a text is.
+func damage(t *testing.T, store, text string) {
+	t.Helper()
+	places := 0
+	err := filepath.WalkDir(store, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		at := bytes.Index(content, []byte(text))
+		if at < 0 {
+			return nil
+		}
+		places++
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		_, err = f.WriteAt([]byte{content[at+5] ^ 1}, int64(at)+5)
+		return errors.Join(err, f.Close())
+	})
+	if err != nil || places == 0 {
+		t.Fatalf("%q is damaged in %d places (%v)", text, places, err)
+	}
+}
