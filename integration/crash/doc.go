@@ -27,19 +27,20 @@
 // not. So survivors are a prefix of the commits in every order that could be observed.
 //
 // Both: no version is given twice, one chain of increments has no gap and no
-// fork, the store's own check finds nothing.
+// fork, the store's own check finds neither damage nor anything left over.
 //
 // # How power is cut
 //
 // The store lies on an ext4 or xfs image mounted through a loop device. The
-// worker is stopped, a few of its dirty pages are written back as the kernel
-// may do at any moment, and the image is copied beneath the upper page cache.
+// worker, or the daemon whose mount it works in, is stopped, a few of its dirty pages are
+// written back as the kernel may do at any moment, and the image is copied beneath the upper page cache.
 // The copy is mounted: it has what was synced, the journal is replayed, the
 // rest is gone.
 //
 // # That the suites can fail
 //
 // They run on plain directories, which tear files and forget order, and on
-// mutants: the engine built with one line changed (go build -overlay). Each
-// must be caught.
+// mutants: the engine, or the whole program, built with one line changed (go build -overlay). Each
+// must be caught. Journals hide a store that does not sync directories: package
+// badgerstore has a disk that forgets names.
 package crash

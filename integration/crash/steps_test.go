@@ -132,3 +132,19 @@ func TestPowerCutAtEveryFileCallOfTheLogs(t *testing.T) {
 	p := newPowerRun(t, "ext4", buildMutant(t, smallLogs()), stepOrders(t))
 	checkKills(t, sweep(t, p.rng, step(5), ofLogs, p.round))
 }
+
+// C4, C8: killed at any file call of staging the store opens again, has what it acknowledged, keeps what was
+// staged, and nothing is left of the rest.
+func TestKillAtEveryFileCallOfStaging(t *testing.T) {
+	r := newRun(os.Args[0], orders{
+		Target: "embedded", Dir: filepath.Join(t.TempDir(), "store"), Lanes: 2, Calls: 6, Seed: randomSeed(t),
+		Mix: mix{Durable: 0.1, Sizes: []int64{100, 64 << 10}, Keys: true, Holds: true},
+	})
+	rng := rand.New(rand.NewPCG(r.orders.Seed, 0))
+	ofStaging := func(c fileCall) bool { return strings.Contains(c.path, "/staging") }
+	kills := sweep(t, rng, step(3), ofStaging, func(at crashPoint) error {
+		r.orders.Seed = rng.Uint64()
+		return r.round(at, func(*process) error { return nil })
+	})
+	t.Logf("kills: %v", kills)
+}
