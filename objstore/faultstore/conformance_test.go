@@ -62,7 +62,7 @@ func TestEveryOperationCanFail(t *testing.T) {
 		}
 	}
 	for _, kind := range Kinds() {
-		want := map[Phase]bool{Before: kind != OpStream, After: kind != OpStream, Body: kind == OpPut || kind == OpStream || kind == OpRead}
+		want := map[Phase]bool{Before: kind != OpStream, After: kind != OpStream, Body: kind == OpPut || kind == OpPutPart || kind == OpAppend || kind == OpStream || kind == OpRead}
 		for phase, asked := range want {
 			if r.seen[kind][phase] != asked {
 				t.Errorf("%v %v: asked %v instead of %v", kind, phase, r.seen[kind][phase], asked)

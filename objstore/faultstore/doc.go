@@ -25,7 +25,8 @@
 // wraps. A decision is made once for each operation before it and once after it, in
 // the calling goroutine with no lock held, so an injector may wait for anything, or stop time.
 // A resource whose reply is lost (a reader, a stage) is closed. Close of readers and stages,
-// Info, Size, Changed, Watch, Root and Capabilities never fail.
+// Info, Size, Changed, Watch, WatchObjects, Root and Capabilities never fail. The optional parts of
+// a store are passed on; what the wrapped one does not have is ErrUnsupported, as its Capabilities say.
 //
 // # What it does not do
 //

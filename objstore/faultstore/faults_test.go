@@ -149,7 +149,7 @@ func mutations() []mutation {
 
 func TestMutationsFailBeforeOrAfterTheyAreApplied(t *testing.T) {
 	tested := map[Kind]bool{}
-	for _, m := range mutations() {
+	for _, m := range append(mutations(), optionalMutations()...) {
 		tested[m.kind] = true
 		for _, row := range []struct {
 			phase   Phase

@@ -44,6 +44,21 @@ const (
 	OpConflict
 	OpOpenConflict
 	OpDropConflict
+	OpCreateUpload
+	OpPutPart
+	OpCopyPart
+	OpListParts
+	OpListUploads
+	OpCompleteUpload
+	OpAbortUpload
+	OpAbortUploadsBefore
+	OpParts
+	OpAppend
+	OpSetTags
+	OpDocument
+	OpSetDocument
+	OpDeleteDocument
+	OpAnswer
 	kindEnd
 )
 
@@ -54,7 +69,9 @@ func (k Kind) String() string {
 		"new-id", "lookup", "stat", "parent", "path", "readdir", "readlink", "open", "make", "link",
 		"unlink", "rmdir", "move", "set-attr", "usage", "new-stage", "stage-read", "stage-write",
 		"stage-truncate", "stage-allocate", "stage-seek", "commit", "keep", "list-conflicts", "conflict",
-		"open-conflict", "drop-conflict",
+		"open-conflict", "drop-conflict", "create-upload", "put-part", "copy-part", "list-parts", "list-uploads",
+		"complete-upload", "abort-upload", "abort-uploads-before", "parts", "append", "set-tags", "document",
+		"set-document", "delete-document", "answer",
 	}
 	if k == 0 || int(k) >= len(names) {
 		return fmt.Sprintf("kind-%d", uint8(k))
@@ -74,7 +91,9 @@ func Kinds() []Kind {
 // Mutates reports whether operations of this kind change what others see.
 func (k Kind) Mutates() bool {
 	switch k {
-	case OpPut, OpDelete, OpCopy, OpRename, OpMake, OpLink, OpUnlink, OpRmdir, OpMove, OpSetAttr, OpCommit, OpKeep, OpDropConflict:
+	case OpPut, OpDelete, OpCopy, OpRename, OpMake, OpLink, OpUnlink, OpRmdir, OpMove, OpSetAttr, OpCommit, OpKeep, OpDropConflict,
+		OpCreateUpload, OpPutPart, OpCopyPart, OpCompleteUpload, OpAbortUpload, OpAbortUploadsBefore, OpAppend, OpSetTags,
+		OpSetDocument, OpDeleteDocument:
 		return true
 	default:
 		return false
