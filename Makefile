@@ -50,9 +50,9 @@ racemounts: ## run real mounts under the race detector, the daemon included
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs-race' $(REPORT) \
 		'-race -count=1 -timeout=4m -p=1 -skip=TestSixteenProcessesCountTo3200 ./cmd/etagfs ./integration/mounts'
 
-crash: build ## kill stores and daemons ROUNDS times per test
+crash: build ## kill stores and daemons, fill their disks, ROUNDS times per test
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) \
-		'-timeout=0 -count=1 -run=Kill ./integration/crash -rounds=$(ROUNDS)'
+		'-timeout=0 -count=1 -run=Kill|Disk ./integration/crash -rounds=$(ROUNDS)'
 
 powerloss: build ## cut the power of stores ROUNDS times per test, as root
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) \
