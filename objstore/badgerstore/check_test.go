@@ -43,6 +43,14 @@ func makeVariedStore(t *testing.T) (dir string) {
 	}
 	_, err = loser.Keep(ctx, objstore.Conflict{Reason: objstore.ReasonLost, Path: "dir/bare", Object: bare.ID})
 	must(t, errors.Join(err, winner.Close(), loser.Close()))
+	must(t, e.CreateBucket(ctx, "uploads"))
+	other, err := e.bucket(ctx, "uploads")
+	must(t, err)
+	uploadTo(t, other, "assembled", []byte("one"), bytes.Repeat([]byte("two"), 20<<10))
+	open, err := other.CreateUpload(ctx, "open", objstore.UploadOptions{})
+	must(t, err)
+	putPart(t, other, open, 1, bytes.Repeat([]byte("part"), 20<<10))
+	must(t, other.SetDocument(ctx, "policy", []byte("text")))
 	drain(t, e)
 	must(t, e.Close())
 	return dir
@@ -301,6 +309,20 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		{"a payload's number was never given out", func(d *damagedStore) {
 			d.set(record.PayloadKey(1<<50), raw(record.EncodePayload(record.PayloadKey(1<<50), []byte("x"))))
 		}, kinds{FindingNumber}, "yet to be given out"},
+		{"a part is of no upload", func(d *damagedStore) { d.set(d.first(record.TagUpload), nil) }, kinds{FindingUpload}, "part 1 is of the upload"},
+		{"an upload is to no bucket", func(d *damagedStore) { d.set(record.UploadKey(1<<40, "k", 7), &record.Upload{}) },
+			kinds{FindingUpload}, `the upload 0000000000000007 to "k" is in no bucket`},
+		{"a document is of no bucket", func(d *damagedStore) {
+			key := record.DocumentKey(1<<40, "policy")
+			d.set(key, raw(record.EncodePayload(key, nil)))
+		}, kinds{FindingUpload}, `the document "policy" is in no bucket`},
+		{"the parts of an object are gone", func(d *damagedStore) { d.set(d.first(record.TagLayout), nil) }, kinds{FindingUpload}, "2 parts, of which"},
+		{"parts are of an object that has none", func(d *damagedStore) {
+			d.set(record.LayoutKey(d.object("small").ID, 0), record.Layout{{Number: 1}})
+		}, kinds{FindingUpload}, "which has others"},
+		{"an upload is damaged", func(d *damagedStore) { d.flipped(d.first(record.TagUpload)) }, kinds{FindingRecord, FindingUpload}, "record U"},
+		{"a part is damaged", func(d *damagedStore) { d.flipped(d.first(record.TagPart)) }, kinds{FindingRecord}, "record V"},
+		{"a document is damaged", func(d *damagedStore) { d.flipped(d.first(record.TagDocument)) }, kinds{FindingRecord}, "record D"},
 		{"a blob is nobody's", func(d *damagedStore) { d.write("blobs/0/fff", "x") }, kinds{FindingOrphan}, "blobs/0/fff"},
 		{"checksums are nobody's", func(d *damagedStore) { d.write("blobs/1/1fff.sum", "x") }, kinds{FindingOrphan}, "blobs/1/1fff"},
 		{"a file is no blob", func(d *damagedStore) { d.write("blobs/0/letter", "x") }, kinds{FindingStray}, "blobs/0/letter"},

@@ -90,7 +90,7 @@ func freeObject(key, value []byte) (*Object, error) {
 }
 
 func samples() []sample {
-	file, dir, linked := sampleObject(), sampleDir(), sampleLinked()
+	file, dir, linked, described := sampleObject(), sampleDir(), sampleLinked(), sampleDescribed()
 	id := "20260102T030405Z-1a2b3c4d"
 	return []sample{
 		one("embedded", EntryKey(file.Place), file, EncodeObject, entryObject),
@@ -116,7 +116,37 @@ func samples() []sample {
 		one("outcome", OutcomeKey(1, "write-1"), &Outcome{
 			Request: [16]byte{15: 1}, Kind: objstore.ErrPrecondition, Winner: "e-v1", Object: linked, Extra: []byte{1},
 		}, EncodeOutcome, DecodeOutcome),
+		one("described", ObjectKey(described.ID), described, EncodeObject, freeObject),
+		one("upload", UploadKey(1, "a/\x00b", 77), sampleUpload(), EncodeUpload, DecodeUpload),
+		one("part", PartKey(77, 10_000), &Part{
+			ID: 78, Content: sampleContent(), ETag: "e-v4e", Checksum: objstore.Checksum{Algorithm: "SHA1", Value: "x="}, Modified: at(3, 4),
+		}, EncodePart, DecodePart),
+		one("layout", LayoutKey(300, 2), Layout{
+			{Number: 1, Size: 5 << 20, Checksum: objstore.Checksum{Algorithm: "CRC32", Value: "AAAAAA=="}}, {Number: 3},
+		}, EncodeLayout, DecodeLayout),
+		one("document", DocumentKey(1, "policy"), []byte("{}"), EncodePayload, DecodePayload),
 	}
+}
+
+func sampleUpload() *Upload {
+	return &Upload{
+		Initiated: at(9, 10), Was: 5, Gone: true, Closed: true, Parts: 79,
+		Options: objstore.UploadOptions{
+			ContentType: "a/b", UserMeta: map[string]string{"a": ""}, Tags: map[string]string{"t": "1"},
+			Headers: objstore.Headers{Expires: "soon"}, Attr: &objstore.NewAttr{Mode: 0o600, UID: 1, GID: 2},
+			ChecksumAlgorithm: "CRC32", ChecksumType: "COMPOSITE",
+		},
+	}
+}
+
+// sampleDescribed has all that an S3 server keeps.
+func sampleDescribed() *Object {
+	o := sampleLinked()
+	o.ShownETag, o.PartCount, o.Tags = "0123456789abcdef0123456789abcdef-2", 2, map[string]string{"a": "b", "c": ""}
+	o.Headers = objstore.Headers{
+		CacheControl: "1", ContentDisposition: "2", ContentEncoding: "3", ContentLanguage: "4", Expires: "5", WebsiteRedirect: "6",
+	}
+	return o
 }
 
 // TestRecordsDecodeForEver: what was written by the first version of this format, kept in
