@@ -34,8 +34,8 @@ func (e *StartError) Error() string { return e.Sentence }
 
 // StartBackground runs this program with args in the background, detached from the terminal, and returns
 // when it says through [Readiness] that it is ready; a [*StartError] tells why it ended before.
-// Its output goes to log, which may be nil.
-func StartBackground(ctx context.Context, args []string, log *os.File) (pid int, err error) {
+// Nobody sees its output, except the reason if it crashes before.
+func StartBackground(ctx context.Context, args []string) (pid int, err error) {
 	program, err := os.Executable()
 	if err != nil {
 		return 0, err
@@ -45,13 +45,16 @@ func StartBackground(ctx context.Context, args []string, log *os.File) (pid int,
 		return 0, err
 	}
 	defer read.Close()
+	output, err := anonymousFile()
+	if err != nil {
+		return 0, errors.Join(err, write.Close())
+	}
+	defer output.Close()
 	cmd := exec.Command(program, args...)
 	cmd.Dir = "/" // keep no other directory busy
 	cmd.Env = append(os.Environ(), readyVariable+"=3")
 	cmd.ExtraFiles = []*os.File{write}
-	if log != nil {
-		cmd.Stdout, cmd.Stderr = log, log
-	}
+	cmd.Stdout, cmd.Stderr = output, output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	// What this process inherited is nothing to the daemon: a lock or a pipe would
 	// be held for as long as it lives.
@@ -70,23 +73,39 @@ func StartBackground(ctx context.Context, args []string, log *os.File) (pid int,
 		pid = cmd.Process.Pid // Release forgets it
 		return pid, cmd.Process.Release()
 	}
-	return 0, endedEarly(ctx, cmd, strings.TrimSpace(line), err)
+	return 0, endedEarly(ctx, cmd, strings.TrimSpace(line), output)
 }
 
-func endedEarly(ctx context.Context, cmd *exec.Cmd, sentence string, read error) error {
+// anonymousFile is a file in memory that goes with its last descriptor.
+func anonymousFile() (*os.File, error) {
+	fd, err := unix.MemfdCreate("etagfs-output", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "output"), nil
+}
+
+func endedEarly(ctx context.Context, cmd *exec.Cmd, sentence string, output io.ReaderAt) error {
 	err := cmd.Wait()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if sentence == "" {
-		sentence = "the background process ended without a word"
-		if err != nil {
-			sentence = fmt.Sprintf("%s: %v", sentence, err)
-		} else if read != nil && !errors.Is(read, io.EOF) {
-			sentence = fmt.Sprintf("%s: %v", sentence, read)
-		}
+	if sentence == "" { // it did not choose its exit code, either
+		sentence = fmt.Sprintf("the background process crashed: %v: %s", err, firstWords(output))
+		return &StartError{ExitCode: 1, Sentence: sentence}
 	}
 	return &StartError{ExitCode: max(cmd.ProcessState.ExitCode(), 1), Sentence: sentence}
+}
+
+// firstWords is the first line of what a process has said.
+func firstWords(output io.ReaderAt) string {
+	lines := bufio.NewScanner(io.NewSectionReader(output, 0, math.MaxInt64))
+	for lines.Scan() {
+		if words := strings.TrimSpace(lines.Text()); words != "" {
+			return words
+		}
+	}
+	return "it said nothing"
 }
 
 // Readiness is a background process's line to who started it. The zero value

@@ -54,8 +54,8 @@ func (t *table) checkNode(tb testing.TB, n *node) {
 	if n.reservation != nil && (n.owner != nil || n.files != nil) {
 		tb.Errorf("node %d is reserved and open", n.id)
 	}
-	if n.owner != nil && n.view.Committed() {
-		tb.Errorf("node %d is owned and shows the committed %v", n.id, n.view)
+	if n.owner != nil && n.view().Committed() {
+		tb.Errorf("node %d is owned and shows the committed %v", n.id, n.view())
 	}
 	for f := n.files; f != nil; f = f.next {
 		if f.node != n || f.next != nil && f.next.before != f {

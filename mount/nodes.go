@@ -42,8 +42,9 @@ type node struct {
 	timesKnown  bool
 	opening     int32  // OPENs under way
 	lookups     uint64 // references the kernel holds
-	view        fs.View
-	size        int64 // of view's version; negative if not known
+	version     objstore.Version
+	writer      fs.HandleID
+	size        int64 // of the version; negative if not known
 	owner       *description
 	files       *file // the first that is open on it, the owner's included
 	reservation *reservation
@@ -51,11 +52,19 @@ type node struct {
 	next        *node // of the same object
 }
 
+// view is what n shows.
+func (n *node) view() fs.View {
+	return fs.View{Object: n.object, Version: n.version, Writer: n.writer}
+}
+
+// show makes n show another view of its object.
+func (n *node) show(v fs.View, size int64) { n.version, n.writer, n.size = v.Version, v.Writer, size }
+
 // reservation is what a reserved node has beside.
 type reservation struct {
 	thread uint32 // it is reserved to, until...
 	until  time.Time
-	pin    *fs.Handle // view stays openable whatever becomes of the name
+	pin    *fs.Handle // what the node shows stays openable whatever becomes of the name
 }
 
 // table is every node the kernel may name. Nodes hold no state of files: that
@@ -109,7 +118,8 @@ func (t *table) mark() mark {
 // add makes a node. mu is held.
 func (t *table) add(view fs.View, regular bool) *node {
 	t.lastID++
-	n := &node{id: t.lastID, object: view.Object, regular: regular, view: view, next: t.objects[view.Object]}
+	n := &node{id: t.lastID, object: view.Object, regular: regular, next: t.objects[view.Object]}
+	n.show(view, 0)
 	t.nodes[n.id] = n
 	t.objects[n.object] = n
 	return n
@@ -218,7 +228,7 @@ func (t *table) pick(at name, e *fs.Entry, thread uint32) *node {
 // shown is the current node if it shows e's committed view, or else a new current one. mu is held.
 func (t *table) shown(e *fs.Entry) *node {
 	old := t.currentOf(e.View.Object)
-	if old != nil && old.view == e.View {
+	if old != nil && old.view() == e.View {
 		old.size = e.Attr.Size
 		return old
 	}
@@ -233,7 +243,7 @@ func (t *table) shown(e *fs.Entry) *node {
 // ownedBy is the node of a writer's view, nil if the writer is gone. mu is held.
 func (t *table) ownedBy(v fs.View) *node {
 	for n := range t.nodesOf(v.Object) {
-		if n.owner != nil && n.view == v {
+		if n.owner != nil && n.view() == v {
 			return n
 		}
 	}
@@ -288,7 +298,7 @@ func (t *table) viewOf(id uint64) (fs.View, bool) {
 	if n == nil {
 		return fs.View{}, false
 	}
-	return n.view, true
+	return n.view(), true
 }
 
 // unchanged reports whether the kernel may remember for long what was found at e after since.

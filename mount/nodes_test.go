@@ -6,6 +6,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
@@ -276,5 +277,12 @@ func (k *kernel) contend(thread uint32, random *rand.Rand) {
 		if errno := f.close(); errno != 0 && errno != syscall.EBUSY {
 			k.t.Errorf("close: %v", errno)
 		}
+	}
+}
+
+// The kernel remembers as many files as it likes, and each has a node here.
+func TestNodeIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(node{}); size > 128 {
+		t.Errorf("a node takes %d bytes, which the allocator rounds up to more than 128", size)
 	}
 }

@@ -187,11 +187,11 @@ func (t *table) committed(old, new fs.View, appended bool, size int64) (nodes []
 	defer t.mu.Unlock()
 	t.changes.touchObject(new.Object)
 	for n := range t.nodesOf(new.Object) {
-		if appended && n.view == old && n.reservation == nil {
+		if appended && n.view() == old && n.reservation == nil {
 			nodes = append(nodes, grown{n.id, pageStart(max(n.size, 0))})
-			n.view, n.size = new, size
+			n.show(new, size)
 		}
-		if n.view == new {
+		if n.view() == new {
 			continue
 		}
 		n.current = false

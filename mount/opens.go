@@ -35,7 +35,7 @@ type opening struct {
 func (t *table) begin(n *node, thread uint32, write bool) opening {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	o := opening{node: n, view: n.view, owner: n.owner, thread: thread, write: write}
+	o := opening{node: n, view: n.view(), owner: n.owner, thread: thread, write: write}
 	r := t.takeRetry(thread)
 	repeated := r != nil && r.refused == n && r.given == nil
 	o.last = repeated || r != nil && r.given == n
@@ -129,7 +129,7 @@ func (t *table) finish(o *opening, f *file, shown fs.View) {
 	case planClaim, planBind:
 		t.pins.loosen(n)
 		n.busy, n.claiming, n.reservation = false, false, nil
-		n.view, n.size = shown, -1
+		n.show(shown, -1)
 		if o.write {
 			n.owner = f.description
 		}
@@ -187,7 +187,7 @@ func (t *table) created(dir uint64, f *file, shown fs.View) *node {
 
 // offer makes n the node LOOKUP hands out, if that may be and there is none. mu is held.
 func (t *table) offer(n *node) {
-	if n.settled() && n.view.Version != "" && t.currentOf(n.object) == nil {
+	if n.settled() && n.version != "" && t.currentOf(n.object) == nil {
 		n.current = true
 	}
 }
@@ -209,7 +209,7 @@ func (t *table) disown(f *file, shown fs.View, ok bool) (dirty bool, stale []nam
 		f.description.expiry.Stop()
 	}
 	if ok {
-		n.view, n.size = shown, -1
+		n.show(shown, -1)
 		n.busy = n.visited && f.description.direct
 		n.visited = false
 		t.offer(n)
@@ -240,7 +240,7 @@ func (t *table) closed(f *file) {
 func (t *table) owned(n *node) (fs.View, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return n.view, n.owner != nil
+	return n.view(), n.owner != nil
 }
 
 // witness is a handle that shows what n shows, nil if there is none. cached says that the
@@ -249,10 +249,10 @@ func (t *table) witness(n *node) (view fs.View, h *fs.Handle, cached bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if n.owner != nil {
-		return n.view, n.owner.handle, false
+		return n.view(), n.owner.handle, false
 	}
 	if r := n.reservation; r != nil && r.pin != nil {
-		return n.view, r.pin, false
+		return n.view(), r.pin, false
 	}
 	cached = n.settled() && !volatile(n.object)
 	n.timesKnown = n.timesKnown || !n.regular
@@ -263,7 +263,7 @@ func (t *table) witness(n *node) (view fs.View, h *fs.Handle, cached bool) {
 			h = f.description.handle
 		}
 	}
-	return n.view, h, cached
+	return n.view(), h, cached
 }
 
 func (n *node) attach(f *file) {

@@ -29,7 +29,7 @@ func (p *pins) loosen(n *node) {
 func (t *table) wantsPin(n *node) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return n.reservation != nil && n.reservation.pin == nil && n.view.Version != ""
+	return n.reservation != nil && n.reservation.pin == nil && n.version != ""
 }
 
 // pin keeps h for n, unless it is too late.

@@ -66,7 +66,7 @@ func (t *terminal) startBackground(ctx context.Context, d daemon) error {
 	if err != nil {
 		return err
 	}
-	pid, err := mount.StartBackground(ctx, []string{"mount", store, dir, "-o", d.options, "--" + serveFlag}, nil)
+	pid, err := mount.StartBackground(ctx, []string{"mount", store, dir, "-o", d.options, "--" + serveFlag})
 	if err != nil || !t.json {
 		return err
 	}

@@ -1,6 +1,7 @@
 package mounttest
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,12 +9,27 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/etagfs/etagfs/mount"
 )
 
 // hangVariable makes TestHang hang. It names a directory for what it uses.
 const hangVariable = "MOUNTTEST_HANG"
 
-func TestMain(m *testing.M) { Main(m, nil) }
+func TestMain(m *testing.M) {
+	Main(m, map[string]Role{"crash": func([]string) error { panic("out of order") }})
+}
+
+// A background process that crashes before it is ready is told of with its first words, and its exit code
+// is none that means something else.
+func TestCrashOfABackgroundProcessIsTold(t *testing.T) {
+	t.Setenv(roleVariable, "crash")
+	_, err := mount.StartBackground(t.Context(), nil)
+	var start *mount.StartError
+	if !errors.As(err, &start) || start.ExitCode != 1 || !strings.Contains(start.Sentence, "panic: out of order") {
+		t.Errorf("%v", err)
+	}
+}
 
 // TestHang waits for a lock it will not get.
 func TestHang(t *testing.T) {
