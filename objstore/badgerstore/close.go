@@ -44,12 +44,12 @@ func (e *Engine) bounded(f func() error) error {
 func (e *Engine) shutDown() error {
 	var errs []error
 	if !e.opt.ReadOnly {
-		_ = e.syncer.wait(e.published.Load()) // first, as what follows may not end. It is repeated below
+		_ = e.syncer.durableUpTo(e.published.Load()) // first, as what follows may not end. It is repeated below
 		e.synced.Store(true)
 		errs = append(errs, e.session.Close())
 		e.collector.close()
 		e.committer.close()
-		errs = append(errs, e.syncer.wait(e.published.Load()), e.syncer.close(), e.logBlocks.close())
+		errs = append(errs, e.syncer.durableUpTo(e.published.Load()), e.syncer.close(), e.logBlocks.close())
 		e.awaitRoomToClose()
 	}
 	errs = append(errs, e.blobs.Close(), e.db.Close())

@@ -26,7 +26,8 @@ type committer struct {
 	failed  error // GUARDED_BY(mu): why nothing is accepted any more
 
 	// Owned by the leader.
-	lastTime time.Time // of the last batch
+	lastTime   time.Time // of the last batch
+	expireFrom []byte    // before this there are no outcomes; nil: nobody knows
 }
 
 // errBatchTooLarge says that one mutation does not fit into a transaction of Badger.
@@ -73,7 +74,10 @@ func (e *Engine) commit(ctx context.Context, d objstore.Durability, essential bo
 		return o.err
 	}
 	if d == objstore.Durable {
-		return e.syncer.wait(o.ts)
+		if err := e.syncer.wait(o.ts); err != nil {
+			return &objstore.Error{Kind: objstore.ErrUnknown, Detail: "it was applied, but may not survive a loss of power", Err: err}
+		}
+		return nil
 	}
 	e.syncer.touch()
 	return nil

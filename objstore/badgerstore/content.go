@@ -171,11 +171,11 @@ func (t *tx) build(in *incoming, base extent.Content, consume bool, old leaving)
 	if err != nil {
 		return none, err
 	}
-	if err := t.apply(plan, fresh, old); err != nil {
-		return none, err
-	}
 	for _, b := range in.blobs {
 		t.blobs = append(t.blobs, record.Blob{Kind: uint8(kindOf(b.Ref)), ID: b.Ref.ID, Check: b.Check})
+	}
+	if err := t.apply(plan, fresh, old); err != nil {
+		return none, err
 	}
 	content := record.Content{Size: in.size, Allocated: allocated, Hash: in.hash, HashKind: in.hashKind}
 	if in.size > 0 {

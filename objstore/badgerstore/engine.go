@@ -94,7 +94,7 @@ func (e *Engine) Sync(ctx context.Context) error {
 	if e.opt.ReadOnly {
 		return nil
 	}
-	return named("sync", "", e.syncer.wait(e.published.Load()))
+	return named("sync", "", e.syncer.durableUpTo(e.published.Load()))
 }
 
 func (e *Engine) path(name string) string { return filepath.Join(e.dir, name) }
@@ -117,6 +117,16 @@ func (f *inFlight) remove(id uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.ids, id)
+}
+
+// expectBlob notes a blob that is about to be put into the tree: its number was given out before, and the
+// mark below which no blob is in flight may be past it already.
+func (e *Engine) expectBlob(id uint64) error {
+	e.inFlight.add(id)
+	if e.marks.Get().LowBlob <= id {
+		return nil
+	}
+	return e.marks.Update(false, func(m *marks.Marks) { m.LowBlob = min(m.LowBlob, id) })
 }
 
 // lowest is the number below which no blob is in flight.

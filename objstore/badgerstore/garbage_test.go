@@ -1,7 +1,10 @@
 package badgerstore
 
 import (
+	"bytes"
+	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -108,5 +111,35 @@ func TestGarbageOfManyPartsGoesInParts(t *testing.T) {
 	}
 	if n := v.countKeys(record.GarbagePrefix()); n != 0 {
 		t.Errorf("%d records of garbage are left", n)
+	}
+}
+
+// TestBlobWhoseCountIsLostStays: (1) nobody gains a reference to it; (2) the end of the last reference that
+// is known does not remove its file, which another may refer to; (3) the collector goes on. C11
+func TestBlobWhoseCountIsLostStays(t *testing.T) {
+	e := openTest(t, filepath.Join(testDir(t), "store"), Options{Create: true})
+	b := mainBucket(t, e)
+	mustPut(t, b, "f", []byte(strings.Repeat("x", 100<<10)))
+	files := blobNames(t, e)
+	if len(files) == 0 {
+		t.Fatal("no blob")
+	}
+	err := e.commit(t.Context(), objstore.Durable, true, func(t *tx) error {
+		return t.ov.base.scan([]byte{record.TagRefs}, func(key []byte, _ any) (bool, error) {
+			t.set(bytes.Clone(key), nil)
+			return true, nil
+		})
+	})
+	must(t, err)
+	_, err = b.Copy(t.Context(), objstore.CopyRequest{Src: "f", SrcCond: objstore.IfPresent(), Dst: "g", DstCond: objstore.Unconditional()})
+	if !errors.Is(err, objstore.ErrCorrupt) {
+		t.Errorf("copy: %v", err)
+	}
+	must(t, b.Delete(t.Context(), "f", objstore.Unconditional(), objstore.DeleteOptions{}))
+	mustPut(t, b, "h", []byte(strings.Repeat("y", 100<<10)))
+	must(t, b.Delete(t.Context(), "h", objstore.Unconditional(), objstore.DeleteOptions{}))
+	collectAll(t, e)
+	if left := blobNames(t, e); !slices.Equal(left, files) {
+		t.Errorf("blobs %v instead of %v", left, files)
 	}
 }

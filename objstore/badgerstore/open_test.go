@@ -243,7 +243,7 @@ func TestNumbersAreNeverGivenOutTwice(t *testing.T) {
 	}
 }
 
-// TestFailedSyncStopsWritesNotReads: (1) the mutation that waited for it is told; (2) later ones are
+// TestFailedSyncStopsWritesNotReads: (1) of the mutation that waited for it nobody knows what becomes; (2) later ones are
 // refused and told why; (3) the sync is not tried again; (4) reads go on. C8
 func TestFailedSyncStopsWritesNotReads(t *testing.T) {
 	dir := makeStore(t)
@@ -266,7 +266,7 @@ func TestFailedSyncStopsWritesNotReads(t *testing.T) {
 	failing = true
 	mu.Unlock()
 	_, err = b.Put(t.Context(), "lost", strings.NewReader("x"), objstore.IfAbsent(), objstore.PutOptions{})
-	if objstore.KindOf(err) != objstore.ErrUnavailable || !errors.Is(err, unix.EIO) {
+	if objstore.KindOf(err) != objstore.ErrUnknown || !errors.Is(err, unix.EIO) {
 		t.Errorf("the put that waited: %v", err)
 	}
 	_, err = b.Put(t.Context(), "later", strings.NewReader("x"), objstore.IfAbsent(), objstore.PutOptions{Durability: objstore.Visible})

@@ -1,6 +1,7 @@
 package badgerstore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"time"
@@ -82,14 +83,28 @@ func (t *tx) storeOutcome(key []byte, id string, root uint64, o *record.Outcome)
 	t.set(key, o)
 	expiry := record.ExpiryKey(t.now.Unix(), root, id)
 	t.set(expiry, raw(record.EncodeExpiry(expiry)))
+	return t.forgetOutcomes()
+}
+
+// forgetOutcomes forgets the oldest outcomes, if they are too old. It looks from where it found the first
+// the last time: Badger remembers what was forgotten before that for long, and would walk through all of it.
+func (t *tx) forgetOutcomes() error {
+	prefix := record.ExpiryPrefix()
+	from := &t.e.committer.expireFrom
+	if *from == nil {
+		*from = prefix
+	}
 	n := 0
-	return t.ov.base.scan(record.ExpiryPrefix(), func(key []byte, _ any) (bool, error) {
+	return t.ov.base.scanFrom(prefix, *from, func(key []byte, _ any) (bool, error) {
+		if n == 0 {
+			*from = bytes.Clone(key)
+		}
 		second, root, id := record.ParseExpiryKey(key)
 		if n == expireAtOnce || t.now.Unix()-second <= int64(outcomeFor/time.Second) {
 			return false, nil
 		}
 		n++
-		t.set(append([]byte(nil), key...), nil)
+		t.set(bytes.Clone(key), nil)
 		t.set(record.OutcomeKey(root, id), nil)
 		return true, nil
 	})

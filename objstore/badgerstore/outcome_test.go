@@ -1,6 +1,8 @@
 package badgerstore
 
 import (
+	"bytes"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -51,6 +53,47 @@ func TestOutcomesOutliveTheProcessForADay(t *testing.T) {
 		if n := v.countKeys([]byte{tag}); n != 1 {
 			t.Errorf("%d keys under %c instead of that of the last write", n, tag)
 		}
+	}
+	must(t, e.Close())
+}
+
+// TestForgettingOutcomesDoesNotBeginAnew: it goes on from where the oldest was found, which is what Badger
+// would have to walk to; none is left out.
+func TestForgettingOutcomesDoesNotBeginAnew(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	parts := testParts(t)
+	parts.Clock = func() time.Time { return now }
+	e, err := Open(t.Context(), filepath.Join(testDir(t), "store"), Options{Create: true}, parts)
+	must(t, err)
+	b := mainBucket(t, e)
+	put := func(i int) {
+		t.Helper()
+		opt := objstore.PutOptions{WriteID: fmt.Sprint(i), Durability: objstore.Visible}
+		_, err := b.Put(t.Context(), "k", strings.NewReader("x"), objstore.Unconditional(), opt)
+		must(t, err)
+	}
+	const n = 20
+	for i := range n {
+		put(i)
+		now = now.Add(time.Second)
+	}
+	first := record.ExpiryKey(1_800_000_000, b.root, "0")
+	now = now.Add(25 * time.Hour)
+	last := e.committer.expireFrom
+	if !bytes.Equal(last, first) {
+		t.Fatalf("looks from %q instead of the first, %q", last, first)
+	}
+	for i := range n / expireAtOnce {
+		put(n + i)
+		if i > 0 && bytes.Compare(e.committer.expireFrom, last) <= 0 {
+			t.Errorf("put %d looked from %q, after %q", i, e.committer.expireFrom, last)
+		}
+		last = e.committer.expireFrom
+	}
+	v := e.view()
+	defer v.close()
+	if left := v.countKeys([]byte{record.TagExpiry}); left != n/expireAtOnce {
+		t.Errorf("%d outcomes are left instead of %d", left, n/expireAtOnce)
 	}
 	must(t, e.Close())
 }

@@ -1,6 +1,8 @@
 package badgerstore
 
 import (
+	"slices"
+
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
 )
@@ -51,9 +53,17 @@ func (t *tx) gain(r extent.Ref, n uint64) error {
 	if err != nil {
 		return err
 	}
+	if refs.Count == 0 && isBlob(r.Kind) && !t.brings(r) {
+		return damaged("the count of references to %v is lost", blobOf(r.Kind, r.ID))
+	}
 	refs.Count += n
 	t.setRefs(r, refs)
 	return nil
+}
+
+// brings reports whether blob r is new with this mutation. Any other is counted already.
+func (t *tx) brings(r extent.Ref) bool {
+	return slices.ContainsFunc(t.blobs, func(b record.Blob) bool { return b.ID == r.ID })
 }
 
 // leaving is a content that is being replaced: version was the last of its lineage to have it.

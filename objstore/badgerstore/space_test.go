@@ -107,3 +107,41 @@ func fillDisk(t *testing.T, name string) {
 		}
 	}
 }
+
+// TestNothingGoesToTheValueLog: what is larger than Badger keeps with its keys is refused, and only that, also
+// where the tables in memory are small; the value log has nothing but its head.
+func TestNothingGoesToTheValueLog(t *testing.T) {
+	parts := testParts(t)
+	parts.sizes = smallSizes()
+	e, err := Open(t.Context(), filepath.Join(testDir(t), "store"), Options{Create: true}, parts)
+	must(t, err)
+	b := mainBucket(t, e)
+	info := mustPut(t, b, "f", []byte("x"))
+	refused, taken := 0, 0
+	for n := 1 << 10; n <= 64<<10; n *= 2 {
+		change := objstore.AttrChange{Xattrs: map[string][]byte{"user.x": bytes.Repeat([]byte{1}, n)}}
+		_, err := b.SetAttr(t.Context(), info.ID, change, objstore.Visible)
+		switch {
+		case err == nil && refused == 0:
+			taken++
+		case errors.Is(err, objstore.ErrTooLarge):
+			refused++
+		default:
+			t.Errorf("%d bytes: %v, after %d were refused", n, err, refused)
+		}
+	}
+	if taken == 0 || refused == 0 {
+		t.Errorf("%d taken, %d refused: this shows nothing", taken, refused)
+	}
+	mustPut(t, b, "g", []byte("y"))
+	logs, err := filepath.Glob(filepath.Join(e.path(badgerName), "*"+valueLogSuffix))
+	if err != nil || len(logs) == 0 {
+		t.Fatalf("value logs %v, %v", logs, err)
+	}
+	for _, name := range logs {
+		if n := writtenBytes(t, name); n > logHeaderBytes {
+			t.Errorf("%s has %d bytes", name, n)
+		}
+	}
+	must(t, e.Close())
+}

@@ -150,11 +150,11 @@ func (sp *spilling) begin(t *tx) error {
 	}
 	for _, b := range sp.in.blobs {
 		r := extent.Ref{Kind: extent.RefKind(kindOf(b.Ref)), ID: b.Ref.ID}
+		t.blobs = append(t.blobs, record.Blob{Kind: uint8(r.Kind), ID: r.ID, Check: b.Check})
 		if err := t.gain(r, 1); err != nil {
 			return err
 		}
 		g.Dropped = append(g.Dropped, record.PayloadRef{Kind: uint8(r.Kind), ID: r.ID})
-		t.blobs = append(t.blobs, record.Blob{Kind: uint8(r.Kind), ID: r.ID, Check: b.Check})
 	}
 	t.set(record.GarbageKey(sp.holder), g)
 	t.garbage = append(t.garbage, pending{number: sp.holder, lineage: sp.holder, died: sideVersion})

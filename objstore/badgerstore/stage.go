@@ -121,8 +121,10 @@ func (s *stage) adopt() error {
 		if s.adopted[b.Ref] {
 			continue
 		}
-		s.b.e.inFlight.add(b.Ref.ID)
 		s.adopted[b.Ref] = true
+		if err := s.b.e.expectBlob(b.Ref.ID); err != nil {
+			return err
+		}
 		if err := s.b.e.blobs.Adopt(b); err != nil {
 			return err
 		}

@@ -97,15 +97,23 @@ func (s *syncer) wake() {
 	}
 }
 
-// wait returns once commits up to ts are durable.
+// durableUpTo returns once commits up to ts are durable, or says that they are not.
+func (s *syncer) durableUpTo(ts uint64) error {
+	if err := s.wait(ts); err != nil {
+		return &objstore.Error{Kind: objstore.ErrUnavailable,
+			Detail: "what was committed could not be made durable", Err: err}
+	}
+	return nil
+}
+
+// wait is durableUpTo with the bare reason.
 func (s *syncer) wait(ts uint64) error {
 	s.mu.Lock()
 	for s.durable < ts {
 		if s.failed != nil {
 			err := s.failed
 			s.mu.Unlock()
-			return &objstore.Error{Kind: objstore.ErrUnavailable,
-				Detail: "the commit is visible but could not be made durable", Err: err}
+			return err
 		}
 		s.wanted = max(s.wanted, ts)
 		finished := s.finished
@@ -178,7 +186,7 @@ func (s *syncer) round() {
 	low := s.e.inFlight.lowest() // of blobs removed after this it is not known whether that is synced
 	err := s.syncFiles(ts)
 	if err == nil {
-		err = s.e.marks.Update(false, func(m *marks.Marks) { m.Durable, m.LowBlob = ts, s.lowBlob(ts, low) })
+		err = s.e.marks.Update(false, func(m *marks.Marks) { m.Durable, m.LowBlob = ts, min(s.lowBlob(ts, low), s.e.inFlight.lowest()) })
 	}
 	if err != nil {
 		s.e.committer.fail(err)

@@ -104,3 +104,29 @@ func TestReplayedPutsLeaveNoFiles(t *testing.T) {
 		t.Errorf("files %q", names)
 	}
 }
+
+// TestBlobInFlightIsFoundAfterACrash: a number that was given out long before its blob comes into the tree keeps
+// the mark down from then on: the next open looks for the blob.
+func TestBlobInFlightIsFoundAfterACrash(t *testing.T) {
+	e := openTest(t, filepath.Join(testDir(t), "store"), Options{Create: true})
+	b := mainBucket(t, e)
+	id := e.newBlobID()
+	mustPut(t, b, "f", []byte("x")) // durable: the mark goes on
+	if low := e.marks.Get().LowBlob; low <= id {
+		t.Fatalf("mark %d, blob %d: this shows nothing", low, id)
+	}
+	if err := e.expectBlob(id); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if low := e.marks.Get().LowBlob; low > id {
+			t.Errorf("mark %d, blob %d", low, id)
+		}
+		mustPut(t, b, "f", []byte("y"))
+	}
+	e.inFlight.remove(id)
+	mustPut(t, b, "f", []byte("z"))
+	if low := e.marks.Get().LowBlob; low <= id {
+		t.Errorf("mark %d after blob %d was committed", low, id)
+	}
+}
