@@ -133,6 +133,9 @@ func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := apart(d.store, point); err != nil {
+		return nil, err
+	}
 	if err := awaitEnding(ctx, d.store); err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -34,6 +35,29 @@ func storeDir(store string) (string, error) {
 		return "", usageErrorf("%s: not a file URL of this machine; write file:///directory", store)
 	}
 	return u.Path, nil
+}
+
+// apart refuses to mount a store where the mount would hide it, or in its own files.
+func apart(store, point string) error {
+	dir, err := filepath.Abs(store)
+	if err != nil {
+		return err
+	}
+	if parent, err := filepath.EvalSymlinks(filepath.Dir(dir)); err == nil {
+		dir = filepath.Join(parent, filepath.Base(dir))
+	}
+	if real, err := filepath.EvalSymlinks(dir); err == nil {
+		dir = real
+	}
+	if inside(dir, point) || inside(point, dir) {
+		return usageErrorf("the store %s and the mount point %s may not contain each other: choose directories beside each other", dir, point)
+	}
+	return nil
+}
+
+// inside reports whether path is dir or below it.
+func inside(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
 // location says which objects a command works on.
