@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -38,6 +39,10 @@ func lockStore(fs disk.FS, dir string, owner LockOwner) (disk.File, error) {
 	if errors.Is(err, disk.ErrLocked) {
 		return nil, &objstore.Error{Op: "open store", Key: dir, Kind: objstore.ErrInUse,
 			Detail: "the store is in use by " + readOwner(fs, name)}
+	}
+	if errors.Is(err, syscall.EROFS) {
+		return nil, &objstore.Error{Op: "open store", Key: dir, Kind: objstore.ErrReadOnly,
+			Detail: "it is on a read-only file system, and a store is locked even to be read: make that writable, or use a copy"}
 	}
 	if err != nil {
 		return nil, disk.Error("lock store", err)
