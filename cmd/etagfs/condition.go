@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -12,16 +13,35 @@ import (
 
 // condition is what --if-match and --if-none-match say.
 type condition struct {
-	match     string
-	noneMatch string
+	match     expected
+	noneMatch expected
+}
+
+// expected is what a condition expects; empty if there is none. A flag that is given says something: what a
+// script forgot to fill in must not become a change without a condition.
+type expected string
+
+// String implements pflag.Value.
+func (e *expected) String() string { return string(*e) }
+
+// Type implements pflag.Value.
+func (e *expected) Type() string { return "ETag" }
+
+// Set implements pflag.Value.
+func (e *expected) Set(value string) error {
+	if strings.Trim(value, `"`) == "" {
+		return errors.New("it is empty")
+	}
+	*e = expected(value)
+	return nil
 }
 
 func (c *condition) matchFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.match, "if-match", "", "only if the object's ETag is this one, or '*': only if it exists")
+	cmd.Flags().Var(&c.match, "if-match", "only if the object's ETag is this one, or '*': only if it exists")
 }
 
 func (c *condition) noneMatchFlag(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.noneMatch, "if-none-match", "", "'*': only if there is no such object")
+	cmd.Flags().Var(&c.noneMatch, "if-none-match", "'*': only if there is no such object")
 }
 
 // existing is the condition on an object: that of --if-match, or otherwise.
@@ -33,10 +53,10 @@ func (c *condition) existing(ctx context.Context, bucket objstore.Store, key obj
 		return otherwise, nil
 	case c.match == "*":
 		return objstore.IfPresent(), nil
-	case strings.HasPrefix(c.match, "W/"):
+	case strings.HasPrefix(string(c.match), "W/"):
 		return objstore.Cond{}, usageErrorf("--if-match %s: a weak ETag matches nothing", c.match)
 	}
-	want := objstore.ETag(strings.Trim(c.match, `"`))
+	want := objstore.ETag(strings.Trim(string(c.match), `"`))
 	info, err := bucket.Head(ctx, key)
 	if err != nil {
 		return objstore.Cond{}, err
