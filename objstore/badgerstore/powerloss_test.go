@@ -148,8 +148,10 @@ type step struct {
 // apply does s to a model of the store.
 func (s step) apply(model map[objstore.Key]string) {
 	switch s.kind {
-	case "put":
+	case "put", "upload":
 		model[s.key] = string(s.body)
+	case "append":
+		model[s.key] += string(s.body)
 	case "delete":
 		delete(model, s.key)
 	case "rename":
@@ -163,6 +165,14 @@ func (s step) run(ctx context.Context, b *Bucket, d objstore.Durability) error {
 	case "put":
 		_, err := b.Put(ctx, s.key, bytes.NewReader(s.body), objstore.Unconditional(), objstore.PutOptions{Durability: d})
 		return err
+	case "upload":
+		return s.upload(ctx, b, d)
+	case "append":
+		info, err := b.Head(ctx, s.key)
+		if err == nil {
+			_, err = b.Append(ctx, s.key, info.Size, bytes.NewReader(s.body), objstore.IfVersion(info.Version), objstore.PutOptions{Durability: d})
+		}
+		return err
 	case "delete":
 		return b.Delete(ctx, s.key, objstore.IfPresent(), objstore.DeleteOptions{Durability: d})
 	default:
@@ -171,6 +181,24 @@ func (s step) run(ctx context.Context, b *Bucket, d objstore.Durability) error {
 		})
 		return err
 	}
+}
+
+// upload puts the body in parts. Only the last step of that can be seen.
+func (s step) upload(ctx context.Context, b *Bucket, d objstore.Durability) error {
+	u, err := b.CreateUpload(ctx, s.key, objstore.UploadOptions{Durability: objstore.Visible})
+	if err != nil {
+		return err
+	}
+	req := objstore.CompleteRequest{Key: s.key, ID: u.ID, Cond: objstore.Unconditional(), Durability: d}
+	for i, body := range [][]byte{s.body[:len(s.body)/3], s.body[len(s.body)/3:]} {
+		p, err := b.PutPart(ctx, s.key, u.ID, i+1, bytes.NewReader(body), objstore.PartOptions{Durability: objstore.Visible})
+		if err != nil {
+			return err
+		}
+		req.Parts = append(req.Parts, objstore.CompletedPart{Number: i + 1, ETag: p.ETag})
+	}
+	_, err = b.CompleteUpload(ctx, req)
+	return err
 }
 
 // history is what a workload did, in the order in which it became visible.
@@ -186,13 +214,17 @@ func (h *history) next(random *rand.Rand) step {
 	n := len(h.steps)
 	fresh := objstore.Key(fmt.Sprintf("d%d/%05d", n%7, n))
 	for key := range h.model { // any of them
-		switch random.IntN(8) {
+		switch random.IntN(10) {
 		case 0:
 			return step{kind: "delete", key: key}
 		case 1:
 			return step{kind: "rename", key: key, dst: fresh}
 		case 2, 3:
 			return step{kind: "put", key: key, body: bodyOf(n)}
+		case 4:
+			return step{kind: "upload", key: key, body: bodyOf(n)}
+		case 5:
+			return step{kind: "append", key: key, body: bodyOf(n)}
 		}
 		break
 	}

@@ -93,7 +93,7 @@ func isCached(key []byte) bool {
 
 // weight is about how many bytes a value takes in a batch.
 func weight(value any) int {
-	const recordBytes = 384
+	const recordBytes, partBytes = 384, 20
 	switch v := value.(type) {
 	case raw:
 		return len(v)
@@ -108,7 +108,11 @@ func weight(value any) int {
 	case *record.Upload:
 		return recordBytes + weightOf(v.Options.UserMeta) + weightOf(v.Options.Tags)
 	case record.Layout:
-		return recordBytes + 128*len(v)
+		n := recordBytes
+		for i := range v {
+			n += partBytes + len(v[i].Checksum.Algorithm) + len(v[i].Checksum.Value)
+		}
+		return n
 	case *record.Object:
 		if v == nil {
 			return 0

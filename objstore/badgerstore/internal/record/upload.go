@@ -230,7 +230,7 @@ func DecodePart(key, value []byte) (*Part, error) {
 }
 
 // LayoutParts is how many parts one record of a layout has at the most.
-const LayoutParts = 1000
+const LayoutParts = 100
 
 // Layout is some of the parts an object's content was assembled from, in order.
 type Layout []objstore.Part
