@@ -85,3 +85,19 @@ func TestReadOnlyAndOwnerOptions(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 }
+
+// C4: what was kept of a user's file is for that user and root alone.
+func TestKeptCopiesArePrivate(t *testing.T) {
+	mounttest.Need(t, "fuse", "root")
+	m := start(t)
+	shell(t, m, `chmod 711 "$(dirname "$PWD")" "$(dirname "$(dirname "$PWD")")"; mkdir -m 777 open`)
+	const list = `ls -A .etagfs/conflicts | wc -l; cat .etagfs/conflicts/*/mine 2>/dev/null || true`
+	if out, err := as(m, nobody, `cd open; echo base > f; exec 3<> f 4<> f; echo AAA >&3; echo BBB >&4; exec 3>&-; exec 4>&- || true`); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for user, want := range map[uint32]string{0: "1\nBBB\n\n", nobody: "1\nBBB\n\n", 1234: "0\n"} {
+		if out, err := as(m, user, list); err != nil || out != want {
+			t.Errorf("user %d sees %q (%v), want %q", user, out, err, want)
+		}
+	}
+}
