@@ -51,6 +51,15 @@
 //
 // where those of the last line are leaves. numbers.mu is held over a sync of the marks.
 //
+// # Full disks
+//
+// Badger writes logs and tables through mappings, and a page that finds no block is the end of the process. So
+// every log has its blocks before it is written to ([logBlocks]), whoever fills the disk;
+// and a table is only begun, when Badger goes on to the next log, compacts, opens or closes, while there is room for it
+// and for more. What is left is an outsider who takes all of that
+// within the milliseconds a table is written in; nothing acknowledged is lost by that either. On file systems that copy on write
+// blocks cannot be had ahead for good, and the reserve is all there is.
+//
 // # What it does not do
 //
 // It does not merge extents, verify payloads on a schedule, or repair; it does

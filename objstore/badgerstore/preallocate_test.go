@@ -167,3 +167,22 @@ func TestSpareIsNoLogYet(t *testing.T) {
 		t.Errorf("open logs: %v", l.logs.open)
 	}
 }
+
+// TestStoreThatWasNotClosedIsNotTakenForDamaged: with the spare a process leaves behind it opens for writing, and
+// is told apart from a damaged one when it is opened for reading only. C8
+func TestStoreThatWasNotClosedIsNotTakenForDamaged(t *testing.T) {
+	dir := filepath.Join(testDir(t), "store")
+	e := openTest(t, dir, Options{Create: true})
+	mustPut(t, mainBucket(t, e), "k", []byte("x"))
+	if e.logBlocks.spare.file == nil {
+		t.Fatal("no spare: this shows nothing")
+	}
+	left := dir + "+"
+	must(t, copyStore(dir, left))
+	if _, err := Open(t.Context(), left, Options{ReadOnly: true}, testParts(t)); !errors.Is(err, objstore.ErrUnavailable) {
+		t.Errorf("opened for reading: %v", err)
+	}
+	if p, err := getAll(t.Context(), mainBucket(t, openTest(t, left, Options{})), "k"); err != nil || string(p) != "x" {
+		t.Errorf("opened for writing: %q, %v", p, err)
+	}
+}

@@ -18,6 +18,9 @@
 // given to writers. ReserveEssential, for deletes and bookkeeping, may use
 // the reserve and half of the ballast.
 //
+// Room and Await are for those who write without asking for each byte: they say whether, or wait
+// until, ReserveEssential would admit that much.
+//
 // # Lock order
 //
 // Guard.mu is a leaf; statfs and the ballast's own calls are made under it.

@@ -165,3 +165,26 @@ func TestNoBallastWhereBlocksCannotBeAllocated(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Who waits for room goes on once there is some, and reserves nothing.
+func TestAwaitWaitsForRoom(t *testing.T) {
+	d := &fakeDisk{total: 100 * mib, dir: t.TempDir()}
+	g := open(t, d, small)
+	g.Await(4 * mib)
+	d.fill(98 * mib)
+	if err := g.Room(4 * mib); !errors.Is(err, objstore.ErrNoSpace) {
+		t.Errorf("room: %v", err)
+	}
+	done := make(chan struct{})
+	go func() { g.Await(4 * mib); close(done) }()
+	select {
+	case <-done:
+		t.Error("did not wait")
+	default:
+	}
+	d.fill(10 * mib)
+	<-done
+	if g.inFlight != 0 {
+		t.Errorf("%d bytes are reserved", g.inFlight)
+	}
+}
