@@ -73,7 +73,7 @@ func Algorithms() []Algorithm {
 
 // Parse finds an algorithm by its name, like CRC32C, in any case.
 func Parse(name string) (Algorithm, bool) {
-	for _, a := range Algorithms() {
+	for a := Algorithm(1); a < algorithmEnd; a++ {
 		if strings.EqualFold(name, a.String()) {
 			return a, true
 		}
@@ -83,7 +83,7 @@ func Parse(name string) (Algorithm, bool) {
 
 // OfHeader finds an algorithm by the header its value is in, in any case.
 func OfHeader(header string) (Algorithm, bool) {
-	for _, a := range Algorithms() {
+	for a := Algorithm(1); a < algorithmEnd; a++ {
 		if strings.EqualFold(header, a.Header()) {
 			return a, true
 		}

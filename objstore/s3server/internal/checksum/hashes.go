@@ -3,6 +3,7 @@ package checksum
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"hash"
 	"io"
 	"slices"
@@ -82,8 +83,11 @@ func (h *Hashes) VerifyMD5(digest string) error {
 
 // VerifySHA256 compares the signed digest of the body: XAmzContentSHA256Mismatch.
 func (h *Hashes) VerifySHA256(digest [sha256.Size]byte) error {
-	if h.Sum(SHA256).Digest == string(digest[:]) {
+	sum := h.Sum(SHA256).Digest
+	if sum == string(digest[:]) {
 		return nil
 	}
-	return s3code.XAmzContentSHA256Mismatch.With("")
+	return s3code.XAmzContentSHA256Mismatch.With("",
+		s3code.Detail{Name: "ClientComputedContentSHA256", Value: hex.EncodeToString(digest[:])},
+		s3code.Detail{Name: "S3ComputedContentSHA256", Value: hex.EncodeToString([]byte(sum))})
 }

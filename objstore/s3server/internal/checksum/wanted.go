@@ -1,9 +1,7 @@
 package checksum
 
 import (
-	"maps"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/etagfs/etagfs/objstore/s3server/internal/s3code"
@@ -50,29 +48,38 @@ func severalValues() error {
 
 // headerValue finds the one x-amz-checksum- header that has a value.
 func headerValue(h http.Header) (*Value, error) {
-	var found *Value
-	for _, name := range slices.Sorted(maps.Keys(h)) {
-		kind, ok := strings.CutPrefix(strings.ToLower(name), "x-amz-checksum-")
-		if !ok || kind == "type" || kind == "algorithm" || kind == "mode" {
-			continue
-		}
-		a, known := Parse(kind)
-		if !known {
+	names := valueHeaders(h)
+	if len(names) == 0 {
+		return nil, nil
+	}
+	for _, name := range names {
+		if _, ok := OfHeader(name); !ok {
 			return nil, s3code.InvalidRequest.With("The algorithm type you specified in x-amz-checksum- header is invalid.")
 		}
-		if found != nil || len(h[name]) != 1 {
-			return nil, severalValues()
-		}
-		v, err := ParseValue(a, h[name][0])
-		if err != nil {
-			return nil, err
-		}
-		if v.Type == Composite {
-			return nil, s3code.InvalidRequest.With("Value for " + a.Header() + " header is invalid.")
-		}
-		found = &v
 	}
-	return found, nil
+	if len(names) > 1 || len(h[names[0]]) != 1 {
+		return nil, severalValues()
+	}
+	a, _ := OfHeader(names[0])
+	v, err := ParseValue(a, h[names[0]][0])
+	if err != nil {
+		return nil, err
+	}
+	if v.Type == Composite {
+		return nil, s3code.InvalidRequest.With("Value for " + a.Header() + " header is invalid.")
+	}
+	return &v, nil
+}
+
+// valueHeaders are the names of the headers that look like having a value.
+func valueHeaders(h http.Header) (names []string) {
+	for name := range h {
+		kind, ok := strings.CutPrefix(name, "X-Amz-Checksum-")
+		if ok && kind != "Type" && kind != "Algorithm" && kind != "Mode" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // trailerAlgorithm understands x-amz-trailer. Only a body of a mode with a trailer can have one.

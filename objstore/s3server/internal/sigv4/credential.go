@@ -3,6 +3,7 @@ package sigv4
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,6 +84,7 @@ func unsignedHeaders(r *http.Request, s *Signed) (names []string) {
 			names = append(names, lower)
 		}
 	}
+	slices.Sort(names)
 	return names
 }
 
