@@ -9,7 +9,8 @@ import (
 )
 
 // Form is the fields of a POST form before the file, by lower-case name. The
-// caller adds "bucket", and sets "key" to the key after ${filename} was replaced.
+// caller sets "bucket" to the bucket the form was sent to, whatever the form
+// itself says, and "key" to the key after ${filename} was replaced.
 type Form map[string]string
 
 // VerifyForm checks the signature of a POST form, which is over its policy,
