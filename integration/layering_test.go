@@ -17,10 +17,15 @@ const module = "github.com/etagfs/etagfs"
 
 // The modules of others, by the name the rules below use.
 const (
+	awsSDK    = "github.com/aws/aws-sdk-go-v2"
+	awsKeys   = awsSDK + "/credentials"
+	awsS3     = awsSDK + "/service/s3"
+	smithy    = "github.com/aws/smithy-go" // kinds of the SDK's errors
 	badger    = "github.com/dgraph-io/badger/v4"
 	cobra     = "github.com/spf13/cobra"
 	goFuse    = "github.com/hanwen/go-fuse/v2"
 	goInner   = "github.com/rogpeppe/go-internal" // testscript
+	metrics   = "github.com/prometheus/client_golang"
 	sys       = "golang.org/x/sys"
 	xxh3      = "github.com/zeebo/xxh3"
 	objstore  = module + "/objstore"
@@ -45,12 +50,13 @@ func layers() []layer {
 		{objstore + "/badgerstore", []string{objstore, blockhash, badger, sys, xxh3}, forTests}, // xxh3: checksums of records
 		{objstore + "/faultstore", []string{objstore, blockhash}, forTests},
 		{objstore + "/objstoretest", []string{objstore, blockhash}, forTests},
+		{objstore + "/s3server", []string{objstore, blockhash, metrics, xxh3}, append(forTests, awsSDK)}, // xxh3: checksums of clients
 		{module + "/cache", []string{objstore, blockhash}, forTests},
 		{module + "/fs", []string{objstore, blockhash, module + "/cache"}, forTests},
 		{module + "/mount", []string{objstore, module + "/fs", goFuse, sys}, forTests},
 		{
 			module + "/cmd",
-			[]string{objstore, blockhash, objstore + "/badgerstore", module + "/cache", module + "/fs", module + "/mount", cobra, sys},
+			[]string{objstore, blockhash, objstore + "/badgerstore", objstore + "/s3server", module + "/cache", module + "/fs", module + "/mount", cobra, metrics, sys},
 			append(forTests, goInner),
 		},
 	}
@@ -58,7 +64,9 @@ func layers() []layer {
 
 // directModules is the golden list: a module more or less is a decision, not
 // an accident. Ask of a new one what it saves.
-func directModules() []string { return []string{badger, goFuse, goInner, cobra, xxh3, sys} }
+func directModules() []string {
+	return []string{awsSDK, awsKeys, awsS3, smithy, badger, goFuse, goInner, metrics, cobra, xxh3, sys}
+}
 
 // goPackage is what go list says of a package.
 type goPackage struct {

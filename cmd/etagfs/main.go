@@ -80,7 +80,7 @@ STORE is a directory, or file:///directory.`,
 	root.AddCommand(
 		mountCommand(t), unmountCommand(t),
 		lsCommand(t), statCommand(t), catCommand(t), putCommand(t), getCommand(t), rmCommand(t), mvCommand(t),
-		conflictsCommand(t), checkCommand(t), versionCommand(t), exitCodesTopic(),
+		serveCommand(t), conflictsCommand(t), checkCommand(t), versionCommand(t), exitCodesTopic(),
 	)
 	return root
 }

@@ -1,0 +1,319 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/cobra"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore"
+	"github.com/etagfs/etagfs/objstore/s3server"
+)
+
+// server is what etagfs serve is asked for.
+type server struct {
+	store       string
+	listen      string
+	metrics     string
+	tlsCert     string
+	tlsKey      string
+	credentials string
+	anonymous   string
+	domain      string
+	region      string
+	conditions  string
+	uploadAge   time.Duration
+	grace       time.Duration
+	create      bool
+}
+
+func serveCommand(t *terminal) *cobra.Command {
+	var s server
+	c := &cobra.Command{
+		Use:   "serve STORE",
+		Short: "Serve a store over S3's HTTP API",
+		Long: `Serve the buckets of a store over S3's HTTP API until a SIGTERM or an
+interrupt, then let running requests finish.
+
+Who may do what is in a credentials file, JSON that only its owner can read:
+  {"users": [{"name": "ana", "accessKey": "...", "secretKey": "...",
+              "read": ["main/docs/"], "write": ["main"], "admin": ["*"]}],
+   "anonymous": {"read": ["public"]}}
+The user of ETAGFS_ACCESS_KEY and ETAGFS_SECRET_KEY, or else of
+AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, has all rights.
+
+A line of JSON per request goes to standard error. /-/live and /-/ready tell
+whether the server lives and whether it takes requests.`,
+		Args: arguments(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			s.store = args[0]
+			return s.run(c.Context(), t)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&s.listen, "listen", "127.0.0.1:9000", "address to listen on")
+	f.StringVar(&s.metrics, "metrics-listen", "", "address to serve Prometheus metrics on, at /metrics; empty: none")
+	f.StringVar(&s.tlsCert, "tls-cert", "", "file of the certificate chain, PEM")
+	f.StringVar(&s.tlsKey, "tls-key", "", "file of the certificate's key, PEM")
+	f.StringVar(&s.credentials, "credentials", "", "file of users and their rights")
+	f.StringVar(&s.anonymous, "anonymous", "", "what requests without a signature may do with everything: read, write (and read) or admin")
+	f.StringVar(&s.domain, "domain", "", "also take buckets from host names, as BUCKET.domain")
+	f.StringVar(&s.region, "region", "", "region that signatures must be for; empty: any")
+	f.StringVar(&s.conditions, "conditions", "strict", "conditional writes to accept: strict, as AWS, or extended, as Ceph, R2 and RFC 9110")
+	f.DurationVar(&s.uploadAge, "abandon-uploads-after", 7*24*time.Hour, "age at which unfinished multipart uploads are dropped; 0: never")
+	f.DurationVar(&s.grace, "grace", 30*time.Second, "how long requests may run on after the end was asked for")
+	f.BoolVar(&s.create, "create", true, "make a STORE that does not exist or is an empty directory")
+	return c
+}
+
+// run serves until ctx ends.
+func (s server) run(ctx context.Context, t *terminal) (err error) {
+	logger := slog.New(slog.NewJSONHandler(t.err, nil))
+	users, err := s.users()
+	if err != nil {
+		return err
+	}
+	conditions, err := s.mode()
+	if err != nil {
+		return err
+	}
+	dir, err := storeDir(s.store)
+	if err != nil {
+		return err
+	}
+	certificate, err := s.tls()
+	if err != nil {
+		return err
+	}
+	engine, err := badgerstore.Open(ctx, dir,
+		storeOptions(badgerstore.Options{Create: s.create, Profile: badgerstore.ProfileServer}), badgerstore.Parts{Logger: logger})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, engine.Close()) }()
+	registry := prometheus.NewRegistry()
+	handler, err := s3server.New(s3server.Options{
+		Buckets: engine, Users: users, Domain: s.domain, Region: s.region, Conditions: conditions, Logger: logger, Metrics: registry,
+	})
+	if err != nil {
+		return usageErrorf("%v", err)
+	}
+	stopMetrics, err := s.serveMetrics(registry, logger)
+	if err != nil {
+		return err
+	}
+	defer stopMetrics()
+	stopSweep := s.sweep(ctx, engine, logger)
+	defer stopSweep()
+	return s.serve(ctx, t, handler, certificate, logger)
+}
+
+// serve listens until ctx ends, and then a while for those who are still served.
+func (s server) serve(ctx context.Context, t *terminal, handler *s3server.Server, certificate *tls.Config, logger *slog.Logger) error {
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return err
+	}
+	h := handler.HTTP(certificate)
+	bounded := handler.Listener(listener)
+	scheme := "http"
+	if certificate != nil {
+		scheme = "https"
+	}
+	if err := s.announce(t, scheme+"://"+listener.Addr().String()); err != nil {
+		return errors.Join(err, bounded.Close())
+	}
+	ended := make(chan error, 1)
+	go func() {
+		if certificate != nil {
+			ended <- h.ServeTLS(bounded, "", "")
+			return
+		}
+		ended <- h.Serve(bounded)
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	logger.Info("ending", "grace", s.grace)
+	return s.shutdown(ctx, handler, h, ended)
+}
+
+// shutdown waits for running requests; who asks a second time does not want to wait.
+func (s server) shutdown(ctx context.Context, handler *s3server.Server, h *http.Server, ended <-chan error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
+	defer cancel()
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := handler.Shutdown(ctx, h)
+	if end := <-ended; !errors.Is(end, http.ErrServerClosed) {
+		err = errors.Join(err, end)
+	}
+	return err
+}
+
+// announce tells where the server listens: with --listen :0 nobody else knows.
+func (s server) announce(t *terminal, url string) error {
+	if t.json {
+		return t.printJSON(struct {
+			URL string `json:"url"`
+			PID int    `json:"pid"`
+		}{url, os.Getpid()})
+	}
+	_, err := fmt.Fprintf(t.out, "serving %s at %s\n", s.store, url)
+	return err
+}
+
+// users are all who may ask; nobody is a mistake.
+func (s server) users() (s3server.Users, error) {
+	users, err := s3server.UsersOfEnvironment(os.Getenv)
+	if err != nil {
+		return users, usageErrorf("%v", err)
+	}
+	if s.credentials != "" {
+		file, err := s3server.ReadUsers(s.credentials)
+		if err != nil {
+			return users, err
+		}
+		if users, err = users.With(file); err != nil {
+			return users, usageErrorf("%v", err)
+		}
+	}
+	everything := []string{"*"}
+	switch s.anonymous {
+	case "":
+	case "read":
+		users.Anonymous = &s3server.User{Read: everything}
+	case "write":
+		users.Anonymous = &s3server.User{Read: everything, Write: everything}
+	case "admin":
+		users.Anonymous = &s3server.User{Admin: everything}
+	default:
+		return users, usageErrorf("--anonymous is read, write or admin, not %q", s.anonymous)
+	}
+	if len(users.Users) == 0 && users.Anonymous == nil {
+		return users, usageErrorf("nobody could use this server: set ETAGFS_ACCESS_KEY and ETAGFS_SECRET_KEY, or give --credentials FILE or --anonymous read")
+	}
+	return users, nil
+}
+
+func (s server) mode() (s3server.Conditions, error) {
+	switch s.conditions {
+	case "strict":
+		return s3server.ConditionsStrict, nil
+	case "extended":
+		return s3server.ConditionsExtended, nil
+	default:
+		return 0, usageErrorf("--conditions is strict or extended, not %q", s.conditions)
+	}
+}
+
+func (s server) tls() (*tls.Config, error) {
+	if s.tlsCert == "" && s.tlsKey == "" {
+		return nil, nil
+	}
+	if s.tlsCert == "" || s.tlsKey == "" {
+		return nil, usageErrorf("--tls-cert and --tls-key belong together")
+	}
+	pair, err := tls.LoadX509KeyPair(s.tlsCert, s.tlsKey)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// serveMetrics serves them on a port of their own: they are not for those who use the store.
+func (s server) serveMetrics(registry *prometheus.Registry, logger *slog.Logger) (stop func(), err error) {
+	if s.metrics == "" {
+		return func() {}, nil
+	}
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	listener, err := net.Listen("tcp", s.metrics)
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	h := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := h.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			logger.Error("metrics", "error", err)
+		}
+	}()
+	logger.Info("metrics", "address", listener.Addr().String())
+	return func() {
+		if err := h.Close(); err != nil {
+			logger.Warn("metrics", "error", err)
+		}
+		<-ended
+	}, nil
+}
+
+// sweepPeriod is how often abandoned uploads are looked for.
+const sweepPeriod = time.Hour
+
+// sweep drops uploads nobody finished, now and then every period.
+func (s server) sweep(ctx context.Context, engine *badgerstore.Engine, logger *slog.Logger) (stop func()) {
+	if s.uploadAge <= 0 {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(sweepPeriod)
+		defer tick.Stop()
+		for {
+			if err := sweepOnce(ctx, engine, time.Now().Add(-s.uploadAge), logger); err != nil && ctx.Err() == nil {
+				logger.Warn("sweep of abandoned uploads", "error", err)
+			}
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return func() { cancel(); <-ended }
+}
+
+func sweepOnce(ctx context.Context, buckets objstore.Buckets, before time.Time, logger *slog.Logger) error {
+	all, err := buckets.ListBuckets(ctx)
+	if err != nil {
+		return err
+	}
+	for _, b := range all {
+		store, err := buckets.Bucket(ctx, b.Name)
+		if err != nil {
+			return err
+		}
+		uploads, ok := store.(objstore.Uploads)
+		if !ok || !store.Capabilities().Multipart {
+			continue
+		}
+		n, err := uploads.AbortUploadsBefore(ctx, before)
+		if err != nil {
+			return err
+		}
+		if n > 0 {
+			logger.Info("dropped abandoned uploads", "bucket", b.Name, "uploads", n)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,317 @@
+package s3server
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/s3server/internal/policy"
+	"github.com/etagfs/etagfs/objstore/s3server/internal/s3code"
+	"github.com/etagfs/etagfs/objstore/s3server/internal/s3xml"
+	"github.com/etagfs/etagfs/objstore/s3server/internal/sigv4"
+)
+
+// call is one request on its way through the server. It belongs to one goroutine.
+type call struct {
+	*Server
+	target
+	w       *reply
+	r       *http.Request
+	id      string
+	started time.Time
+	query   url.Values
+	op      operation
+
+	signed *sigv4.Signed
+	user   *User // nil: nobody
+	store  objstore.Store
+	conf   bucketSettings
+	code   s3code.Code // of the refusal, if there was one
+	err    error
+}
+
+func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
+	c := &call{Server: s, r: r, target: targetOf(r, s.opt.Domain), started: s.opt.Now(), id: s.newID()}
+	c.w = newReply(w, s.opt.Limits)
+	c.r = c.w.limitBody(r)
+	h := c.w.Header()
+	h["x-amz-request-id"] = []string{c.id}
+	h.Set("Server", "etagfs")
+	return c
+}
+
+// newID is the id of a request: 16 hex digits.
+func (s *Server) newID() string {
+	var id [8]byte
+	if _, err := io.ReadFull(s.opt.Rand, id[:]); err != nil {
+		return "unknown" // only a source of a test's own ends
+	}
+	return strings.ToUpper(hex.EncodeToString(id[:]))
+}
+
+func (c *call) ctx() context.Context { return c.r.Context() }
+
+func (c *call) now() time.Time { return c.opt.Now() }
+
+// serve takes the steps all operations have in common.
+func (c *call) serve() error {
+	var err error
+	if c.query, err = url.ParseQuery(c.r.URL.RawQuery); err != nil {
+		return s3code.InvalidURI.With("")
+	}
+	if c.r.Method == http.MethodOptions {
+		return c.preflight()
+	}
+	if c.signed, err = c.verifier.Verify(c.r); err != nil {
+		return err
+	}
+	if err := c.identify(c.signed.AccessKey); err != nil {
+		return err
+	}
+	op, ok := c.router.find(c.target, c.r.Method, c.query, c.r.Header)
+	if !ok {
+		return c.noSuchOperation()
+	}
+	c.op = op
+	if err := c.openBucket(); err != nil {
+		return err
+	}
+	c.allowOrigin()
+	if op.action != "" {
+		if err := c.permitOperation(); err != nil {
+			return err
+		}
+	}
+	if err := c.checkVersionID(); err != nil {
+		return err
+	}
+	return op.handle(c)
+}
+
+// noSuchOperation tells a method that never works here from an operation this server lacks.
+func (c *call) noSuchOperation() error {
+	switch c.r.Method {
+	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodPost, http.MethodDelete:
+		return s3code.NotImplemented.With("")
+	default:
+		return s3code.MethodNotAllowed.With("")
+	}
+}
+
+// identify finds whose signature it was.
+func (c *call) identify(accessKey string) error {
+	if accessKey == "" {
+		c.user = c.opt.Users.Anonymous
+		return nil
+	}
+	if c.user = c.opt.Users.byKey(accessKey); c.user == nil {
+		return s3code.InvalidAccessKeyId.With("")
+	}
+	return nil
+}
+
+// openBucket opens the bucket of the address, unless the operation is to make it.
+func (c *call) openBucket() error {
+	if c.bucket == "" || c.op.name == "CreateBucket" {
+		return nil
+	}
+	var err error
+	if c.store, err = c.openStore(c.bucket); err != nil {
+		return err
+	}
+	c.conf, err = c.settings.of(c.ctx(), c.bucket, c.store)
+	return err
+}
+
+func (c *call) openStore(name string) (objstore.Store, error) {
+	store, err := c.opt.Buckets.Bucket(c.ctx(), name)
+	switch objstore.KindOf(err) {
+	case objstore.ErrNotFound, objstore.ErrInvalid:
+		return nil, s3code.NoSuchBucket.With("", s3code.Detail{Name: "BucketName", Value: name})
+	}
+	return store, err
+}
+
+// checkVersionID refuses versions this server does not keep: only the current one, "null".
+func (c *call) checkVersionID() error {
+	if !c.query.Has("versionId") || c.level() != levelObject {
+		return nil
+	}
+	switch id := c.query.Get("versionId"); {
+	case c.r.Method == http.MethodPut || c.r.Method == http.MethodPost:
+		return s3code.InvalidArgument.With("This operation does not accept a version-id.")
+	case id == "null":
+		return nil
+	case id == "":
+		return s3code.InvalidArgument.With("Version id cannot be the empty string")
+	default:
+		return s3code.NoSuchVersion.With("", s3code.Detail{Name: "Key", Value: string(c.key)}, s3code.Detail{Name: "VersionId", Value: id})
+	}
+}
+
+// userName is what policies and the log call who asks; empty: anonymous.
+func (c *call) userName() string {
+	if c.user == nil || c.signed == nil || c.signed.AccessKey == "" {
+		return ""
+	}
+	return c.user.Name
+}
+
+// permitOperation asks for what the table of routes says the operation needs.
+func (c *call) permitOperation() error {
+	if c.level() == levelService {
+		return c.permitService()
+	}
+	keys := map[string]string{}
+	prefix := string(c.key)
+	if c.op.action == "s3:ListBucket" || c.op.action == "s3:ListBucketMultipartUploads" {
+		prefix = c.query.Get("prefix")
+		keys = presentIn(c.query, "prefix", "delimiter", "max-keys")
+	}
+	if c.op.action == "s3:PutObject" {
+		keys = c.creationKeys()
+	}
+	if c.op.action == "s3:DeleteObject" {
+		keys = c.conditionKeys()
+	}
+	if err := c.permit(c.op.action, c.op.access, c.bucket, c.key, prefix, keys); err != nil {
+		return err
+	}
+	return c.permitCondition()
+}
+
+func (c *call) permitService() error {
+	if c.user == nil {
+		return s3code.AccessDenied
+	}
+	return nil
+}
+
+func presentIn(query url.Values, names ...string) map[string]string {
+	keys := make(map[string]string)
+	for _, name := range names {
+		if query.Has(name) {
+			keys["s3:"+name] = query.Get(name)
+		}
+	}
+	return keys
+}
+
+// permit decides whether the caller may do action on a key, or on a bucket if key is empty. The
+// bucket's policy can deny and allow, the user's own rights can allow. prefix is what the
+// user's rights must cover. An administrator of a bucket keeps the way to its policy.
+func (c *call) permit(action string, a access, bucket string, key objstore.Key, prefix string, keys map[string]string) error {
+	conf := c.conf
+	if bucket != c.bucket {
+		var err error
+		if conf, err = c.settingsOf(bucket); err != nil {
+			return err
+		}
+	}
+	resource := policy.BucketARN(bucket)
+	if key != "" {
+		resource = policy.ObjectARN(bucket, string(key))
+	}
+	own := c.user != nil && (c.user.may(a, bucket, prefix) || action == "s3:ListBucket" && c.op.name == "HeadBucket" && c.user.touches(bucket))
+	decision := conf.policy.Decide(policy.Request{Principal: c.userName(), Action: action, Resource: resource, Keys: keys})
+	switch {
+	case decision == policy.Deny && !(own && strings.HasSuffix(action, "BucketPolicy")):
+		return s3code.AccessDenied
+	case decision == policy.Allow || own:
+		return nil
+	default:
+		return s3code.AccessDenied
+	}
+}
+
+func (c *call) settingsOf(bucket string) (bucketSettings, error) {
+	if c.conf.name == bucket {
+		return c.conf, nil
+	}
+	store, err := c.openStore(bucket)
+	if err != nil {
+		return bucketSettings{}, err
+	}
+	return c.settings.of(c.ctx(), bucket, store)
+}
+
+// refuse answers with an error, if anything can still be answered.
+func (c *call) refuse(err error) {
+	e := s3code.Of(c.translate(err))
+	c.code = e.Code
+	if c.w.begun() {
+		panic(http.ErrAbortHandler) // the client must not take what it has for the whole
+	}
+	h := c.w.Header()
+	if e.Code == s3code.NotModified || c.r.Method == http.MethodHead {
+		c.w.WriteHeader(e.Code.Status())
+		return
+	}
+	h.Set("Content-Type", "application/xml")
+	body := s3xml.EncodeError(e, c.r.URL.EscapedPath(), c.id, "")
+	c.w.WriteHeader(e.Code.Status())
+	c.w.send(body)
+}
+
+// translate gives the refusals of the store the words of S3.
+func (c *call) translate(err error) error {
+	var refusal *s3code.Error
+	var code s3code.Code
+	if errors.As(err, &refusal) || errors.As(err, &code) {
+		return err
+	}
+	var cause objstore.Cause
+	if errors.As(err, &cause) {
+		return causes(cause, c.key, err)
+	}
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return &s3code.Error{Code: s3code.IncompleteBody, Err: err}
+	case errors.Is(err, errStalled):
+		return &s3code.Error{Code: s3code.RequestTimeout, Err: err}
+	case objstore.KindOf(err) == objstore.ErrNotFound && c.key != "":
+		return &s3code.Error{Code: s3code.NoSuchKey, Err: err, Details: []s3code.Detail{{Name: "Key", Value: string(c.key)}}}
+	case objstore.KindOf(err) == objstore.ErrTooLarge && len(c.key) > objstore.KeyBytesMax:
+		return &s3code.Error{Code: s3code.KeyTooLongError, Err: err}
+	}
+	return err
+}
+
+func causes(cause objstore.Cause, key objstore.Key, err error) error {
+	details := []s3code.Detail{{Name: "Key", Value: string(key)}}
+	switch cause {
+	case objstore.NoSuchUpload:
+		return &s3code.Error{Code: s3code.NoSuchUpload, Err: err}
+	case objstore.NoSuchPart:
+		return &s3code.Error{Code: s3code.InvalidPart, Err: err}
+	case objstore.KeyChanged:
+		return &s3code.Error{Code: s3code.ConditionalRequestConflict, Err: err, Details: details}
+	case objstore.WriteIDReused:
+		return &s3code.Error{Code: s3code.IdempotencyParameterMismatch, Err: err}
+	case objstore.OffsetMoved:
+		return &s3code.Error{Code: s3code.InvalidWriteOffset, Err: err, Details: details}
+	default:
+		return err
+	}
+}
+
+// answer sends a document.
+func (c *call) answer(status int, document s3xml.Response) error {
+	c.w.Header().Set("Content-Type", "application/xml")
+	body := s3xml.Encode(document)
+	c.w.WriteHeader(status)
+	c.w.send(body)
+	return nil
+}
+
+// done answers without a body.
+func (c *call) done(status int) error {
+	c.w.WriteHeader(status)
+	return nil
+}

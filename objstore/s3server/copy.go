@@ -1,0 +1,150 @@
+package s3server
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/s3server/internal/s3code"
+	"github.com/etagfs/etagfs/objstore/s3server/internal/s3xml"
+)
+
+// source is what a copy reads.
+type source struct {
+	bucket string
+	key    objstore.Key
+	store  objstore.Store
+	tests  tests
+}
+
+// copySource reads x-amz-copy-source: "bucket/key", encoded as in an address, with or without a slash before it.
+func (c *call) copySource() (source, error) {
+	path, query, _ := strings.Cut(c.r.Header.Get(hdrCopySource), "?")
+	path, err := url.PathUnescape(path)
+	bucket, key, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if err != nil || !ok || bucket == "" || key == "" {
+		return source{}, s3code.InvalidArgument.With("Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+			s3code.Detail{Name: "ArgumentName", Value: hdrCopySource})
+	}
+	if version, ok := strings.CutPrefix(query, "versionId="); ok && version != "null" {
+		return source{}, s3code.NoSuchVersion.With("")
+	}
+	src := source{bucket: bucket, key: objstore.Key(key), store: c.store, tests: sourceTests(c.r.Header)}
+	if bucket != c.bucket {
+		if src.store, err = c.openStore(bucket); err != nil {
+			return source{}, err
+		}
+	}
+	return src, c.permit("s3:GetObject", accessRead, bucket, src.key, key, nil)
+}
+
+// otherBucket is the name of the source's bucket if it is another one.
+func (s source) otherBucket(c *call) string {
+	if s.bucket == c.bucket {
+		return ""
+	}
+	return s.bucket
+}
+
+// pin evaluates the conditions on the source and returns one that says: it is still this version.
+func (c *call) pin(src source) (objstore.Info, objstore.Cond, error) {
+	info, err := src.store.Head(c.ctx(), src.key)
+	if objstore.KindOf(err) == objstore.ErrNotFound {
+		return info, objstore.Cond{}, noSuchKey(src.key)
+	}
+	if err != nil {
+		return info, objstore.Cond{}, err
+	}
+	if header := src.tests.failing(stateOf(info), c.now()); header != "" {
+		return info, objstore.Cond{}, failedCondition(header)
+	}
+	return info, objstore.IfVersion(info.Version), nil
+}
+
+func (c *call) copyObject() error {
+	if err := checkNewKey(c.key); err != nil {
+		return err
+	}
+	src, err := c.copySource()
+	if err != nil {
+		return err
+	}
+	test, err := putTest(c.r.Header, c.opt.Conditions)
+	if err != nil {
+		return err
+	}
+	req, err := c.copyRequest(src)
+	if err != nil {
+		return err
+	}
+	info, err := c.copyDecided(src, test, req)
+	if err != nil {
+		return err
+	}
+	showVersion(c.w.Header(), info)
+	result := &s3xml.CopyObjectResult{ETag: quoted(info.ETag), LastModified: info.Modified}
+	result.Checksum = shownChecksum(info.Checksum)
+	return c.answer(http.StatusOK, result)
+}
+
+// copyRequest reads what the copy takes from the source and what from the request.
+func (c *call) copyRequest(src source) (objstore.CopyRequest, error) {
+	replaceAttrs, err := directive(c.r.Header, "x-amz-metadata-directive")
+	if err != nil {
+		return objstore.CopyRequest{}, err
+	}
+	replaceTags, err := directive(c.r.Header, "x-amz-tagging-directive")
+	if err != nil {
+		return objstore.CopyRequest{}, err
+	}
+	d, err := describe(c.r.Header)
+	if err != nil {
+		return objstore.CopyRequest{}, err
+	}
+	if src.bucket == c.bucket && src.key == c.key && !replaceAttrs && d.headers.WebsiteRedirect == "" {
+		return objstore.CopyRequest{}, s3code.InvalidRequest.With("This copy request is illegal because it is trying to copy an object to itself without changing the object's metadata, storage class, website redirect location or encryption attributes.")
+	}
+	return objstore.CopyRequest{
+		Src: src.key, SrcBucket: src.otherBucket(c), Dst: c.key, ReplaceAttrs: replaceAttrs, ReplaceTags: replaceTags,
+		Put: objstore.PutOptions{ContentType: d.contentType, UserMeta: d.meta, Headers: d.headers, Tags: d.tags, WriteID: c.r.Header.Get(hdrWriteID)},
+	}, nil
+}
+
+// directive reads COPY or REPLACE.
+func directive(h http.Header, name string) (replace bool, err error) {
+	switch value := h.Get(name); value {
+	case "", "COPY":
+		return false, nil
+	case "REPLACE":
+		return true, nil
+	default:
+		return false, s3code.InvalidArgument.With("Unknown metadata directive.", s3code.Detail{Name: "ArgumentName", Value: name}, s3code.Detail{Name: "ArgumentValue", Value: value})
+	}
+}
+
+// copyDecided copies under both conditions, the source's first, and decides again when one of the
+// objects changed in between.
+func (c *call) copyDecided(src source, test writeTest, req objstore.CopyRequest) (objstore.Info, error) {
+	for range attemptsMax {
+		var err error
+		if _, req.SrcCond, err = c.pin(src); err != nil {
+			return objstore.Info{}, err
+		}
+		if req.DstCond, err = c.decidePut(test, c.key, ""); err != nil {
+			return objstore.Info{}, err
+		}
+		info, err := src.copy(c, req)
+		if !objstore.IsLostCondition(err) {
+			return info, err
+		}
+	}
+	return objstore.Info{}, test.inFlight(c.key)
+}
+
+func (s source) copy(c *call, req objstore.CopyRequest) (objstore.Info, error) {
+	if req.SrcBucket != "" && !c.store.Capabilities().CrossBucket {
+		return objstore.Info{}, s3code.NotImplemented.With("")
+	}
+	return c.store.Copy(c.ctx(), req)
+}

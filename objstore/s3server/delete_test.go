@@ -1,0 +1,144 @@
+package s3server_test
+
+import (
+	"crypto/md5"
+	"encoding/base64"
+	"encoding/xml"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore/s3server"
+)
+
+func TestDeleteObjectIsTheWholeTable(t *testing.T) {
+	for _, r := range []struct {
+		writeRow
+		extended int // the status with extended conditions
+	}{
+		{writeRow{"exists, If-Match equal", "exists", `If-Match: "{E}"`, 204, "", ""}, 204},
+		{writeRow{"exists, If-Match: *", "exists", "If-Match: *", 204, "", ""}, 204},
+		{writeRow{"exists, If-Match other", "exists", `If-Match: "{other}"`, 412, "PreconditionFailed", "If-Match"}, 412},
+		{writeRow{"exists, none", "exists", "", 204, "", ""}, 204},
+		{writeRow{"missing, none", "missing", "", 204, "", ""}, 204},
+		{writeRow{"missing, If-Match: etag", "missing", `If-Match: "{other}"`, 404, "NoSuchKey", ""}, 204},
+		{writeRow{"missing, If-Match: *", "missing", "If-Match: *", 404, "NoSuchKey", ""}, 204},
+		{writeRow{"deleted, If-Match: *", "deleted", "If-Match: *", 404, "NoSuchKey", ""}, 204},
+		{writeRow{"deleted, If-Match: etag", "deleted", `If-Match: "{E}"`, 404, "NoSuchKey", ""}, 204},
+		{writeRow{"size", "exists", "x-amz-if-match-size: 3", 501, "NotImplemented", "x-amz-if-match-size"}, 204},
+		{writeRow{"another size", "exists", "x-amz-if-match-size: 4", 501, "NotImplemented", "x-amz-if-match-size"}, 412},
+		{writeRow{"size, missing", "missing", "x-amz-if-match-size: 4", 501, "NotImplemented", "x-amz-if-match-size"}, 204},
+		{writeRow{"another time", "exists", "x-amz-if-match-last-modified-time: Mon, 02 Jan 2006 15:04:05 GMT", 501, "NotImplemented", "x-amz-if-match-last-modified-time"}, 412},
+		{writeRow{"the time", "exists", "x-amz-if-match-last-modified-time: Tue, 03 Feb 2026 04:05:06 GMT", 501, "NotImplemented", "x-amz-if-match-last-modified-time"}, 204},
+		{writeRow{"size and time: the time is named", "exists",
+			"x-amz-if-match-size: 4; x-amz-if-match-last-modified-time: Mon, 02 Jan 2006 15:04:05 GMT", 501, "NotImplemented", "x-amz-if-match-last-modified-time"}, 412},
+	} {
+		for mode, status := range map[s3server.Conditions]int{s3server.ConditionsStrict: r.status, s3server.ConditionsExtended: r.extended} {
+			t.Run(r.name, func(t *testing.T) {
+				b := serve(t, s3server.Options{Conditions: mode})
+				etag := b.given(r.state)
+				before := b.image()
+				a := b.do("DELETE", "/box/k", "", r.lines(etag)...)
+				if mode == s3server.ConditionsStrict {
+					r.check(t, b, a, before)
+				} else if a.status != status {
+					t.Errorf("extended: %d instead of %d\n%s", a.status, status, a.body)
+				}
+				if gone := b.do("HEAD", "/box/k", "").status == 404; gone != (a.status == 204 || r.state != "exists") {
+					t.Errorf("gone: %v after %d", gone, a.status)
+				}
+			})
+		}
+	}
+}
+
+func TestDeleteOfAVersion(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	etag := b.given("exists")
+	b.want("If-Match and versionId", b.do("DELETE", "/box/k?versionId=null", "", "If-Match: "+etag), 501, "NotImplemented")
+	b.want("a version that is none", b.do("DELETE", "/box/k?versionId=abc", ""), 404, "NoSuchVersion")
+	b.want("the null version", b.do("DELETE", "/box/k?versionId=null", ""), 204, "")
+	extended := serve(t, s3server.Options{Conditions: s3server.ConditionsExtended})
+	etag = extended.given("exists")
+	extended.want("extended: another ETag", extended.do("DELETE", "/box/k?versionId=null", "", `If-Match: "x"`), 412, "PreconditionFailed")
+	extended.want("extended: its ETag", extended.do("DELETE", "/box/k?versionId=null", "", "If-Match: "+etag), 204, "")
+}
+
+// deleteResult is the answer of DeleteObjects.
+type deleteResult struct {
+	Deleted []struct{ Key string }
+	Error   []struct{ Key, Code, Message string }
+}
+
+func (b *bench) deleteObjects(body string) (deleteResult, answer) {
+	b.t.Helper()
+	sum := md5.Sum([]byte(body))
+	a := b.do("POST", "/box?delete", body, "Content-MD5: "+base64.StdEncoding.EncodeToString(sum[:]))
+	var r deleteResult
+	if a.status == 200 {
+		if err := xml.Unmarshal([]byte(a.body), &r); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	return r, a
+}
+
+func TestDeleteObjectsDecidesEachKeyAlone(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	etags := map[string]string{}
+	for _, key := range []string{"good", "bad", "star", "plain", "twice", "sized"} {
+		etags[key] = b.must("PUT", "/box/"+key, key).etag()
+	}
+	b.clock.advance(time.Second)
+	r, a := b.deleteObjects(`<Delete>
+		<Object><Key>good</Key><ETag>"` + etags["good"] + `"</ETag></Object>
+		<Object><Key>bad</Key><ETag>` + otherETag + `</ETag></Object>
+		<Object><Key>star</Key><ETag>*</ETag></Object>
+		<Object><Key>none</Key><ETag>*</ETag></Object>
+		<Object><Key>absent</Key></Object>
+		<Object><Key>plain</Key></Object>
+		<Object><Key>twice</Key><ETag>` + etags["twice"] + `</ETag></Object>
+		<Object><Key>twice</Key><ETag>` + etags["twice"] + `</ETag></Object>
+		<Object><Key>sized</Key><Size>5</Size></Object>
+	</Delete>`)
+	if a.status != 200 {
+		t.Fatalf("%d\n%s", a.status, a.body)
+	}
+	var deleted, failed []string
+	for _, d := range r.Deleted {
+		deleted = append(deleted, d.Key)
+	}
+	for _, f := range r.Error {
+		failed = append(failed, f.Key+" "+f.Code)
+		if f.Message == "" {
+			t.Errorf("%s has no message", f.Key)
+		}
+	}
+	if got := strings.Join(deleted, ", "); got != "good, star, absent, plain, twice" {
+		t.Errorf("deleted: %s", got)
+	}
+	if got := strings.Join(failed, ", "); got != "bad PreconditionFailed, none NoSuchKey, twice NoSuchKey, sized NotImplemented" {
+		t.Errorf("failed: %s", got)
+	}
+	if b.do("HEAD", "/box/bad", "").status != 200 || b.do("HEAD", "/box/sized", "").status != 200 {
+		t.Error("a refused key is gone")
+	}
+}
+
+func TestDeleteObjectsRefusesWhatIsNoList(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	b.given("exists")
+	before := b.image()
+	for what, body := range map[string]string{
+		"empty": "", "no XML": "delete", "no objects": "<Delete></Delete>", "another root": "<Remove><Object><Key>k</Key></Object></Remove>",
+		"too many": "<Delete>" + strings.Repeat("<Object><Key>k</Key></Object>", 1001) + "</Delete>",
+	} {
+		if _, a := b.deleteObjects(body); a.status != 400 || a.failure().Code != "MalformedXML" {
+			t.Errorf("%s: %d %s", what, a.status, a.body)
+		}
+	}
+	b.want("no checksum", b.do("POST", "/box?delete", "<Delete><Object><Key>k</Key></Object></Delete>"), 400, "InvalidRequest")
+	if b.image() != before {
+		t.Error("a refused request deleted something")
+	}
+}

@@ -1,0 +1,180 @@
+package s3server_test
+
+import (
+	"crypto/md5"
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore/s3server"
+)
+
+// contentMD5 is the header of that name for a body.
+func contentMD5(body string) string {
+	sum := md5.Sum([]byte(body))
+	return "Content-MD5: " + base64.StdEncoding.EncodeToString(sum[:])
+}
+
+func (b *bench) putPolicy(statements string) {
+	b.t.Helper()
+	body := `{"Version":"2012-10-17","Statement":[` + statements + `]}`
+	if err := b.setDocument("s3.policy", body); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func (b *bench) putOptions(body string) {
+	b.t.Helper()
+	b.must("PUT", "/box?etagfs-options", body, contentMD5(body))
+}
+
+// allow and deny are statements about all objects of the bucket for everyone.
+func allow(action, condition string) string { return statement("Allow", action, condition) }
+func deny(action, condition string) string  { return statement("Deny", action, condition) }
+
+func statement(effect, action, condition string) string {
+	s := `{"Effect":"` + effect + `","Principal":"*","Action":"` + action + `","Resource":"arn:aws:s3:::box/*"`
+	if condition != "" {
+		s += `,"Condition":` + condition
+	}
+	return s + "}"
+}
+
+// attempt is a request and whether the policy lets it through.
+type attempt struct {
+	what    string
+	request func(b *bench, etag, upload, part string) answer
+	allowed [5]bool // by the five documented policies
+}
+
+func attempts() []attempt {
+	put := func(headers ...string) func(*bench, string, string, string) answer {
+		return func(b *bench, etag, _, _ string) answer {
+			return b.do("PUT", "/box/k", "new", writeRow{headers: strings.Join(headers, "; ")}.lines(etag)...)
+		}
+	}
+	complete := func(headers ...string) func(*bench, string, string, string) answer {
+		return func(b *bench, etag, upload, part string) answer {
+			return b.completeUpload("k", upload, []string{part}, writeRow{headers: strings.Join(headers, "; ")}.lines(etag)...)
+		}
+	}
+	copied := func(headers ...string) func(*bench, string, string, string) answer {
+		return func(b *bench, etag, _, _ string) answer {
+			return b.do("PUT", "/box/k", "", append(writeRow{headers: strings.Join(headers, "; ")}.lines(etag), "x-amz-copy-source: /box/source")...)
+		}
+	}
+	remove := func(headers ...string) func(*bench, string, string, string) answer {
+		return func(b *bench, etag, _, _ string) answer {
+			return b.do("DELETE", "/box/k", "", writeRow{headers: strings.Join(headers, "; ")}.lines(etag)...)
+		}
+	}
+	create := func(b *bench, _, _, _ string) answer { return b.do("POST", "/box/k?uploads", "") }
+	uploadPart := func(b *bench, _, upload, _ string) answer {
+		return b.do("PUT", "/box/k?partNumber=2&uploadId="+upload, "more")
+	}
+	read := func(b *bench, _, _, _ string) answer { return b.do("GET", "/box/k", "") }
+	return []attempt{
+		{"put without a condition", put(), [5]bool{}},
+		{"put If-None-Match: *", put("If-None-Match: *"), [5]bool{true, false, true}},
+		{"put If-Match", put("If-Match: {E}"), [5]bool{false, true, true}},
+		{"complete without a condition", complete(), [5]bool{}},
+		{"complete If-None-Match: *", complete("If-None-Match: *"), [5]bool{true, false, true}},
+		{"complete If-Match", complete("If-Match: {E}"), [5]bool{false, true, true}},
+		{"copy without a condition", copied(), [5]bool{}},
+		{"copy If-None-Match: *", copied("If-None-Match: *"), [5]bool{false, false, true}}, // the first has no right to read the source
+		{"copy If-Match", copied("If-Match: {E}"), [5]bool{false, true, true}},
+		{"create an upload", create, [5]bool{true, true, true}},
+		{"upload a part", uploadPart, [5]bool{true, true, true}},
+		{"delete without a condition", remove(), [5]bool{}},
+		{"delete If-Match: etag", remove("If-Match: {E}"), [5]bool{3: true}},
+		{"delete If-Match: *", remove("If-Match: *"), [5]bool{3: true, 4: true}},
+		{"read", read, [5]bool{false, true, true, true, false}},
+	}
+}
+
+// documentedPolicies are the five of the S3 user guide: only create, only compare-and-swap, either; and for
+// deletes only compare-and-swap, only what exists.
+func documentedPolicies() [5]string {
+	const (
+		matched     = `{"Null":{"s3:if-match":"false"}}`
+		noneMatched = `{"Null":{"s3:if-none-match":"false"}}`
+		preparing   = `{"Bool":{"s3:ObjectCreationOperation":"false"}}`
+		blind       = `{"Null":{"s3:if-match":"true"},"Bool":{"s3:ObjectCreationOperation":"true"}}`
+	)
+	return [5]string{
+		allow("s3:PutObject", noneMatched) + "," + allow("s3:PutObject", preparing),
+		allow("s3:PutObject", "") + "," + deny("s3:PutObject", blind) + "," + allow("s3:GetObject", ""),
+		allow("s3:PutObject", noneMatched) + "," + allow("s3:PutObject", matched) + "," + allow("s3:PutObject", preparing) + "," + allow("s3:GetObject", ""),
+		allow("s3:DeleteObject", matched) + "," + allow("s3:GetObject", ""),
+		allow("s3:DeleteObject", matched),
+	}
+}
+
+func TestDocumentedPolicies(t *testing.T) {
+	for i, policy := range documentedPolicies() {
+		for _, a := range attempts() {
+			// Who asks has no rights but those of the policy.
+			b := serve(t, s3server.Options{Users: s3server.Users{Anonymous: &s3server.User{}}})
+			admin := b.withUsers(s3server.Users{Anonymous: everything()})
+			etag := admin.must("PUT", "/box/k", "old").etag()
+			admin.must("PUT", "/box/source", "source")
+			upload := admin.createUpload("k")
+			part := admin.putPart("k", upload, 1, "part")
+			b.putPolicy(policy)
+			before := b.image()
+			got := a.request(b, etag, upload, part)
+			refused := got.status == 403 && got.failure().Code == "AccessDenied"
+			if refused == a.allowed[i] {
+				t.Errorf("policy %d, %s: %d\n%s", i+1, a.what, got.status, got.body)
+			}
+			if refused && b.image() != before {
+				t.Errorf("policy %d, %s: a refused request left a trace", i+1, a.what)
+			}
+		}
+	}
+}
+
+func TestRequireConditions(t *testing.T) {
+	for option, row := range map[string]int{"create": 0, "cas": 1, "any": 2} {
+		for _, a := range attempts() {
+			if strings.HasPrefix(a.what, "delete") || a.what == "read" {
+				continue
+			}
+			b := serve(t, s3server.Options{})
+			etag := b.must("PUT", "/box/k", "old").etag()
+			b.must("PUT", "/box/source", "source")
+			upload := b.createUpload("k")
+			part := b.putPart("k", upload, 1, "part")
+			b.putOptions(`{"require-conditions":"` + option + `"}`)
+			got := a.request(b, etag, upload, part)
+			allowed := a.allowed[row] || a.what == "copy If-None-Match: *" && option == "create"
+			if refused := got.status == 403; refused == allowed {
+				t.Errorf("%s, %s: %d\n%s", option, a.what, got.status, got.body)
+			}
+		}
+	}
+}
+
+// A missing header is told before anything about the object is, and before legality.
+func TestEnforcementComesFirst(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	b.putPolicy(deny("s3:PutObject", `{"Null":{"s3:if-none-match":"true"},"Bool":{"s3:ObjectCreationOperation":"true"}}`))
+	for _, header := range []string{`If-Match: "x"`, "If-Match: *", "x-amz-meta-a: 1"} {
+		b.want(header, b.do("PUT", "/box/missing", "x", header), 403, "AccessDenied")
+	}
+	b.want("both are 501, where the policy has no objection", b.do("PUT", "/box/missing", "x", "If-Match: x", "If-None-Match: *"), 501, "NotImplemented")
+	b.want("an upload without the header", b.completeUpload("k", b.createUpload("k"), []string{"<Part><PartNumber>1</PartNumber><ETag>x</ETag></Part>"}), 403, "AccessDenied")
+}
+
+// If-Match by who may not read would tell what the object is.
+func TestIfMatchNeedsTheRightToRead(t *testing.T) {
+	writer := &s3server.User{Write: []string{"box"}}
+	b := serve(t, s3server.Options{Users: s3server.Users{Anonymous: writer}})
+	admin := b.withUsers(s3server.Users{Anonymous: everything()})
+	etag := admin.must("PUT", "/box/k", "old").etag()
+	b.want("put", b.do("PUT", "/box/k", "new", "If-Match: "+etag), 403, "AccessDenied")
+	b.want("delete", b.do("DELETE", "/box/k", "", "If-Match: "+etag), 403, "AccessDenied")
+	b.want("put If-None-Match", b.do("PUT", "/box/k", "new", "If-None-Match: *"), 412, "PreconditionFailed")
+	b.want("get", b.do("GET", "/box/k", ""), 403, "AccessDenied")
+	b.want("delete If-Match: *", b.do("DELETE", "/box/k", "", "If-Match: *"), 204, "")
+}

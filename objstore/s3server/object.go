@@ -1,0 +1,220 @@
+package s3server
+
+import (
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/s3server/internal/awschunked"
+	"github.com/etagfs/etagfs/objstore/s3server/internal/s3code"
+)
+
+// Headers that only this package's operations know.
+const (
+	hdrCopySource    = "x-amz-copy-source"
+	hdrWriteOffset   = "x-amz-write-offset-bytes"
+	hdrTagging       = "x-amz-tagging"
+	hdrChecksumMode  = "x-amz-checksum-mode"
+	hdrChecksumType  = "x-amz-checksum-type"
+	hdrChecksumAlgo  = "x-amz-checksum-algorithm"
+	hdrRenameSource  = "x-amz-rename-source"
+	hdrClientToken   = "x-amz-client-token"
+	hdrWriteID       = "x-etagfs-write-id"
+	hdrVersion       = "x-etagfs-version"
+	metaPrefix       = "x-amz-meta-"
+	contentTypeNone  = "binary/octet-stream" // what S3 says of an object nobody described
+	tagsMax          = 10
+	tagKeyCharsMax   = 128
+	tagValueCharsMax = 256
+)
+
+// stateOf is what conditions are evaluated on.
+func stateOf(info objstore.Info) state {
+	return state{exists: true, version: info.Version, etag: info.ETag, size: info.Size, modified: info.Modified}
+}
+
+// head is the current state of a key of the bucket.
+func (c *call) head(key objstore.Key) (state, error) {
+	info, err := c.store.Head(c.ctx(), key)
+	switch {
+	case objstore.KindOf(err) == objstore.ErrNotFound:
+		return state{}, nil
+	case err != nil:
+		return state{}, err
+	default:
+		return stateOf(info), nil
+	}
+}
+
+// checkNewKey refuses keys no object may be made with.
+func checkNewKey(key objstore.Key) error {
+	if len(key) > objstore.KeyBytesMax {
+		return s3code.KeyTooLongError.With("")
+	}
+	return nil
+}
+
+// description is what the headers of a request say of an object to be made.
+type description struct {
+	contentType string
+	meta        map[string]string
+	headers     objstore.Headers
+	tags        map[string]string
+}
+
+// describe reads it, and refuses what would make another object than this server can.
+func describe(h http.Header) (description, error) {
+	if err := refuseFeatures(h); err != nil {
+		return description{}, err
+	}
+	meta, err := metaOf(h)
+	if err != nil {
+		return description{}, err
+	}
+	tags, err := parseTagging(h.Get(hdrTagging))
+	if err != nil {
+		return description{}, err
+	}
+	return description{
+		contentType: h.Get("Content-Type"),
+		meta:        meta,
+		tags:        tags,
+		headers: objstore.Headers{
+			CacheControl:       h.Get("Cache-Control"),
+			ContentDisposition: h.Get("Content-Disposition"),
+			ContentEncoding:    awschunked.StripEncoding(joined(h, "Content-Encoding")),
+			ContentLanguage:    h.Get("Content-Language"),
+			Expires:            h.Get("Expires"),
+			WebsiteRedirect:    h.Get("x-amz-website-redirect-location"),
+		},
+	}, nil
+}
+
+// refuseFeatures answers for what S3 does and this server does not. To accept such a header and
+// ignore it would be to promise what is not kept.
+func refuseFeatures(h http.Header) error {
+	for name := range h {
+		lower := strings.ToLower(name)
+		for _, prefix := range []string{"x-amz-server-side-encryption", "x-amz-object-lock-", "x-amz-grant-", "x-amz-copy-source-server-side-encryption"} {
+			if strings.HasPrefix(lower, prefix) {
+				return s3code.NotImplemented.With("", s3code.Detail{Name: "Header", Value: lower})
+			}
+		}
+	}
+	switch acl := h.Get("x-amz-acl"); acl {
+	case "", "private", "bucket-owner-full-control", "bucket-owner-read":
+	default:
+		return s3code.AccessControlListNotSupported.With("")
+	}
+	switch class := h.Get("x-amz-storage-class"); class {
+	case "", "STANDARD":
+		return nil
+	default:
+		return s3code.InvalidStorageClass.With("")
+	}
+}
+
+// metaOf is the user metadata among the headers.
+func metaOf(h http.Header) (map[string]string, error) {
+	var meta map[string]string
+	size := 0
+	for name, values := range h {
+		key, ok := strings.CutPrefix(strings.ToLower(name), metaPrefix)
+		if !ok {
+			continue
+		}
+		if meta == nil {
+			meta = make(map[string]string)
+		}
+		meta[key] = strings.Join(values, ",")
+		size += len(key) + len(meta[key])
+	}
+	if size > metaBytesMax {
+		return nil, s3code.MetadataTooLarge.With("")
+	}
+	return meta, nil
+}
+
+// parseTagging reads tags written like the query of an address.
+func parseTagging(text string) (map[string]string, error) {
+	if text == "" {
+		return nil, nil
+	}
+	values, err := url.ParseQuery(text)
+	if err != nil {
+		return nil, s3code.InvalidArgument.With("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
+	}
+	tags := make(map[string]string, len(values))
+	for key, list := range values {
+		if len(list) != 1 {
+			return nil, s3code.InvalidArgument.With("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
+		}
+		tags[key] = list[0]
+	}
+	return tags, checkTags(tags)
+}
+
+func checkTags(tags map[string]string) error {
+	if len(tags) > tagsMax {
+		return s3code.BadRequest.With("Object tags cannot be greater than 10")
+	}
+	for key, value := range tags {
+		switch {
+		case key == "" || len([]rune(key)) > tagKeyCharsMax:
+			return s3code.InvalidTag.With("The TagKey you have provided is invalid")
+		case len([]rune(value)) > tagValueCharsMax:
+			return s3code.InvalidTag.With("The TagValue you have provided is invalid")
+		case strings.HasPrefix(strings.ToLower(key), "aws:"):
+			return s3code.InvalidTag.With("System tags cannot be added/updated by requester")
+		}
+	}
+	return nil
+}
+
+// showObject sets the headers that describe an object.
+func (c *call) showObject(info objstore.Info) {
+	h := c.w.Header()
+	showVersion(h, info)
+	h.Set("Last-Modified", httpDate(info.Modified))
+	h.Set("Accept-Ranges", "bytes")
+	h.Set("Content-Type", contentTypeNone)
+	setAll(h, map[string]string{
+		"Content-Type":                    info.ContentType,
+		"Cache-Control":                   info.Headers.CacheControl,
+		"Content-Disposition":             info.Headers.ContentDisposition,
+		"Content-Encoding":                info.Headers.ContentEncoding,
+		"Content-Language":                info.Headers.ContentLanguage,
+		"Expires":                         info.Headers.Expires,
+		"x-amz-website-redirect-location": info.Headers.WebsiteRedirect,
+	})
+	for key, value := range info.UserMeta {
+		h[metaPrefix+key] = []string{value}
+	}
+	if len(info.Tags) > 0 {
+		h.Set("x-amz-tagging-count", strconv.Itoa(len(info.Tags)))
+	}
+}
+
+// showVersion sets the headers that name a version. Some clients look for ETag in exactly this spelling.
+func showVersion(h http.Header, info objstore.Info) {
+	h["ETag"] = []string{quoted(info.ETag)}
+	h.Set(hdrVersion, string(info.Version))
+}
+
+// showChecksum sets the headers of the checksum, if there is one.
+func showChecksum(h http.Header, sum objstore.Checksum) {
+	if v, ok := checksumOf(sum); ok {
+		h.Set(v.Algorithm.Header(), sum.Value)
+		h.Set(hdrChecksumType, v.Type.String())
+	}
+}
+
+func setAll(h http.Header, values map[string]string) {
+	for name, value := range values {
+		if value != "" {
+			h.Set(name, value)
+		}
+	}
+}

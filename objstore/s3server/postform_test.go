@@ -1,0 +1,69 @@
+package s3server_test
+
+import (
+	"bytes"
+	"mime/multipart"
+	"strings"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore/s3server"
+)
+
+// post sends a form; fields are "name=value".
+func (b *bench) post(file string, fields ...string) answer {
+	b.t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	for _, field := range fields {
+		name, value, _ := strings.Cut(field, "=")
+		if err := form.WriteField(name, value); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+	w, err := form.CreateFormFile("file", "photo.jpg")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := w.Write([]byte(file)); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := form.Close(); err != nil {
+		b.t.Fatal(err)
+	}
+	return b.do("POST", "/box", body.String(), "Content-Type: "+form.FormDataContentType())
+}
+
+func TestFormsUploadFiles(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	a := b.post("pixels", "key=up/${filename}", "Content-Type=image/jpeg", "x-amz-meta-who=me", "success_action_status=201", "tagging=<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>")
+	if a.status != 201 || !strings.Contains(a.body, "<Key>up/photo.jpg</Key>") || !strings.HasSuffix(a.header.Get("Location"), "/box/up/photo.jpg") {
+		t.Errorf("%d %s %v", a.status, a.body, a.header)
+	}
+	got := b.must("GET", "/box/up/photo.jpg", "")
+	if got.body != "pixels" || got.header.Get("Content-Type") != "image/jpeg" || got.header.Get("x-amz-meta-who") != "me" || got.header.Get("x-amz-tagging-count") != "1" {
+		t.Errorf("%q %v", got.body, got.header)
+	}
+	b.want("no status asked", b.post("x", "key=k"), 204, "")
+	if a := b.post("x", "key=k", "success_action_redirect=https://example.org/done?a=1"); a.status != 303 || !strings.HasPrefix(a.header.Get("Location"), "https://example.org/done?a=1&bucket=box&etag=") {
+		t.Errorf("%d %v", a.status, a.header)
+	}
+	before := b.image()
+	b.want("no key", b.post("x"), 400, "UserKeyMustBeSpecified")
+	b.want("a checksum that is not its", b.post("x", "key=k", "x-amz-checksum-crc32=AAAAAA=="), 400, "BadDigest")
+	b.want("too many fields", b.post("x", "key=k", "x-amz-meta-a="+strings.Repeat("a", 30<<10)), 400, "MaxPostPreDataLengthExceededError")
+	b.want("no form", b.do("POST", "/box", "key=k", "Content-Type: application/x-www-form-urlencoded"), 412, "RequestIsNotMultiPartContent")
+	b.want("half a form", b.do("POST", "/box", "--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk", "Content-Type: multipart/form-data; boundary=x"), 400, "IncompleteBody")
+	b.want("no file", b.do("POST", "/box", "--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n--x--\r\n", "Content-Type: multipart/form-data; boundary=x"), 400, "IncorrectNumberOfFilesInPostRequest")
+	if b.image() != before {
+		t.Error("a refused form left a trace")
+	}
+}
+
+func TestFormsNeedRightsAndConditions(t *testing.T) {
+	b := serve(t, s3server.Options{Users: s3server.Users{Anonymous: &s3server.User{Write: []string{"box/up/"}}}})
+	b.want("elsewhere", b.post("x", "key=k"), 403, "AccessDenied")
+	b.want("there", b.post("x", "key=up/k"), 204, "")
+	required := serve(t, s3server.Options{})
+	required.putOptions(`{"require-conditions":"any"}`)
+	required.want("a form has no conditions", required.post("x", "key=k"), 403, "AccessDenied")
+}

@@ -1,0 +1,142 @@
+package s3server_test
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore/s3server"
+)
+
+// What this server does not have is 501, never the operation without the parameter.
+func TestUnknownSubresourcesAreNotImplemented(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	b.given("exists")
+	before := b.image()
+	for _, sub := range []string{
+		"acl", "acl=", "legal-hold", "retention", "torrent", "restore", "select&select-type=2", "object-lock", "lifecycle", "website", "encryption",
+		"replication", "versions", "frobnicate", "frobnicate=", "tagging&acl", "uploads&uploadId=x", "logging", "session",
+	} {
+		for _, path := range []string{"/box?", "/box/k?", "/?"} {
+			for _, method := range []string{"GET", "HEAD", "PUT", "POST", "DELETE"} {
+				if sub == "versions" && path == "/?" {
+					continue
+				}
+				a := b.do(method, path+sub, "")
+				if a.status != 501 || method != "HEAD" && a.failure().Code != "NotImplemented" {
+					t.Errorf("%s %s%s: %d %s", method, path, sub, a.status, a.body)
+				}
+			}
+		}
+	}
+	for _, r := range []string{"POST /box/k", "PUT /", "DELETE /", "POST /", "GET /box/k?uploads", "DELETE /box?location", "POST /box?policy", "PUT /box?list-type=2"} {
+		method, path, _ := strings.Cut(r, " ")
+		b.want(r, b.do(method, path, ""), 501, "NotImplemented")
+	}
+	for _, method := range []string{"PATCH", "TRACE", "PROPFIND"} {
+		b.want(method, b.do(method, "/box/k", ""), 405, "MethodNotAllowed")
+	}
+	if b.image() != before {
+		t.Error("a refused request left a trace")
+	}
+}
+
+func TestParametersWithValuesAreNoSubresources(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	b.must("PUT", "/box/k?x-id=PutObject", "x")
+	b.must("GET", "/box/k?x-id=GetObject&cache=17", "")
+	b.must("GET", "/box?prefix=&delimiter=&marker=", "")
+}
+
+// Keys that look like ways to other places are keys.
+func TestKeysAreBytes(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	keys := []string{"..", "../x", "../../etc/passwd", ".", "./", "a//b", "/", "//", "a/", "a", "a/../b", "%2e%2e", "\x01", "a\nb", "\xff", "+", " ", "?", "#", "&", "ü"}
+	for _, key := range keys {
+		b.must("PUT", "/box/"+strings.ReplaceAll(url.PathEscape(key), "%2F", "/"), "is "+key)
+	}
+	for _, key := range keys {
+		if got := b.must("GET", "/box/"+url.PathEscape(key), "").body; got != "is "+key {
+			t.Errorf("%q: %q", key, got)
+		}
+	}
+	listed := 0
+	for line := range strings.Lines(b.image()) {
+		if strings.HasPrefix(line, `"`) {
+			listed++
+		}
+	}
+	if listed != len(keys) {
+		t.Errorf("%d keys for %d", listed, len(keys))
+	}
+	long := strings.Repeat("k", 1025)
+	b.want("a key too long", b.do("PUT", "/box/"+long, "x"), 400, "KeyTooLongError")
+	b.want("a copy too long", b.do("PUT", "/box/"+long, "", "x-amz-copy-source: /box/a"), 400, "KeyTooLongError")
+	b.want("an upload too long", b.do("POST", "/box/"+long+"?uploads", ""), 400, "KeyTooLongError")
+}
+
+func TestBucketsInHostNames(t *testing.T) {
+	b := serve(t, s3server.Options{Domain: "s3.example.org"})
+	b.must("PUT", "/k", "by host", "Host: box.s3.example.org")
+	b.must("PUT", "/box/k2", "by path", "Host: s3.example.org")
+	for _, r := range []struct{ host, path, body string }{
+		{"box.s3.example.org", "/k2", "by path"},
+		{"BOX.S3.Example.Org:9000", "/k2", "by path"},
+		{"s3.example.org", "/box/k", "by host"},
+		{"other.org", "/box/k", "by host"},
+	} {
+		if got := b.must("GET", r.path, "", "Host: "+r.host).body; got != r.body {
+			t.Errorf("%s%s: %q", r.host, r.path, got)
+		}
+	}
+	b.want("a bucket that is none", b.do("GET", "/k", "", "Host: none.s3.example.org"), 404, "NoSuchBucket")
+	b.must("GET", "/?list-type=2", "", "Host: box.s3.example.org")
+}
+
+func TestBuckets(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	b.must("PUT", "/new-bucket", "")
+	b.want("again", b.do("PUT", "/new-bucket", ""), 409, "BucketAlreadyOwnedByYou")
+	for _, name := range []string{"ab", "Upper", "a_b", "-ab", "ab-", "a..b", "192.168.5.4", strings.Repeat("a", 64)} {
+		b.want(name, b.do("PUT", "/"+name, ""), 400, "InvalidBucketName")
+	}
+	b.want("elsewhere", b.do("PUT", "/other-bucket", "<CreateBucketConfiguration><LocationConstraint>eu-west-7</LocationConstraint></CreateBucketConfiguration>"), 400, "IllegalLocationConstraintException")
+	b.want("with locks", b.do("PUT", "/other-bucket", "", "x-amz-bucket-object-lock-enabled: true"), 501, "NotImplemented")
+	if a := b.do("HEAD", "/new-bucket", ""); a.status != 200 || a.header.Get("x-amz-bucket-region") != "us-east-1" {
+		t.Errorf("head: %d %v", a.status, a.header)
+	}
+	b.want("none", b.do("GET", "/other-bucket", ""), 404, "NoSuchBucket")
+	for _, r := range []struct{ path, part string }{
+		{"/", "<Name>new-bucket</Name>"}, {"/new-bucket?location", "LocationConstraint"}, {"/new-bucket?versioning", "VersioningConfiguration"},
+	} {
+		if a := b.must("GET", r.path, ""); !strings.Contains(a.body, r.part) || strings.Contains(a.body, "Status") {
+			t.Errorf("%s: %s", r.path, a.body)
+		}
+	}
+	b.must("PUT", "/new-bucket/k", "x")
+	b.want("not empty", b.do("DELETE", "/new-bucket", ""), 409, "BucketNotEmpty")
+	b.must("DELETE", "/new-bucket/k", "")
+	b.must("DELETE", "/new-bucket", "")
+	b.want("gone", b.do("DELETE", "/new-bucket", ""), 404, "NoSuchBucket")
+}
+
+// A bucket that was deleted takes its settings with it.
+func TestSettingsGoWithTheirBucket(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	b.putOptions(`{"require-conditions":"create"}`)
+	b.want("required", b.do("PUT", "/box/k", "x"), 403, "AccessDenied")
+	b.must("DELETE", "/box", "")
+	b.must("PUT", "/box", "")
+	b.must("PUT", "/box/k", "x")
+}
+
+func TestHealthIsNoBucket(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	for _, path := range []string{s3server.PathLive, s3server.PathReady} {
+		b.must("GET", path, "")
+	}
+	b.handler.Drain()
+	if b.do("GET", s3server.PathLive, "").status != 200 || b.do("GET", s3server.PathReady, "").status != 503 {
+		t.Error("who is about to go is not ready, but lives")
+	}
+}

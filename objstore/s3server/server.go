@@ -1,0 +1,136 @@
+package s3server
+
+import (
+	"context"
+	"crypto/rand"
+	"io"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/s3server/internal/sigv4"
+)
+
+// RegionDefault is what a server without a region says it is in.
+const RegionDefault = "us-east-1"
+
+// Options are what a server works with. Buckets is needed, all else has a default.
+type Options struct {
+	Buckets    objstore.Buckets
+	Users      Users      // who may do what; the zero value lets nobody in
+	Domain     string     // BUCKET.Domain names a bucket as a host; empty: buckets are in paths only
+	Region     string     // signatures for another one are refused; empty: RegionDefault, and any
+	Conditions Conditions // which conditional writes are accepted
+	Limits     Limits     // zero fields take their defaults
+
+	Logger  *slog.Logger          // one record per request; nil: none
+	Metrics prometheus.Registerer // nil: none are kept
+	Now     func() time.Time      // nil: time.Now
+	Rand    io.Reader             // of request ids; nil: crypto/rand
+}
+
+// Server is an [http.Handler].
+type Server struct {
+	// Constant.
+	opt      Options
+	router   *router
+	verifier *sigv4.Verifier
+	settings *settings
+	metrics  *metrics
+	buffers  *buffers
+
+	closing context.Context // ends when listeners of events shall go
+	stop    context.CancelFunc
+	ready   atomic.Bool
+}
+
+// New makes a server. It is ready at once.
+func New(opt Options) (*Server, error) {
+	if err := opt.Users.check(); err != nil {
+		return nil, err
+	}
+	opt.Limits = opt.Limits.orDefaults()
+	if opt.Logger == nil {
+		opt.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
+	if opt.Rand == nil {
+		opt.Rand = rand.Reader
+	}
+	m, err := newMetrics(opt.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		opt:      opt,
+		router:   newRouter(),
+		verifier: sigv4.New(sigv4.Options{Region: opt.Region, Secret: opt.Users.secret, Now: opt.Now}),
+		settings: newSettings(opt.Buckets),
+		metrics:  m,
+		buffers:  newBuffers(),
+	}
+	s.closing, s.stop = context.WithCancel(context.Background())
+	s.ready.Store(true)
+	return s, nil
+}
+
+// Drain says that the server is going: readiness is refused, and streams of events end so that
+// they do not keep [http.Server.Shutdown] waiting. Other requests go on.
+func (s *Server) Drain() {
+	s.ready.Store(false)
+	s.stop()
+}
+
+// region is what the server says it is in.
+func (s *Server) region() string {
+	if s.opt.Region == "" {
+		return RegionDefault
+	}
+	return s.opt.Region
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.serveHealth(w, r) {
+		return
+	}
+	c := s.newCall(w, r)
+	defer c.finish()
+	c.err = c.serve()
+	if c.err != nil {
+		c.refuse(c.err)
+	}
+}
+
+// The paths of health and readiness: no bucket is called "-".
+const (
+	PathLive  = "/-/live"
+	PathReady = "/-/ready"
+)
+
+func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) bool {
+	switch {
+	case r.URL.Path != PathLive && r.URL.Path != PathReady:
+		return false
+	case r.URL.Path == PathReady && !s.isReady(r.Context()):
+		w.WriteHeader(http.StatusServiceUnavailable)
+	default:
+		w.WriteHeader(http.StatusOK)
+	}
+	return true
+}
+
+// isReady reports whether the store answers and the server is not about to go.
+func (s *Server) isReady(ctx context.Context) bool {
+	if !s.ready.Load() {
+		return false
+	}
+	_, err := s.opt.Buckets.ListBuckets(ctx)
+	return err == nil
+}
