@@ -39,6 +39,8 @@
 //     found in a directory, up to 262,144 entries.)
 //   - Open readers, and stages with what they are based on, keep their bytes whatever
 //     is committed.
+//   - What a process had staged and not committed when it died becomes a conflict at the next open,
+//     once, with its bytes and those of its base. What a loss of power took of them is named there.
 //
 // # Lock order
 //
