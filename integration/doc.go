@@ -4,6 +4,9 @@
 //
 //   - testreport runs go test, counts and explains.
 //   - mounttest starts the built program as a child process for one test.
+//   - mounts has the tests on real mounts, one per promise and more.
+//   - embedded runs the tests of package fs on the embedded engine.
+//   - crash kills daemons and cuts the power; bench measures.
 //
 // Nothing outside integration may import anything in it.
 package integration

@@ -24,6 +24,10 @@
 // shows a claimed node is left alone for a moment: until then stat(2) by others may show what the
 // writer is doing; opens never do.
 //
+// A mount in which something is open is never taken away behind its users' backs by [Unmount], and one whose daemon
+// is gone always is: by the next [Prepare] too, even if daemon and kernel wait for each other (removeDead). [Mount.Close], for a
+// daemon that was told to end, does not wait for open files.
+//
 // # Lock order
 //
 //	handles.mu
@@ -38,7 +42,7 @@
 // It keeps no state of files and takes no decision about their contents: these are package fs's.
 // It knows nothing of stores except kinds of errors. Passthrough of reads is not offered yet.
 //
-// Deviations: a descriptor opened again for writing through /proc/self/fd, while others
+// Deviations: an open directory that was removed or replaced has no attributes (ESTALE). A descriptor opened again for writing through /proc/self/fd, while others
 // have the same version open for reading, is a transaction of its own whose size fstat(2)
 // does not show; a mapping of it is not separate from theirs. A thread in another pid namespace cannot
 // be told from others: its /proc/self/fd of an old version gives ESTALE. A record lock (fcntl(2)) taken
