@@ -40,7 +40,8 @@
 //   - Open readers, and stages with what they are based on, keep their bytes whatever
 //     is committed.
 //   - What a process had staged and not committed when it died becomes a conflict at the next open,
-//     once, with its bytes and those of its base. What a loss of power took of them is named there.
+//     once, with its bytes and those of its base. Bytes of a base or a file that is missing after a
+//     loss of power are zeros, and the conflict names them.
 //
 // # Lock order
 //
