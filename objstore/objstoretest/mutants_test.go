@@ -59,6 +59,8 @@ func TestMutantsAreCaught(t *testing.T) {
 	all = append(all, namespaceMutants()...)
 	all = append(all, stageMutants()...)
 	all = append(all, crashMutants()...)
+	all = append(all, uploadMutants()...)
+	all = append(all, objectMutants()...)
 	for _, m := range all {
 		t.Run(m.name, func(t *testing.T) {
 			err := caseNamed(t, m.caughtBy).Check(t.Context(), m.config())
