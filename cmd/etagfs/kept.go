@@ -34,6 +34,9 @@ func (p *conflictPlace) with(ctx context.Context, dirOrStore string, f func(kept
 	if area, found := p.areaIn(dirOrStore); found {
 		return f(keptInMount{area})
 	}
+	if _, err := os.Stat(dirOrStore); errors.Is(err, unix.ENOTCONN) {
+		return fmt.Errorf("%s is a mount whose daemon is gone: mount it again, or etagfs unmount %s and name the store", dirOrStore, dirOrStore)
+	}
 	store, err := storeDir(dirOrStore)
 	if err != nil {
 		return err
