@@ -79,7 +79,17 @@ type uncached struct{ *view }
 
 func (u uncached) get(key []byte) (any, error) { return u.view.read(key) }
 
+// run makes the steps. Where Badger cannot go on reading there is nothing more to be found.
 func (c *checker) run() error {
+	err := c.steps()
+	if objstore.KindOf(err) == objstore.ErrCorrupt && c.stopped == nil {
+		return c.found(FindingRecord, "the check ends early: %s", reason(err))
+	}
+	return err
+}
+
+func (c *checker) steps() (err error) {
+	defer damagedTable(&err)
 	for _, step := range []func() error{c.sequence, c.records, c.strangers, c.counts, c.blobFiles, c.sessions} {
 		if err := step(); err != nil {
 			return err
@@ -376,20 +386,18 @@ func (c *checker) numbers(key []byte, value any) error {
 	return nil
 }
 
-// strangers reports records of no known kind. It skips over all others.
+// strangers reports records of no known kind.
 func (c *checker) strangers() error {
-	it := c.v.db().NewIterator(badger.IteratorOptions{})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); {
-		key := it.Item().KeyCopy(nil)
-		if record.KeyBytesMin(key[0]) > 0 {
-			it.Seek([]byte{key[0] + 1})
+	for tag := range 256 {
+		if record.KeyBytesMin(byte(tag)) > 0 {
 			continue
 		}
-		if err := c.found(FindingRecord, "%s: no records have such keys", keyText(key)); err != nil {
+		err := c.v.scanKeys([]byte{byte(tag)}, func(key []byte) (bool, error) {
+			return true, c.found(FindingRecord, "%s: no records have such keys", keyText(key))
+		})
+		if err != nil {
 			return err
 		}
-		it.Next()
 	}
 	return nil
 }

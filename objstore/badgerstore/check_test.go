@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -409,6 +411,68 @@ func TestCheckOfAClosedStoreChangesNothing(t *testing.T) {
 	if err := e.Check(t.Context(), CheckOptions{}, nil); objstore.KindOf(err) != objstore.ErrClosed {
 		t.Errorf("after the close: %v", err)
 	}
+}
+
+// C11: whatever bit of the tables is flipped, the store is refused, or something is found, or all that it held
+// is there.
+func TestNothingIsLostThatAFullCheckDoesNotFind(t *testing.T) {
+	good := makeVariedStore(t)
+	tables, err := filepath.Glob(filepath.Join(good, badgerName, "*"+tableSuffix))
+	must(t, err)
+	if len(tables) != 1 {
+		t.Fatalf("%q", tables)
+	}
+	info, err := os.Stat(tables[0])
+	must(t, err)
+	seed := testSeed(t)
+	random := rand.New(rand.NewPCG(seed, 0))
+	want := heldBy(t, good)
+	counts := map[string]int{}
+	for range 150 {
+		off := random.Int64N(info.Size())
+		dir := filepath.Join(testDir(t), "store")
+		must(t, copyStore(good, dir))
+		flip(t, filepath.Join(dir, badgerName, filepath.Base(tables[0])), off)
+		e, err := Open(t.Context(), dir, Options{ReadOnly: true}, Parts{})
+		if err != nil {
+			counts["refused"]++
+			continue
+		}
+		all, err := e.findings(CheckOptions{Payload: true})
+		must(t, errors.Join(err, e.Close()))
+		if len(all) > 0 {
+			counts["found"]++
+			continue
+		}
+		counts["clean"]++
+		if got := heldBy(t, dir); !maps.Equal(got, want) {
+			t.Errorf("the bit at %d of %s is flipped, found is nothing, held is %v (seed %d)", off, tables[0], slices.Sorted(maps.Keys(got)), seed)
+		}
+	}
+	if t.Logf("%v", counts); counts["refused"] == 0 || counts["found"] == 0 {
+		t.Error("this shows nothing")
+	}
+}
+
+// heldBy is every key, and every kept copy, with its bytes.
+func heldBy(t *testing.T, dir string) map[objstore.Key]string {
+	t.Helper()
+	e, err := Open(t.Context(), dir, Options{ReadOnly: true}, Parts{})
+	must(t, err)
+	defer e.Close()
+	b := mainBucket(t, e)
+	all, err := readAll(t.Context(), b)
+	must(t, err)
+	kept, err := b.ListConflicts(t.Context())
+	must(t, err)
+	for _, c := range kept {
+		r, err := b.OpenConflict(t.Context(), c.ID, objstore.SideMine)
+		must(t, err)
+		p, err := io.ReadAll(r.Stream(t.Context(), 0, -1))
+		must(t, errors.Join(err, r.Close()))
+		all[objstore.Key("kept "+c.ID)] = string(p)
+	}
+	return all
 }
 
 // What comes and goes while a store is checked is not reported: not the blobs of commits in flight, nor

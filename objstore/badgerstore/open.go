@@ -177,6 +177,9 @@ func (e *Engine) openBadger(context.Context) error {
 			}
 		}
 	}
+	if err := checkTables(e.fs, dir); err != nil {
+		return err
+	}
 	log := &badgerLogger{log: e.log, flushFailed: e.noteStuck}
 	if !e.opt.ReadOnly {
 		log.beforeTable = func() { e.guard.Await(e.tableRoomBytes()) }

@@ -357,17 +357,19 @@ func TestDamagedFilesAreReportedNotServed(t *testing.T) {
 			t.Error("wrong bytes were served")
 		}
 	})
-	t.Run("a table with a damaged index", func(t *testing.T) {
-		dir := makeStore(t)
-		tables, err := filepath.Glob(filepath.Join(dir, badgerName, "*.sst"))
-		if err != nil || len(tables) == 0 {
-			t.Fatal(tables, err)
-		}
-		info, err := os.Stat(tables[0])
-		must(t, err)
-		flip(t, tables[0], info.Size()-60)
-		refused(t, dir, Options{}, objstore.ErrCorrupt)
-	})
+	for name, fromEnd := range map[string]int64{"index": 60, "end": 4} {
+		t.Run("a table with a damaged "+name, func(t *testing.T) {
+			dir := makeStore(t)
+			tables, err := filepath.Glob(filepath.Join(dir, badgerName, "*.sst"))
+			if err != nil || len(tables) == 0 {
+				t.Fatal(tables, err)
+			}
+			info, err := os.Stat(tables[0])
+			must(t, err)
+			flip(t, tables[0], info.Size()-fromEnd)
+			refused(t, dir, Options{}, objstore.ErrCorrupt)
+		})
+	}
 }
 
 func wantCorrupt(t *testing.T, err error) {

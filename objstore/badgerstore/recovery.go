@@ -81,6 +81,7 @@ func (e *Engine) checkMark(mark, top uint64) error {
 
 // sequenceAt is the last sequence record up to ts, and its timestamp; 0: none.
 func (e *Engine) sequenceAt(ts uint64) (s record.Sequence, found uint64, err error) {
+	defer damagedTable(&err)
 	txn := e.db.NewTransactionAt(ts, false)
 	defer txn.Discard()
 	key := record.SequenceKey()

@@ -64,7 +64,8 @@ func (v *view) get(key []byte) (any, error) {
 }
 
 // read is get without the cache.
-func (v *view) read(key []byte) (any, error) {
+func (v *view) read(key []byte) (value any, err error) {
+	defer damagedTable(&err)
 	item, err := v.db().Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, nil
