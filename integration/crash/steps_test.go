@@ -128,7 +128,7 @@ func checkKills(t *testing.T, kills map[string]int) {
 func stepOrders(t *testing.T) orders {
 	calls := 40
 	if *roundsFlag > 0 {
-		calls = 100 // so many that tables are compacted and removed
+		calls = 160 // so many that tables are compacted and removed
 	}
 	return orders{
 		Target: "embedded", Lanes: 2, Calls: calls, Seed: randomSeed(t),

@@ -100,8 +100,11 @@ func (e *Engine) noteStuck(why string) {
 	}
 }
 
-// awaitRoomToClose waits until there is room for the table Badger writes when it closes.
+// awaitRoomToClose waits until there is room for the table Badger writes when it closes, if it writes one.
 func (e *Engine) awaitRoomToClose() {
+	if e.logBlocks.active.memory == 0 {
+		return
+	}
 	n := max(e.logBlocks.active.memory, e.tableRoomBytes())
 	if err := e.guard.Room(n); err != nil {
 		e.noteStuck(err.Error())

@@ -208,9 +208,10 @@ func (e *Engine) settleRecovery(m marks.Marks, top uint64) error {
 	return e.marks.Update(true, func(m *marks.Marks) { m.Durable = top })
 }
 
-// sweepBlobs removes blobs that never became part of a commit.
+// sweepBlobs removes blobs that never became part of a commit, and directories that removed ones have left empty.
 func (e *Engine) sweepBlobs() error {
-	return e.blobs.Orphans(e.marks.Get().LowBlob, e.removeUnused)
+	low := e.marks.Get().LowBlob
+	return errors.Join(e.blobs.Orphans(low, e.removeUnused), e.blobs.Prune(low))
 }
 
 // removeUnused removes a blob unless a record refers to it: a commit may have been

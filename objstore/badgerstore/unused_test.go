@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -129,4 +132,38 @@ func TestBlobInFlightIsFoundAfterACrash(t *testing.T) {
 	if low := e.marks.Get().LowBlob; low <= id {
 		t.Errorf("mark %d after blob %d was committed", low, id)
 	}
+}
+
+// TestEmptyBlobDirectoriesGo: an open removes those nothing will come into, and no other.
+func TestEmptyBlobDirectoriesGo(t *testing.T) {
+	dir := filepath.Join(testDir(t), "store")
+	e := openTest(t, dir, Options{Create: true})
+	b := mainBucket(t, e)
+	large := bytes.Repeat([]byte("x"), 100<<10)
+	mustPut(t, b, "gone", large)
+	mustPut(t, b, "stays", large)
+	e.numbers.last.Add(1 << 13) // into another directory
+	mustPut(t, b, "later", large)
+	mustPut(t, b, "now", []byte("x")) // the mark goes on
+	must(t, b.Delete(t.Context(), "gone", objstore.IfPresent(), objstore.DeleteOptions{}))
+	collectAll(t, e)
+	must(t, e.Close())
+	for _, name := range []string{"0", "1"} { // of blobs below
+		if err := os.Mkdir(filepath.Join(dir, blobsName, name), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			t.Fatal(err)
+		}
+	}
+	e = openTest(t, dir, Options{})
+	b = mainBucket(t, e)
+	names, err := e.fs.ReadDir(e.path(blobsName))
+	must(t, err)
+	if want := []string{"0", "2"}; !slices.Equal(names, want) {
+		t.Errorf("directories %v instead of %v", names, want)
+	}
+	for _, key := range []objstore.Key{"stays", "later"} {
+		if p, err := getAll(t.Context(), b, key); err != nil || !bytes.Equal(p, large) {
+			t.Errorf("%s: %d bytes, %v", key, len(p), err)
+		}
+	}
+	mustPut(t, b, "new", large)
 }

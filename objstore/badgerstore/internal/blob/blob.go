@@ -190,6 +190,30 @@ func (s *Store) remove(path string) error {
 	return err
 }
 
+// Prune removes the empty ones of the directories that only have room for blobs below low. It is for opening: nobody may
+// be putting blobs there.
+func (s *Store) Prune(low uint64) error {
+	dirs, err := s.fs.ReadDir(s.dir)
+	if err != nil {
+		return disk.Error("scan blobs", err)
+	}
+	for _, name := range dirs {
+		n, err := strconv.ParseUint(name, 16, 64-dirBits)
+		if err != nil || n >= low>>dirBits {
+			continue
+		}
+		path := filepath.Join(s.dir, name)
+		info, err := s.fs.Stat(path)
+		if err == nil && info.Dir {
+			err = s.fs.Remove(path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) { // which is what not being empty is
+			return disk.Error("remove empty directory", err)
+		}
+	}
+	return nil
+}
+
 // Orphans yields every blob with an id >= low, always in the same order, so that the caller can remove those
 // nothing refers to. A half (checksums without content or the reverse) is yielded too.
 func (s *Store) Orphans(low uint64, yield func(Ref) error) error {
