@@ -3,7 +3,6 @@ package s3server
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/http"
 
 	"github.com/etagfs/etagfs/objstore/s3server/internal/s3code"
@@ -30,12 +29,8 @@ func (c *call) finish() {
 	if !c.opt.Logger.Enabled(context.Background(), level) {
 		return
 	}
-	remote, _, err := net.SplitHostPort(c.r.RemoteAddr)
-	if err != nil {
-		remote = c.r.RemoteAddr
-	}
 	attrs := []slog.Attr{
-		slog.String("id", c.id), slog.String("remote", remote), slog.String("user", c.userName()),
+		slog.String("id", c.id), slog.String("remote", c.remote()), slog.String("user", c.userName()),
 		slog.String("method", c.r.Method), slog.String("operation", c.op.name),
 		slog.String("bucket", c.bucket), slog.String("key", string(c.key)),
 		slog.Int("status", status), slog.Int64("received", c.w.received), slog.Int64("sent", c.w.sent), slog.Int64("took_us", took.Microseconds()),

@@ -177,8 +177,14 @@ func (c *call) putPolicy() error {
 	if err != nil {
 		return err
 	}
-	if _, err := policy.Parse(text, c.bucket); err != nil {
+	document, err := policy.Parse(text, c.bucket)
+	if err != nil {
 		return err
+	}
+	for _, name := range document.Users() {
+		if !c.opt.Users.has(name) {
+			return s3code.MalformedPolicy.With("Invalid principal in policy")
+		}
 	}
 	if err := c.setDocument(docPolicy, text); err != nil {
 		return err

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
-	"github.com/etagfs/etagfs/objstore/s3server/internal/policy"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/s3code"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/s3xml"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/sigv4"
@@ -153,92 +152,6 @@ func (c *call) checkVersionID() error {
 	default:
 		return s3code.NoSuchVersion.With("", s3code.Detail{Name: "Key", Value: string(c.key)}, s3code.Detail{Name: "VersionId", Value: id})
 	}
-}
-
-// userName is what policies and the log call who asks; empty: anonymous.
-func (c *call) userName() string {
-	if c.user == nil || c.signed == nil || c.signed.AccessKey == "" {
-		return ""
-	}
-	return c.user.Name
-}
-
-// permitOperation asks for what the table of routes says the operation needs.
-func (c *call) permitOperation() error {
-	if c.level() == levelService {
-		return c.permitService()
-	}
-	keys := map[string]string{}
-	prefix := string(c.key)
-	if c.op.action == "s3:ListBucket" || c.op.action == "s3:ListBucketMultipartUploads" {
-		prefix = c.query.Get("prefix")
-		keys = presentIn(c.query, "prefix", "delimiter", "max-keys")
-	}
-	if c.op.action == "s3:PutObject" {
-		keys = c.creationKeys()
-	}
-	if c.op.action == "s3:DeleteObject" {
-		keys = c.conditionKeys()
-	}
-	if err := c.permit(c.op.action, c.op.access, c.bucket, c.key, prefix, keys); err != nil {
-		return err
-	}
-	return c.permitCondition()
-}
-
-func (c *call) permitService() error {
-	if c.user == nil {
-		return s3code.AccessDenied
-	}
-	return nil
-}
-
-func presentIn(query url.Values, names ...string) map[string]string {
-	keys := make(map[string]string)
-	for _, name := range names {
-		if query.Has(name) {
-			keys["s3:"+name] = query.Get(name)
-		}
-	}
-	return keys
-}
-
-// permit decides whether the caller may do action on a key, or on a bucket if key is empty. The
-// bucket's policy can deny and allow, the user's own rights can allow. prefix is what the
-// user's rights must cover. An administrator of a bucket keeps the way to its policy.
-func (c *call) permit(action string, a access, bucket string, key objstore.Key, prefix string, keys map[string]string) error {
-	conf := c.conf
-	if bucket != c.bucket {
-		var err error
-		if conf, err = c.settingsOf(bucket); err != nil {
-			return err
-		}
-	}
-	resource := policy.BucketARN(bucket)
-	if key != "" {
-		resource = policy.ObjectARN(bucket, string(key))
-	}
-	own := c.user != nil && (c.user.may(a, bucket, prefix) || action == "s3:ListBucket" && c.op.name == "HeadBucket" && c.user.touches(bucket))
-	decision := conf.policy.Decide(policy.Request{Principal: c.userName(), Action: action, Resource: resource, Keys: keys})
-	switch {
-	case decision == policy.Deny && !(own && strings.HasSuffix(action, "BucketPolicy")):
-		return s3code.AccessDenied
-	case decision == policy.Allow || own:
-		return nil
-	default:
-		return s3code.AccessDenied
-	}
-}
-
-func (c *call) settingsOf(bucket string) (bucketSettings, error) {
-	if c.conf.name == bucket {
-		return c.conf, nil
-	}
-	store, err := c.openStore(bucket)
-	if err != nil {
-		return bucketSettings{}, err
-	}
-	return c.settings.of(c.ctx(), bucket, store)
 }
 
 // refuse answers with an error, if anything can still be answered.

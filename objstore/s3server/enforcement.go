@@ -67,7 +67,7 @@ func (c *call) permitProbe(probes bool) error {
 
 // permitKey decides about one key of the bucket of the request.
 func (c *call) permitKey(action string, a access, key objstore.Key) error {
-	return c.permit(action, a, c.bucket, key, string(key), nil)
+	return c.permit(action, a, c.bucket, key, string(key), map[string]string{})
 }
 
 // requireCondition is the bucket option require-conditions, which binds everyone.

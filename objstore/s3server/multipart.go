@@ -130,13 +130,12 @@ func (c *call) matchUpload(uploads objstore.Uploads, wanted checksum.Wanted) err
 	if err != nil {
 		return err
 	}
-	announced := page.Upload.Options
+	announced, known := checksum.Parse(page.Upload.Options.ChecksumAlgorithm)
 	given := wanted.Value != nil || wanted.Trailer != 0
-	if announced.ChecksumAlgorithm == "" || !given || wanted.Algorithm.String() == announced.ChecksumAlgorithm {
+	if !known || !given || wanted.Algorithm == announced {
 		return nil
 	}
-	return s3code.InvalidRequest.With("Checksum Type mismatch occurred, expected checksum Type: " + lower(announced.ChecksumAlgorithm) +
-		", actual checksum Type: " + lower(wanted.Algorithm.String()))
+	return checksum.MismatchedType(announced, wanted.Algorithm)
 }
 
 func (c *call) uploadPartCopy() error {

@@ -2,6 +2,7 @@ package s3server
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -119,5 +120,9 @@ func (c *call) locationOf(bucket string, key objstore.Key) string {
 	if c.r.TLS != nil {
 		scheme = "https://"
 	}
-	return scheme + c.r.Host + "/" + bucket + "/" + s3xml.URLEncode(string(key))
+	path := "/" + bucket + "/" + string(key)
+	if _, inHost := bucketInHost(c.r.Host, c.opt.Domain); inHost {
+		path = "/" + string(key)
+	}
+	return scheme + c.r.Host + (&url.URL{Path: path}).EscapedPath()
 }

@@ -54,7 +54,7 @@ func (c *call) hideMissing(err error) error {
 	if objstore.KindOf(err) != objstore.ErrNotFound {
 		return err
 	}
-	if c.permit("s3:ListBucket", accessRead, c.bucket, "", string(c.key), nil) != nil {
+	if c.permit("s3:ListBucket", accessRead, c.bucket, "", string(c.key), map[string]string{}) != nil {
 		return s3code.AccessDenied
 	}
 	return err

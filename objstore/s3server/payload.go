@@ -138,7 +138,7 @@ func (p *payload) verifyValue() error {
 		return s3code.MalformedTrailerError.With("")
 	}
 	_, text := p.chunked.Trailer()
-	value, err := checksum.ParseValue(p.wanted.Trailer, text)
+	value, err := checksum.ParseTrailer(p.wanted.Trailer, text)
 	if err != nil {
 		return err
 	}

@@ -13,14 +13,13 @@ import (
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
-	"github.com/etagfs/etagfs/objstore/memstore"
 	"github.com/etagfs/etagfs/objstore/s3server"
 )
 
-// bench is a server over a store in memory, in which anyone may do anything unless a test says otherwise.
+// bench is a server over a store, in which anyone may do anything unless a test says otherwise.
 type bench struct {
 	t       *testing.T
-	engine  *memstore.Engine
+	engine  objstore.Buckets
 	handler *s3server.Server
 	http    *httptest.Server
 	clock   *clock
@@ -50,7 +49,7 @@ func everything() *s3server.User { return &s3server.User{Admin: []string{"*"}} }
 func serve(t *testing.T, opt s3server.Options) *bench {
 	t.Helper()
 	b := &bench{t: t, clock: &clock{now: time.Date(2026, 2, 3, 4, 5, 6, 789e6, time.UTC)}}
-	b.engine = memstore.New(memstore.Options{Clock: b.clock.Now})
+	b.engine = newBuckets(t, b.clock.Now)
 	opt.Buckets = b.engine
 	if opt.Users.Anonymous == nil && len(opt.Users.Users) == 0 {
 		opt.Users.Anonymous = everything()

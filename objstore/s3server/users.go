@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -150,6 +151,11 @@ func (u Users) byKey(accessKey string) *User {
 		}
 	}
 	return nil
+}
+
+// has reports whether there is a user of this name.
+func (u Users) has(name string) bool {
+	return slices.ContainsFunc(u.Users, func(user User) bool { return user.Name == name })
 }
 
 // may reports whether u has the access to every key of bucket that begins with prefix.
