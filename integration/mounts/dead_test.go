@@ -34,7 +34,7 @@ func stick(args []string) error {
 		return err
 	}
 	server, err := fuse.NewServer(&stuck{RawFileSystem: fuse.NewDefaultRawFileSystem()}, args[1],
-		&fuse.MountOptions{FsName: args[0], Name: "etagfs", DirectMountStrict: true})
+		&fuse.MountOptions{FsName: args[0], Name: "etagfs", DirectMountStrict: os.Geteuid() == 0})
 	if err != nil {
 		return err
 	}
@@ -72,18 +72,29 @@ type stuckMount struct {
 	waiter     *exec.Cmd // waits for an answer
 }
 
-func newStuckMount(t *testing.T) *stuckMount {
+// newStuckMount makes one that belongs to a user.
+func newStuckMount(t *testing.T, user uint32) *stuckMount {
 	t.Helper()
 	mounttest.Need(t, "fuse", "root", "binary", "stat")
 	base := t.TempDir()
-	s := &stuckMount{store: filepath.Join(base, "store"), dir: filepath.Join(base, "mnt")}
-	if err := os.Mkdir(s.dir, 0o755); err != nil {
+	program := share(t, base, mounttest.Command(t, "stick").Path)
+	if err := os.Chown(base, int(user), -1); err != nil { // a store makes itself a file beside it
 		t.Fatal(err)
 	}
+	s := &stuckMount{store: filepath.Join(base, "store"), dir: filepath.Join(base, "mnt")}
+	for _, dir := range []string{s.dir, s.store} {
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Chown(dir, int(user), -1)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	s.daemon = mounttest.Command(t, "stick", s.store, s.dir)
+	s.daemon.Path = program
+	s.waiter = exec.Command("stat", filepath.Join(s.dir, "name"))
+	for _, cmd := range []*exec.Cmd{s.daemon, s.waiter} {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: user, Gid: user}}
+	}
 	t.Cleanup(s.end)
 	s.startDaemon(t)
-	s.waiter = exec.Command("stat", filepath.Join(s.dir, "name"))
 	if err := s.waiter.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +160,7 @@ func (s *stuckMount) end() {
 
 // A daemon that was killed while the kernel and it wait for each other is got rid of by the next mount.
 func TestMountOverADaemonThatCannotEnd(t *testing.T) {
-	s := newStuckMount(t)
+	s := newStuckMount(t, 0)
 	for _, args := range [][]string{{"mount", s.store, s.dir}, {"unmount", s.dir}} {
 		if out, err := exec.CommandContext(t.Context(), mounttest.Binary(), args...).CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", args[0], err, out)
@@ -160,7 +171,7 @@ func TestMountOverADaemonThatCannotEnd(t *testing.T) {
 
 // Unmounting it ends it.
 func TestUnmountOfADaemonThatCannotEnd(t *testing.T) {
-	s := newStuckMount(t)
+	s := newStuckMount(t, 0)
 	out, err := exec.CommandContext(t.Context(), mounttest.Binary(), "unmount", s.dir).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -169,6 +180,24 @@ func TestUnmountOfADaemonThatCannotEnd(t *testing.T) {
 	if _, held, err := badgerstore.Owner(s.store); held || err != nil {
 		t.Errorf("the store is held: %v (%v)", held, err)
 	}
+}
+
+// A user can end a connection that is that user's own, through the control file the kernel offers for it.
+func TestUserUnmountsADaemonThatCannotEnd(t *testing.T) {
+	mounttest.Need(t, "fuse", "root", "binary")
+	const control = "/sys/fs/fuse/connections"
+	if err := unix.Mount("fusectl", control, "fusectl", 0, ""); err == nil {
+		t.Cleanup(func() { unix.Unmount(control, unix.MNT_DETACH) })
+	} else if !errors.Is(err, unix.EBUSY) { // it is there already
+		t.Fatal(err)
+	}
+	binary := share(t, t.TempDir(), mounttest.Binary())
+	mounttest.ShareDevice(t)
+	s := newStuckMount(t, nobody)
+	if out, err := asUser(binary, "unmount", s.dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	s.checkGone(t)
 }
 
 // checkGone expects that daemon and waiter have ended, and that nothing is mounted.
@@ -200,7 +229,7 @@ func TestOthersCannotUnmount(t *testing.T) {
 	mounttest.Need(t, "root")
 	m := onDisk(t)
 	put(t, m.Path("f"), "content")
-	binary := shareBinary(t, m)
+	binary := share(t, filepath.Dir(m.Dir), mounttest.Binary())
 	out, err := asUser(binary, "unmount", m.Dir).CombinedOutput()
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) || exit.ExitCode() != 6 || !strings.Contains(string(out), "mounted by user 0") {
@@ -209,20 +238,19 @@ func TestOthersCannotUnmount(t *testing.T) {
 	check(t, m.Path("f"), "content")
 }
 
-// shareBinary is a copy of the program that any user can run.
-func shareBinary(t *testing.T, m *mounttest.Mount) string {
+// share is a copy of a program, below base, that any user can run.
+func share(t *testing.T, base, program string) string {
 	t.Helper()
-	base := filepath.Dir(m.Dir)
 	for _, dir := range []string{base, filepath.Dir(base)} {
 		if err := os.Chmod(dir, 0o711); err != nil {
 			t.Fatal(err)
 		}
 	}
-	binary := filepath.Join(base, "etagfs")
-	if out, err := exec.Command("install", "-m", "755", mounttest.Binary(), binary).CombinedOutput(); err != nil {
+	shared := filepath.Join(base, filepath.Base(program))
+	if out, err := exec.Command("install", "-m", "755", program, shared).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	return binary
+	return shared
 }
 
 func asUser(name string, args ...string) *exec.Cmd {

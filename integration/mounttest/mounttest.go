@@ -80,7 +80,7 @@ func Start(t testing.TB, options Options) *Mount {
 	}
 	if options.User != 0 {
 		share(t, m.Dir, options.User)
-		shareDevice(t)
+		ShareDevice(t)
 	}
 	m.Restart()
 	watch := time.AfterFunc(orDefault(options.Deadline, deadline), m.expire)
@@ -111,8 +111,8 @@ func share(t testing.TB, dir string, user uint32) {
 	}
 }
 
-// shareDevice lets users mount, as most systems do, for the time of the test.
-func shareDevice(t testing.TB) {
+// ShareDevice lets users mount, as most systems do, for the time of the test.
+func ShareDevice(t testing.TB) {
 	t.Helper()
 	const device = "/dev/fuse"
 	info, err := os.Stat(device)
