@@ -63,6 +63,11 @@
 // within the milliseconds a table is written in; nothing acknowledged is lost by that either. On file systems that copy on write
 // blocks cannot be had ahead for good, and the reserve is all there is.
 //
+// # How it is checked
+//
+// [Engine.Check] walks everything and says what is wrong, in a closed list of kinds. Tests end with it; a new kind of record,
+// and whatever refers to payloads, has to become known to it.
+//
 // # What it does not do
 //
 // It does not merge extents, verify payloads on a schedule, or repair; it does
