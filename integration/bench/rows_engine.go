@@ -22,7 +22,7 @@ const keysPerWriter = 200
 // that a fast one does not meet more of its own background work.
 type load struct{ writers, puts int }
 
-func loads() []load { return []load{{1, 4000}, {8, 12_000}, {64, 24_000}} }
+func loads() []load { return []load{{1, 2000}, {8, 8000}, {64, 20_000}} }
 
 func rowPuts(durable bool, writers int) string {
 	kind := "visible"
