@@ -19,6 +19,10 @@
 //     seen as a tree: lookup by parent, directories, attributes, rename.
 //   - A [Stage] holds the bytes of one writer until they are committed, kept
 //     as a conflict, or dropped.
+//   - [Digests] are what clients are told about one content, its ETag and checksum; they go with it. [Headers], content
+//     type, user metadata and tags belong to the object and stay.
+//   - [Uploads], [Appender], [Tagger], [Documents], [Answers] and [Feed] are what a store may offer besides; its
+//     [Capabilities] say which.
 //   - A commit is visible once every later read sees it, durable once it
 //     survives the loss of power ([Durability]).
 //

@@ -112,7 +112,7 @@ type PartPage struct {
 
 // Uploads are multipart uploads into a bucket: what a [Store] whose [Capabilities] claim Multipart
 // implements besides. An upload is invisible to every other method until it is complete. It and
-// its parts are as durable as the calls that made them asked for.
+// its parts are as durable as the calls that made them asked for, and go with their bucket.
 //
 // An upload that is not open is ErrNotFound with the cause [NoSuchUpload], which is told before anything else.
 type Uploads interface {

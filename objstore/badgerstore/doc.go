@@ -16,6 +16,8 @@
 //   - Garbage is what a replaced or deleted content leaves behind. It goes once its
 //     commit is durable and nobody reads what used it. A lineage is the sequence of contents of one
 //     object, or one side of a conflict; a pin holds one version of a lineage.
+//   - An upload has parts, each a content and a lineage of its own. An assembly is a content that
+//     refers to the payloads of other contents, of parts or ranges: completing an upload moves no bytes.
 //
 // # The way of a mutation
 //
@@ -49,10 +51,12 @@
 //
 //	stage.commitMu, collector.working
 //	  staging's own
+//	  filled.mu
 //	  committer.mu
 //	syncer.mu, collector.mu, pins.mu, watchers.mu, epochs.mu, numbers.mu, cacheShard.mu, Engine.mu
 //
-// where those of the last line are leaves. numbers.mu is held over a sync of the marks.
+// where those of the last line are leaves. numbers.mu is held over a sync of the marks,
+// Engine.needs, under which no other lock is taken, over one of the file FORMAT.
 //
 // # Full disks
 //

@@ -21,6 +21,7 @@ func objectCases() []Case {
 		{Name: "CopiesFromOtherBuckets", needs: needCrossBucket | needBuckets, run: copiesFromOtherBuckets},
 		{Name: "AppendsGoToTheEnd", needs: needAppend, run: appendsGoToTheEnd},
 		{Name: "AppendsKeepWhatWasSaid", needs: needAppend | needHeaders | needTags, run: appendsKeepWhatWasSaid},
+		{Name: "AppendsReplaceOneName", needs: needAppend | needNamespace | needHardLinks, run: appendsReplaceOneName},
 		{Name: "AppendsAreConditional", needs: needAppend, run: appendsAreConditional},
 		{Name: "FailedAppendsLeaveNothing", needs: needAppend, run: failedAppendsLeaveNothing},
 		{Name: "OneAppendWins", needs: needAppend, run: oneAppendWins},
@@ -300,6 +301,33 @@ func appendsKeepWhatWasSaid(ctx context.Context, e *Env) {
 	made, err := e.Store.(objstore.Appender).Append(ctx, "new", 0, strings.NewReader("x"), objstore.IfAbsent(), objstore.PutOptions{ContentType: "a/b"})
 	e.ok(err, "append to nothing")
 	equal(e, made.ContentType, "a/b", "content type of what an append made")
+}
+
+// appendsReplaceOneName: what is no file with one name is replaced, as by a put.
+func appendsReplaceOneName(ctx context.Context, e *Env) {
+	for _, size := range []int64{3, 100 << 10} {
+		body := string(pattern(1, size))
+		file := e.put(ctx, "k", body)
+		_, err := e.ns().Link(ctx, file.ID, e.root(), "link", objstore.Visible)
+		e.ok(err, "link")
+		info, err := e.tryAppend(ctx, "k", size, "more", objstore.IfVersion(file.Version))
+		e.ok(err, "append to a file with two names")
+		equal(e, info.ID != file.ID, true, "a file of its own")
+		e.wantContent(ctx, "k", body+"more")
+		e.wantContent(ctx, "link", body)
+		e.unlink(ctx, e.root(), "link")
+	}
+	_, err := e.ns().Make(ctx, objstore.MakeRequest{Parent: e.root(), Name: "l", Type: objstore.TypeSymlink, Target: "k", Durability: objstore.Visible})
+	e.ok(err, "symlink")
+	_, err = e.tryAppend(ctx, "l", 0, "x", objstore.IfPresent())
+	e.ok(err, "append to a symlink")
+	equal(e, e.lookup(ctx, e.root(), "l").Type, objstore.TypeFile, "type")
+	e.wantContent(ctx, "l", "x")
+	_, err = e.tryAppend(ctx, "d/", 0, "x", objstore.IfAbsent())
+	e.ok(err, "append to a directory that is not there")
+	_, err = e.tryAppend(ctx, "d/", 1, "y", objstore.IfPresent())
+	e.ok(err, "append to a directory")
+	e.wantContent(ctx, "d/", "xy")
 }
 
 func appendsAreConditional(ctx context.Context, e *Env) {
