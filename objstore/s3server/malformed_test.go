@@ -1,0 +1,129 @@
+package s3server_test
+
+import (
+	"bufio"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore/s3server"
+)
+
+// seed reruns a random test: go test ./objstore/s3server -run Malformed -s3.seed=N
+var seed = flag.Uint64("s3.seed", 0, "seed of random requests; 0: another each time")
+
+// pieces are what random requests are made of.
+var pieces = struct{ methods, paths, params, values, headers, headerValues, bodies []string }{
+	methods: []string{"GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH"},
+	paths:   []string{"/", "/box", "/box/", "/box/k", "/box/none", "/box/d/", "/box/%00", "/box/..", "/none/k", "/BOX/k", "/%2e%2e/x", "//", "/box//", "/-/x"},
+	params: []string{"uploadId", "partNumber", "uploads", "delete", "tagging", "acl", "policy", "cors", "versionId", "versioning", "location", "list-type", "prefix", "delimiter",
+		"max-keys", "marker", "continuation-token", "encoding-type", "attributes", "renameObject", "events", "etagfs-options", "response-content-type", "x-id", "X-Amz-Signature",
+		"X-Amz-Algorithm", "X-Amz-Date", "max-parts", "part-number-marker", "max-uploads", "fetch-owner", "ping"},
+	values: []string{"", "0", "1", "-1", "2", "99999999999999999999", "null", "x", "%00", "%ff", "*", "url", "true", "s3:ObjectCreated", "AWS4-HMAC-SHA256", "MTox"},
+	headers: []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range", "Range", "Content-MD5", "Content-Encoding", "Content-Type", "Authorization", "Expires",
+		"x-amz-copy-source", "x-amz-copy-source-range", "x-amz-copy-source-if-match", "x-amz-metadata-directive", "x-amz-tagging-directive", "x-amz-tagging", "x-amz-write-offset-bytes", "x-amz-rename-source", "x-amz-client-token",
+		"x-amz-checksum-crc32", "x-amz-checksum-sha256", "x-amz-checksum-algorithm", "x-amz-checksum-type", "x-amz-sdk-checksum-algorithm", "x-amz-trailer", "x-amz-decoded-content-length", "x-amz-content-sha256",
+		"x-amz-date", "x-amz-security-token", "x-amz-acl", "x-amz-storage-class", "x-amz-mp-object-size", "x-amz-if-match-size", "x-amz-if-match-last-modified-time", "x-amz-if-match-initiated-time",
+		"x-amz-object-attributes", "x-amz-max-parts", "x-amz-part-number-marker", "x-amz-meta-a", "Origin", "Access-Control-Request-Method", "x-etagfs-write-id", "x-etagfs-if-version-match"},
+	headerValues: []string{"", "*", `"x"`, `W/"x"`, `"`, "x, y", "bytes=0-1", "bytes=9-1", "bytes=-", "bytes=-5", "0", "-1", "7", "99999999999999999999", "Mon, 02 Jan 2006 15:04:05 GMT", "yesterday",
+		"/box/k", "box/k", "/box", "%zz", "/none/k", "COPY", "REPLACE", "a=1&a=2", "AAAAAA==", "!!", "CRC32", "COMPOSITE", "FULL_OBJECT", "UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD",
+		"STREAMING-UNSIGNED-PAYLOAD-TRAILER", "STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "aws-chunked", "multipart/form-data; boundary=b",
+		"AWS4-HMAC-SHA256 Credential=a/b/c/s3/aws4_request, SignedHeaders=host, Signature=0", "AWS x:y", "https://a.org", "ETag", "\xff\xfe", strings.Repeat("v", 3000)},
+	bodies: []string{"", "x", "<", "<Delete>", "<Delete><Object><Key>k</Key></Object></Delete>", "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>x</ETag></Part></CompleteMultipartUpload>",
+		"<Tagging><TagSet><Tag><Key>a</Key></Tag></TagSet></Tagging>", `{"etag":"sha"}`, `{"Version":"2012-10-17"}`, "0\r\n\r\n", "1;chunk-signature=0\r\nx\r\n", "--b\r\n\r\n--b--\r\n", strings.Repeat("<a>", 5000), "\x00\xff"},
+}
+
+func pick(r *rand.Rand, from []string) string { return from[r.IntN(len(from))] }
+
+// randomRequest is the text of a request that may or may not make sense.
+func randomRequest(r *rand.Rand) (method, path, body string, headers []string) {
+	method, path, body = pick(r, pieces.methods), pick(r, pieces.paths), pick(r, pieces.bodies)
+	for i := range r.IntN(4) {
+		path += map[bool]string{true: "?", false: "&"}[i == 0] + pick(r, pieces.params)
+		if r.IntN(3) > 0 {
+			path += "=" + pick(r, pieces.values)
+		}
+	}
+	for range r.IntN(5) {
+		headers = append(headers, pick(r, pieces.headers)+": "+pick(r, pieces.headerValues))
+	}
+	return method, path, body, headers
+}
+
+// Whatever is asked, the answer is no failure of the server, and what is refused leaves no trace.
+func TestMalformedRequestsAreRefusedWithoutATrace(t *testing.T) {
+	if *seed == 0 {
+		*seed = rand.Uint64()
+	}
+	t.Logf("-s3.seed=%d", *seed)
+	r := rand.New(rand.NewPCG(*seed, 1))
+	rounds := 6000
+	if testing.Short() {
+		rounds = 1000
+	}
+	b := serve(t, s3server.Options{Limits: s3server.Limits{StallTime: time.Second}})
+	b.must("PUT", "/box/k", body)
+	statuses := map[int]int{}
+	for i := range rounds {
+		method, path, text, headers := randomRequest(r)
+		if strings.Contains(path, "events") && method == "GET" {
+			continue // a stream has no end
+		}
+		before := b.image()
+		status := b.raw(method, path, text, headers)
+		statuses[status]++
+		if status >= 500 && status != 501 || status < 200 {
+			t.Fatalf("round %d: %d for %s %s %q with %q", i, status, method, path, headers, text)
+		}
+		if status >= 300 && b.image() != before {
+			t.Fatalf("round %d: %d left a trace: %s %s %q with %q", i, status, method, path, headers, text)
+		}
+	}
+	for _, status := range []int{200, 400, 404, 409, 412, 501} {
+		if statuses[status] == 0 {
+			t.Errorf("no request was answered %d: %v", status, statuses)
+		}
+	}
+}
+
+// raw sends a request as it stands, which a client of net/http would not, and returns the status.
+func (b *bench) raw(method, path, body string, headers []string) int {
+	b.t.Helper()
+	conn := b.dial()
+	defer conn.Close()
+	fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\n%s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", method, path, strings.Join(append(headers, "X-Last: 1"), "\r\n"), len(body), body)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
+	if err != nil {
+		b.t.Fatalf("%s %s %q: %v", method, path, headers, err)
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode
+}
+
+// The same for bytes that are no HTTP at all.
+func TestWhatIsNoHTTPIsRefused(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	for _, text := range []string{"\r\n\r\n", "GET\r\n\r\n", "GET /box HTTP/1.1\r\n\r\n", "PUT /box/%zz HTTP/1.1\r\nHost: x\r\n\r\n", "PUT /box/k HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", "PUT /box/k HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", "\x16\x03\x01"} {
+		conn := b.dial()
+		fmt.Fprint(conn, text)
+		if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			continue // the connection ended, which is an answer too
+		}
+		if resp.StatusCode/100 != 4 {
+			t.Errorf("%q: %s", text, resp.Status)
+		}
+		resp.Body.Close()
+	}
+	if got := b.image(); got != "" {
+		t.Errorf("left %s", got)
+	}
+}
