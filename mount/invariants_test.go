@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"iter"
 	"slices"
 	"testing"
 )
@@ -15,7 +16,7 @@ func (t *table) checkInvariants(tb testing.TB) {
 		current := 0
 		for n := range t.nodesOf(id) {
 			total++
-			if n.object != id || t.nodes[n.id] != n {
+			if n.object != id || t.nodes.get(n.id) != n {
 				tb.Errorf("node %d is not where it belongs", n.id)
 			}
 			if n.claiming && !n.busy {
@@ -29,19 +30,32 @@ func (t *table) checkInvariants(tb testing.TB) {
 			}
 		}
 	}
-	if total != len(t.nodes) {
-		tb.Errorf("%d nodes, %d of them belong to objects", len(t.nodes), total)
-	}
-	for _, n := range t.nodes {
+	indexed := 0
+	for n := range t.nodes.all() {
+		indexed++
 		t.checkNode(tb, n)
 	}
+	if total != indexed {
+		tb.Errorf("%d nodes, %d of them belong to objects", indexed, total)
+	}
+	for at, p := range t.nodes.pages {
+		held := 0
+		for _, n := range p.nodes {
+			if n != nil {
+				held++
+			}
+		}
+		if held == 0 || held != p.count {
+			tb.Errorf("page %d of the index holds %d nodes and counts %d", at, held, p.count)
+		}
+	}
 	for e, n := range t.entries.nodes {
-		if t.nodes[n.id] != n || !slices.Contains(t.entries.of(n), e) {
+		if t.nodes.get(n.id) != n || !slices.Contains(t.entries.of(n), e) {
 			tb.Errorf("entry %v does not lead back from node %d", e, n.id)
 		}
 	}
 	for n, others := range t.entries.others {
-		if len(others) == 0 || t.nodes[n.id] != n || slices.Contains(others, n.found) {
+		if len(others) == 0 || t.nodes.get(n.id) != n || slices.Contains(others, n.found) {
 			tb.Errorf("node %d, found under %v, has the other names %v", n.id, n.found, others)
 		}
 	}
@@ -68,6 +82,19 @@ func (t *table) checkNode(tb testing.TB, n *node) {
 	for _, e := range t.entries.of(n) {
 		if t.entries.nodes[e] != n {
 			tb.Errorf("node %d: name %v does not lead to it", n.id, e)
+		}
+	}
+}
+
+// all are the nodes, in no order.
+func (x *index) all() iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		for _, p := range x.pages {
+			for _, n := range p.nodes {
+				if n != nil && !yield(n) {
+					return
+				}
+			}
 		}
 	}
 }

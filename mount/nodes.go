@@ -74,7 +74,7 @@ type table struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	nodes     map[uint64]*node
+	nodes     index
 	objects   map[objstore.ID]*node // the first node of each
 	entries   entries
 	retries   map[uint32]*retry // by thread, never 0
@@ -87,7 +87,7 @@ type table struct {
 func newTable(root objstore.ID, now func() time.Time) *table {
 	t := &table{
 		now:       now,
-		nodes:     make(map[uint64]*node),
+		nodes:     newIndex(),
 		objects:   make(map[objstore.ID]*node),
 		entries:   newEntries(),
 		retries:   make(map[uint32]*retry),
@@ -105,7 +105,7 @@ func newTable(root objstore.ID, now func() time.Time) *table {
 func (t *table) at(id uint64) *node {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.nodes[id]
+	return t.nodes.get(id)
 }
 
 // mark is now, in the order of changes.
@@ -120,7 +120,7 @@ func (t *table) add(view fs.View, regular bool) *node {
 	t.lastID++
 	n := &node{id: t.lastID, object: view.Object, regular: regular, next: t.objects[view.Object]}
 	n.show(view, 0)
-	t.nodes[n.id] = n
+	t.nodes.put(n)
 	t.objects[n.object] = n
 	return n
 }
@@ -254,7 +254,7 @@ func (t *table) ownedBy(v fs.View) *node {
 func (t *table) forget(id, lookups uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := t.nodes[id]
+	n := t.nodes.get(id)
 	if n == nil || id == fuse.FUSE_ROOT_ID {
 		return
 	}
@@ -265,10 +265,10 @@ func (t *table) forget(id, lookups uint64) {
 // drop removes n if nothing refers to it: when the kernel forgets a node, the RELEASE
 // of its last file may still be under way. mu is held.
 func (t *table) drop(n *node) {
-	if n.lookups > 0 || n.files != nil || n.opening > 0 || t.nodes[n.id] != n {
+	if n.lookups > 0 || n.files != nil || n.opening > 0 || t.nodes.get(n.id) != n {
 		return
 	}
-	delete(t.nodes, n.id)
+	t.nodes.remove(n.id)
 	t.entries.take(n)
 	t.pins.loosen(n)
 	t.unlink(n)
@@ -294,7 +294,7 @@ func (t *table) unlink(n *node) {
 func (t *table) viewOf(id uint64) (fs.View, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n := t.nodes[id]
+	n := t.nodes.get(id)
 	if n == nil {
 		return fs.View{}, false
 	}
@@ -317,7 +317,7 @@ func (t *table) altered(dir uint64) {
 }
 
 func (t *table) forgetTimes(dir uint64) {
-	if n := t.nodes[dir]; n != nil {
+	if n := t.nodes.get(dir); n != nil {
 		n.timesKnown = false
 	}
 }

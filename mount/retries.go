@@ -115,7 +115,7 @@ func (t *table) pickForRetry(at name, e *fs.Entry, thread uint32) *node {
 		return t.reserve(e.View, thread)
 	}
 	// The kernel looks up twice when the node changes; the first answer is forgotten.
-	if n := r.given; n != nil && n.object == e.View.Object && n.reservation != nil && t.nodes[n.id] == n {
+	if n := r.given; n != nil && n.object == e.View.Object && n.reservation != nil && t.nodes.get(n.id) == n {
 		return n
 	}
 	r.given = t.reserve(e.View, thread)
