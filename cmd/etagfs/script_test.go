@@ -45,6 +45,8 @@ func TestScripts(t *testing.T) {
 			"setvar":   setVariable,
 			"waitfor":  waitFor,
 			"waitgone": waitGone,
+			"served":   awaitServer,
+			"http":     request,
 		},
 	})
 }
