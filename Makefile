@@ -48,7 +48,7 @@ race: ## run what needs no mount under the race detector
 racemounts: ## run real mounts under the race detector, the daemon included
 	@CGO_ENABLED=1 $(GO) build -race -o bin/etagfs-race ./cmd/etagfs
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs-race' $(REPORT) \
-		'-race -count=1 -timeout=4m -p=1 -skip=TestSixteenProcessesCountTo3200 ./cmd/etagfs ./integration/mounts'
+		'-race -count=1 -timeout=6m -p=1 -skip=TestSixteenProcessesCountTo3200 ./cmd/etagfs ./integration/mounts'
 
 crash: build ## kill stores and daemons, fill their disks, ROUNDS times per test
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) \
