@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 
@@ -65,12 +66,16 @@ func open(t *testing.T, tls bool, opt s3server.Options) *site {
 
 // client signs as one of the users.
 func (s *site) client(key, secret string) *s3.Client {
+	return clientOf(s.http.URL, key, secret, s.http.Client())
+}
+
+func clientOf(url, key, secret string, client *http.Client) *s3.Client {
 	return s3.New(s3.Options{
-		BaseEndpoint: aws.String(s.http.URL),
+		BaseEndpoint: aws.String(url),
 		Region:       "us-east-1",
 		UsePathStyle: true,
 		Credentials:  credentials.NewStaticCredentialsProvider(key, secret, ""),
-		HTTPClient:   s.http.Client(),
+		HTTPClient:   client,
 		Retryer:      aws.NopRetryer{},
 
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenSupported, // as a client from a loaded configuration has it
