@@ -16,7 +16,7 @@ func TestKillsCatchStoresThatLeaveSomethingBehind(t *testing.T) {
 		says string
 	}{
 		{"payload files nobody committed stay", mutation{"objstore/badgerstore/recovery.go",
-			"return e.blobs.Orphans(e.marks.Get().LowBlob, e.removeUnused)", "return nil"}, "garbage orphan: "},
+			"e.blobs.Orphans(low, e.removeUnused)", "error(nil)"}, "garbage orphan: "},
 		{"payload files that were replaced stay", mutation{"objstore/badgerstore/garbage.go",
 			"g.Unlink = append(g.Unlink[:len(g.Unlink):len(g.Unlink)], work[0])", "g.Unlink = g.Unlink[:len(g.Unlink):len(g.Unlink)]"}, "garbage orphan: "},
 		{"a shared payload is counted once", mutation{"objstore/badgerstore/refs.go",

@@ -177,14 +177,14 @@ func (e *Engine) openBadger(context.Context) error {
 			}
 		}
 	}
-	if err := checkTables(e.fs, dir); err != nil {
-		return err
-	}
 	log := &badgerLogger{log: e.log, flushFailed: e.noteStuck}
 	if !e.opt.ReadOnly {
 		log.beforeTable = func() { e.guard.Await(e.tableRoomBytes()) }
 	}
 	opt := badgerOptions(dir, e.sizes, e.opt.ReadOnly, log)
+	if err := checkTables(e.fs, dir, opt); err != nil {
+		return err
+	}
 	db, err := badger.OpenManaged(opt)
 	switch {
 	case err != nil && e.opt.ReadOnly && !e.marks.Get().Clean:

@@ -372,6 +372,18 @@ func TestDamagedFilesAreReportedNotServed(t *testing.T) {
 	}
 }
 
+// A table that a crash left half written is nothing to Badger, and no reason to refuse the store.
+func TestOpenIgnoresTablesThatWereNeverFinished(t *testing.T) {
+	for _, text := range []string{"", "x", strings.Repeat("\xff", 5000)} {
+		dir := makeStore(t)
+		must(t, os.WriteFile(filepath.Join(dir, badgerName, "000999"+tableSuffix), []byte(text), 0o600))
+		b := mainBucket(t, openTest(t, dir, Options{}))
+		if p, err := getAll(t.Context(), b, "dir/4"); err != nil || !bytes.Equal(p, bodyOf(4)) {
+			t.Errorf("%d bytes, %v", len(p), err)
+		}
+	}
+}
+
 func wantCorrupt(t *testing.T, err error) {
 	t.Helper()
 	if objstore.KindOf(err) != objstore.ErrCorrupt {

@@ -2,9 +2,17 @@ package badgerstore
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/table"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
@@ -13,22 +21,29 @@ import (
 const tableSuffix = ".sst"
 
 // checkTables refuses tables whose ends make no sense. Badger checks what its tables end with by a
-// checksum, but panics over the lengths that say where that and the index are.
-func checkTables(fsys disk.FS, dir string) error {
-	names, err := fsys.ReadDir(dir)
+// checksum, but panics over the lengths that say where that and the index are. Tables that are not in the manifest
+// are what a crash left, and Badger removes them.
+func checkTables(fsys disk.FS, dir string, opt badger.Options) error {
+	file, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
 	if err != nil {
-		return disk.Error("list tables", err)
+		return nil // a new store, or Badger says what is wrong
 	}
-	for _, name := range names {
-		if filepath.Ext(name) != tableSuffix {
-			continue
+	defer file.Close()
+	manifest, _, err := badger.ReplayManifestFile(file, 0, opt)
+	if err != nil {
+		return nil // Badger says what is wrong
+	}
+	for _, id := range slices.Sorted(maps.Keys(manifest.Tables)) {
+		name := table.NewFilename(id, dir)
+		whole, err := hasTableEnd(fsys, name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // Badger says so
 		}
-		whole, err := hasTableEnd(fsys, filepath.Join(dir, name))
 		if err != nil {
 			return disk.Error("read table", err)
 		}
 		if !whole {
-			return problem(objstore.ErrCorrupt, "the end of %s is damaged", filepath.Join(badgerName, name))
+			return problem(objstore.ErrCorrupt, "the end of %s is damaged", filepath.Join(badgerName, filepath.Base(name)))
 		}
 	}
 	return nil
