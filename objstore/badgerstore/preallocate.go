@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 )
@@ -114,7 +116,7 @@ func (b *logBlocks) makeSpare() error {
 // growManifest gives the manifest, which is only appended to, its next blocks: Badger goes on behind
 // an entry that was written in part, and cannot open the result.
 func (b *logBlocks) growManifest() error {
-	f, err := b.fs.OpenRW(filepath.Join(b.dir, "MANIFEST"))
+	f, err := b.fs.OpenRW(filepath.Join(b.dir, badger.ManifestFilename))
 	if err != nil {
 		return disk.Error("open manifest", err)
 	}

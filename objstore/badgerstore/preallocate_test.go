@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
@@ -71,11 +72,11 @@ func checkBlocks(t *testing.T, l blockedLog) {
 // TestCommitWithoutBlocksIsRefused: (1) where a log finds no blocks the mutation is ErrNoSpace; (2) it is not applied,
 // and those beside it in the batch are not lost either; (3) with room again the store goes on. C8
 func TestCommitWithoutBlocksIsRefused(t *testing.T) {
-	full := false
+	var full atomic.Bool
 	parts := testParts(t)
 	parts.sizes = smallSizes()
 	parts.Disk = disk.Hooked(disk.OS{}, func(op disk.Op) error {
-		if full && op.Kind == disk.OpAllocate && filepath.Ext(op.Name) == logSuffix {
+		if full.Load() && op.Kind == disk.OpAllocate && filepath.Ext(op.Name) == logSuffix {
 			return &os.PathError{Op: "allocate", Path: op.Name, Err: unix.ENOSPC}
 		}
 		return nil
@@ -83,7 +84,7 @@ func TestCommitWithoutBlocksIsRefused(t *testing.T) {
 	e, err := Open(t.Context(), filepath.Join(t.TempDir(), "store"), Options{Create: true}, parts)
 	must(t, err)
 	b := mainBucket(t, e)
-	full = true
+	full.Store(true)
 	refused := -1
 	var want []byte
 	for i := range 400 {
@@ -104,7 +105,7 @@ func TestCommitWithoutBlocksIsRefused(t *testing.T) {
 	if got, err := getAll(t.Context(), b, "k"); err != nil || !bytes.Equal(got, want) {
 		t.Errorf("after a refusal: %d bytes, %v", len(got), err)
 	}
-	full = false
+	full.Store(false)
 	must(t, step{kind: "put", key: "k", body: bodyOf(7)}.run(t.Context(), b, 1))
 	must(t, errors.Join(e.checkInvariants(), e.Close()))
 }
