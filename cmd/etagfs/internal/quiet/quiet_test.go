@@ -33,7 +33,7 @@ func TestRestIsToldFromWork(t *testing.T) {
 		{"work goes on", []time.Duration{work, work, work, work}, -1, 0},
 		{"work ended", []time.Duration{work, work, 0, 0, 0, 0, 0}, 2, calls},
 		{"work ended and began again", []time.Duration{work, 0, work, 0, 0, 0, 0, 0}, 1, 1 + calls},
-		{"too little to be work adds up", []time.Duration{little, little, little, 0}, 1, calls},
+		{"too little to be work adds up", []time.Duration{little, little, 0, 0, 0, 0, 0}, 1, calls},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			called := count(test.intervals, work)
