@@ -128,18 +128,30 @@ func directive(h http.Header, name string) (replace bool, err error) {
 func (c *call) copyDecided(src source, test writeTest, req objstore.CopyRequest) (objstore.Info, error) {
 	for range attemptsMax {
 		var err error
-		if _, req.SrcCond, err = c.pin(src); err != nil {
+		if req.SrcCond, err = c.pinCopy(src, req.Put.WriteID); err != nil {
 			return objstore.Info{}, err
 		}
-		if req.DstCond, err = c.decidePut(test, c.key, ""); err != nil {
+		if req.DstCond, err = c.decidePut(test, c.key, req.Put.WriteID); err != nil {
 			return objstore.Info{}, err
 		}
 		info, err := src.copy(c, req)
 		if !objstore.IsLostCondition(err) {
 			return info, err
 		}
+		if err := c.stillLost(src, test); err != nil {
+			return objstore.Info{}, err
+		}
 	}
 	return objstore.Info{}, test.inFlight(c.key)
+}
+
+// pinCopy is the condition on the source. A repeated copy goes to the store as it was given, see pinRename.
+func (c *call) pinCopy(src source, writeID string) (objstore.Cond, error) {
+	if writeID != "" {
+		return c.pinRename(src, writeID)
+	}
+	_, cond, err := c.pin(src)
+	return cond, err
 }
 
 func (s source) copy(c *call, req objstore.CopyRequest) (objstore.Info, error) {

@@ -25,12 +25,16 @@ func (c *call) creates() bool {
 func (c *call) conditionKeys() map[string]string {
 	keys := make(map[string]string, 3)
 	for name, key := range map[string]string{hdrIfMatch: "s3:if-match", hdrIfNoneMatch: "s3:if-none-match"} {
-		value := joined(c.r.Header, name)
-		if value != "" && (c.signed.Source != sigv4.Query || c.signed.Covers(strings.ToLower(name))) {
+		if value := joined(c.r.Header, name); value != "" && c.trusted(name) {
 			keys[key] = value
 		}
 	}
 	return keys
+}
+
+// trusted reports whether a header is the signer's own.
+func (c *call) trusted(name string) bool {
+	return c.signed.Source != sigv4.Query || c.signed.Covers(strings.ToLower(name))
 }
 
 func (c *call) creationKeys() map[string]string {
@@ -47,18 +51,26 @@ func (c *call) permitCondition() error {
 		if !c.creates() {
 			return nil
 		}
-		if err := c.permitProbe(tagsOf(c.r.Header, hdrIfMatch).present()); err != nil {
+		if err := c.permitProbe(hdrIfMatch); err != nil {
 			return err
 		}
 		return c.requireCondition()
 	case "s3:DeleteObject":
-		tags := tagsOf(c.r.Header, hdrIfMatch)
-		return c.permitProbe(tags.present() && !tags.any)
+		if tagsOf(c.r.Header, hdrIfMatch).any {
+			return c.permitProbe()
+		}
+		return c.permitProbe(hdrIfMatch)
 	}
 	return nil
 }
 
-func (c *call) permitProbe(probes bool) error {
+// permitProbe asks for the right to read if one of the given headers is there, or one that this server
+// has besides, or If-None-Match with ETags.
+func (c *call) permitProbe(names ...string) error {
+	probes := len(tagsOf(c.r.Header, hdrIfNoneMatch).tags) > 0
+	for _, name := range append(names, hdrIfVersionMatch, hdrIfMatchSize, hdrIfMatchModified) {
+		probes = probes || c.r.Header.Get(name) != ""
+	}
 	if !probes {
 		return nil
 	}
@@ -75,7 +87,7 @@ func (c *call) requireCondition() error {
 	keys := c.conditionKeys()
 	_, match := keys["s3:if-match"]
 	_, noneMatch := keys["s3:if-none-match"]
-	match = match || c.r.Header.Get(hdrIfVersionMatch) != ""
+	match = match || c.r.Header.Get(hdrIfVersionMatch) != "" && c.trusted(hdrIfVersionMatch)
 	ok := true
 	switch c.conf.options.RequireConditions {
 	case "create":

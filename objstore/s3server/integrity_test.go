@@ -131,6 +131,18 @@ func TestMultipartChecksumTypes(t *testing.T) {
 	b.want("a type alone", b.do("POST", "/box/k?uploads", "", "x-amz-checksum-type: COMPOSITE"), 400, "InvalidRequest")
 }
 
+// A part without a checksum gets the one its upload announced.
+func TestPartsGetTheChecksumOfTheirUpload(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	id := b.createUpload("k", "x-amz-checksum-algorithm: CRC32", "x-amz-checksum-type: FULL_OBJECT")
+	part := b.putPart("k", id, 1, body)
+	b.want("the type is not said again", b.completeUpload("k", id, []string{part}), 400, "InvalidRequest")
+	b.want("complete", b.completeUpload("k", id, []string{part}, "x-amz-checksum-type: FULL_OBJECT", "x-amz-checksum-crc32: "+checksums()["crc32"]), 200, "")
+	if a := b.must("HEAD", "/box/k", "", "x-amz-checksum-mode: ENABLED"); a.header.Get("x-amz-checksum-crc32") != checksums()["crc32"] {
+		t.Errorf("%v", a.header)
+	}
+}
+
 func TestCompositeChecksums(t *testing.T) {
 	b := serve(t, s3server.Options{})
 	id := b.createUpload("k", "x-amz-checksum-algorithm: SHA256", "x-amz-checksum-type: COMPOSITE")

@@ -60,7 +60,7 @@ func (s *Server) HTTP(t *tls.Config) *http.Server {
 		ReadHeaderTimeout: s.opt.Limits.HeaderTime,
 		IdleTimeout:       s.opt.Limits.IdleTime,
 		MaxHeaderBytes:    s.opt.Limits.HeaderBytes,
-		ErrorLog:          slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelDebug),
+		ErrorLog:          slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelWarn),
 	}
 }
 

@@ -97,11 +97,15 @@ func (c *call) uploadPart() error {
 	if err != nil {
 		return err
 	}
-	body, err := c.newPayload(c.conf.options.ETag == "md5" || c.r.Header.Get("Content-MD5") != "")
+	wanted, err := checksum.FromHeader(c.r.Header)
 	if err != nil {
 		return err
 	}
-	if err := c.matchUpload(uploads, body.wanted); err != nil {
+	if wanted.Algorithm, err = c.partAlgorithm(uploads, wanted); err != nil {
+		return err
+	}
+	body, err := c.payloadOf(wanted, c.conf.options.ETag == "md5" || wanted.MD5 != "")
+	if err != nil {
 		return err
 	}
 	part, err := uploads.PutPart(c.ctx(), c.key, c.uploadID(), number, body,
@@ -124,18 +128,23 @@ func (c *call) partAddress() (objstore.Uploads, int, error) {
 	return uploads, number, err
 }
 
-// matchUpload checks a part's checksum against what its upload announced, before the part is read.
-func (c *call) matchUpload(uploads objstore.Uploads, wanted checksum.Wanted) error {
+// partAlgorithm is the algorithm of a part's checksum: the one its upload announced, which must be the one
+// the part brings.
+func (c *call) partAlgorithm(uploads objstore.Uploads, wanted checksum.Wanted) (checksum.Algorithm, error) {
 	page, err := uploads.ListParts(c.ctx(), c.key, c.uploadID(), objstore.PartNumberMax, 1)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	announced, known := checksum.Parse(page.Upload.Options.ChecksumAlgorithm)
 	given := wanted.Value != nil || wanted.Trailer != 0
-	if !known || !given || wanted.Algorithm == announced {
-		return nil
+	switch {
+	case !known || wanted.Algorithm == announced:
+		return wanted.Algorithm, nil
+	case given:
+		return 0, checksum.MismatchedType(announced, wanted.Algorithm)
+	default:
+		return announced, nil
 	}
-	return checksum.MismatchedType(announced, wanted.Algorithm)
 }
 
 func (c *call) uploadPartCopy() error {

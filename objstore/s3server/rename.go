@@ -19,7 +19,7 @@ func (c *call) renameObject() error {
 	if err != nil {
 		return err
 	}
-	if err := c.permitKey("s3:DeleteObject", accessWrite, src.key); err != nil {
+	if err := c.permitRename(src); err != nil {
 		return err
 	}
 	test, err := c.renameTest()
@@ -32,6 +32,23 @@ func (c *call) renameObject() error {
 	}
 	showVersion(c.w.Header(), info)
 	return c.done(http.StatusOK)
+}
+
+// permitRename asks for the right to take the source away. What a policy says of single keys below a directory
+// nobody looks at, so where there is one only an administrator moves directories.
+func (c *call) permitRename(src source) error {
+	if err := c.permitKey("s3:DeleteObject", accessWrite, src.key); err != nil {
+		return err
+	}
+	if !src.tests.none() {
+		if err := c.permitKey("s3:GetObject", accessRead, src.key); err != nil {
+			return err
+		}
+	}
+	if src.isDirectory() && c.conf.policy != nil && (c.user == nil || !c.user.may(accessAdmin, c.bucket, "")) {
+		return s3code.AccessDenied
+	}
+	return nil
 }
 
 // renameID identifies a rename across its repetitions.
@@ -82,7 +99,10 @@ func (c *call) renameDecided(src source, test writeTest, writeID string) (objsto
 		if !objstore.IsLostCondition(err) {
 			return info, err
 		}
-		if err := c.stillLost(src, test, err); err != nil {
+		if src.isDirectory() {
+			return info, test.lostDirectory(err)
+		}
+		if err := c.stillLost(src, test); err != nil {
 			return objstore.Info{}, err
 		}
 	}
@@ -105,13 +125,7 @@ func (c *call) pinRename(src source, writeID string) (objstore.Cond, error) {
 
 // stillLost decides both conditions on what is there now, after the store found one lost. Nil means that
 // they hold again.
-func (c *call) stillLost(src source, test writeTest, lost error) error {
-	if strings.HasSuffix(string(src.key), "/") { // a directory is no object that could be looked at
-		if header := test.firstHeader(); header != "" && objstore.KindOf(lost) == objstore.ErrPrecondition {
-			return failedCondition(header)
-		}
-		return lost
-	}
+func (c *call) stillLost(src source, test writeTest) error {
 	if _, _, err := c.pin(src); err != nil {
 		return err
 	}
@@ -122,8 +136,15 @@ func (c *call) stillLost(src source, test writeTest, lost error) error {
 	if _, err := test.decide(c.key, s, c.now()); err != nil {
 		return err
 	}
-	if !test.isPresent() && src.tests.none() {
-		return lost
-	}
 	return nil
+}
+
+func (s source) isDirectory() bool { return strings.HasSuffix(string(s.key), "/") }
+
+// lostDirectory is why a directory was not moved. It is no object that could be looked at again.
+func (w writeTest) lostDirectory(err error) error {
+	if header := w.firstHeader(); header != "" && objstore.KindOf(err) == objstore.ErrPrecondition {
+		return failedCondition(header)
+	}
+	return err
 }

@@ -70,6 +70,18 @@ func TestRenameOfADirectoryMovesAllBelowIt(t *testing.T) {
 	}
 }
 
+// What a policy says of the keys below a directory is not looked at, so a policy keeps it in its place.
+func TestDirectoriesUnderAPolicyAreMovedByAdministratorsOnly(t *testing.T) {
+	mover := &s3server.User{Read: []string{"box"}, Write: []string{"box"}}
+	b := serve(t, s3server.Options{Users: s3server.Users{Anonymous: mover}})
+	b.must("PUT", "/box/d/secret", "x")
+	b.must("PUT", "/box/e/?renameObject", "", "x-amz-rename-source: d/")
+	b.putPolicy(allow("s3:GetObject", ""))
+	policed := b.withUsers(s3server.Users{Anonymous: mover})
+	policed.want("a directory", policed.do("PUT", "/box/d/?renameObject", "", "x-amz-rename-source: e/"), 403, "AccessDenied")
+	policed.want("an object", policed.do("PUT", "/box/d/secret?renameObject", "", "x-amz-rename-source: e/secret"), 200, "")
+}
+
 func TestRenameSourcesThatAreNone(t *testing.T) {
 	b := serve(t, s3server.Options{})
 	b.given("exists")
@@ -115,6 +127,11 @@ func TestWriteIDsMakeRepetitionsHarmless(t *testing.T) {
 	if got := b.must("GET", "/box/k", "").body; got != "someone else's" {
 		t.Errorf("the repetition wrote %q", got)
 	}
+	copied := func() answer {
+		return b.do("PUT", "/box/copy", "", "x-amz-copy-source: /box/k", "x-amz-copy-source-if-match: "+b.do("HEAD", "/box/k", "").etag(), "If-None-Match: *", "x-etagfs-write-id: w4")
+	}
+	b.want("copy", copied(), 200, "")
+	b.want("copy again", copied(), 200, "")
 	lost := func() answer {
 		return b.do("PUT", "/box/k", "new", "If-None-Match: *", "x-etagfs-write-id: w2")
 	}

@@ -116,7 +116,7 @@ const (
 
 func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) bool {
 	switch {
-	case r.URL.Path != PathLive && r.URL.Path != PathReady:
+	case r.URL.Path != PathLive && r.URL.Path != PathReady || targetOf(r, s.opt.Domain).bucket != "-":
 		return false
 	case r.URL.Path == PathReady && !s.isReady(r.Context()):
 		w.WriteHeader(http.StatusServiceUnavailable)

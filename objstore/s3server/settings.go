@@ -58,7 +58,8 @@ type settings struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	known map[string]bucketSettings
+	known   map[string]bucketSettings
+	changes uint64 // how often any were changed
 }
 
 func newSettings(b objstore.Buckets) *settings {
@@ -68,24 +69,33 @@ func newSettings(b objstore.Buckets) *settings {
 // of returns the settings of a bucket, reading them the first time.
 func (s *settings) of(ctx context.Context, bucket string, store objstore.Store) (bucketSettings, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if conf, ok := s.known[bucket]; ok {
+	conf, ok := s.known[bucket]
+	changes := s.changes
+	s.mu.Unlock()
+	if ok {
 		return conf, nil
 	}
 	conf, err := readSettings(ctx, bucket, store)
-	if err == nil {
+	if err != nil {
+		return conf, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changes == changes { // else what was read may be what was before
 		s.known[bucket] = conf
 	}
-	return conf, err
+	return conf, nil
 }
 
-// change makes a change to the documents of a bucket, or to its existence, and reads them anew at the
-// next request. The lock is held throughout, so that nobody keeps what was read before.
+// change makes a change to the documents of a bucket, or to its existence. Once it returns, nobody goes by
+// what was before.
 func (s *settings) change(bucket string, f func() error) error {
+	err := f()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.known, bucket)
-	return f()
+	s.changes++
+	return err
 }
 
 // documents is the store's, if it keeps any.
@@ -105,15 +115,13 @@ func readSettings(ctx context.Context, bucket string, store objstore.Store) (buc
 	}
 	read := func(name string, use func(text []byte) error) error {
 		text, err := d.Document(ctx, name)
-		switch objstore.KindOf(err) {
-		case objstore.ErrNotFound:
+		if objstore.KindOf(err) == objstore.ErrNotFound {
 			return nil
-		case 0:
-			if err == nil {
-				return unreadable(use(text))
-			}
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return unreadable(use(text))
 	}
 	err := read(docPolicy, func(text []byte) (err error) {
 		conf.policy, err = policy.Parse(text, bucket)
