@@ -18,7 +18,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
-	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore"
 	"github.com/etagfs/etagfs/objstore/s3server"
 )
@@ -111,18 +110,18 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 	if err != nil {
 		return usageErrorf("%v", err)
 	}
-	stopMetrics, err := s.serveMetrics(registry, logger)
+	metrics, stopMetrics, err := s.serveMetrics(registry, logger)
 	if err != nil {
 		return err
 	}
 	defer stopMetrics()
-	stopSweep := s.sweep(ctx, engine, logger)
+	stopSweep := sweep(ctx, engine, s.uploadAge, logger)
 	defer stopSweep()
-	return s.serve(ctx, t, handler, certificate, logger)
+	return s.serve(ctx, t, handler, certificate, metrics, logger)
 }
 
 // serve listens until ctx ends, and then a while for those who are still served.
-func (s server) serve(ctx context.Context, t *terminal, handler *s3server.Server, certificate *tls.Config, logger *slog.Logger) error {
+func (s server) serve(ctx context.Context, t *terminal, handler *s3server.Server, certificate *tls.Config, metrics string, logger *slog.Logger) error {
 	listener, err := net.Listen("tcp", s.listen)
 	if err != nil {
 		return err
@@ -133,7 +132,7 @@ func (s server) serve(ctx context.Context, t *terminal, handler *s3server.Server
 	if certificate != nil {
 		scheme = "https"
 	}
-	if err := s.announce(t, scheme+"://"+listener.Addr().String()); err != nil {
+	if err := s.announce(t, scheme+"://"+listener.Addr().String(), metrics); err != nil {
 		return errors.Join(err, bounded.Close())
 	}
 	ended := make(chan error, 1)
@@ -167,14 +166,18 @@ func (s server) shutdown(ctx context.Context, handler *s3server.Server, h *http.
 }
 
 // announce tells where the server listens: with --listen :0 nobody else knows.
-func (s server) announce(t *terminal, url string) error {
+func (s server) announce(t *terminal, url, metrics string) error {
 	if t.json {
 		return t.printJSON(struct {
-			URL string `json:"url"`
-			PID int    `json:"pid"`
-		}{url, os.Getpid()})
+			URL     string `json:"url"`
+			Metrics string `json:"metrics,omitempty"`
+			PID     int    `json:"pid"`
+		}{url, metrics, os.Getpid()})
 	}
 	_, err := fmt.Fprintf(t.out, "serving %s at %s\n", s.store, url)
+	if err == nil && metrics != "" {
+		_, err = fmt.Fprintf(t.out, "metrics at %s\n", metrics)
+	}
 	return err
 }
 
@@ -237,14 +240,14 @@ func (s server) tls() (*tls.Config, error) {
 }
 
 // serveMetrics serves them on a port of their own: they are not for those who use the store.
-func (s server) serveMetrics(registry *prometheus.Registry, logger *slog.Logger) (stop func(), err error) {
+func (s server) serveMetrics(registry *prometheus.Registry, logger *slog.Logger) (url string, stop func(), err error) {
 	if s.metrics == "" {
-		return func() {}, nil
+		return "", func() {}, nil
 	}
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	listener, err := net.Listen("tcp", s.metrics)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
@@ -256,64 +259,10 @@ func (s server) serveMetrics(registry *prometheus.Registry, logger *slog.Logger)
 			logger.Error("metrics", "error", err)
 		}
 	}()
-	logger.Info("metrics", "address", listener.Addr().String())
-	return func() {
+	return "http://" + listener.Addr().String() + "/metrics", func() {
 		if err := h.Close(); err != nil {
 			logger.Warn("metrics", "error", err)
 		}
 		<-ended
 	}, nil
-}
-
-// sweepPeriod is how often abandoned uploads are looked for.
-const sweepPeriod = time.Hour
-
-// sweep drops uploads nobody finished, now and then every period.
-func (s server) sweep(ctx context.Context, engine *badgerstore.Engine, logger *slog.Logger) (stop func()) {
-	if s.uploadAge <= 0 {
-		return func() {}
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(sweepPeriod)
-		defer tick.Stop()
-		for {
-			if err := sweepOnce(ctx, engine, time.Now().Add(-s.uploadAge), logger); err != nil && ctx.Err() == nil {
-				logger.Warn("sweep of abandoned uploads", "error", err)
-			}
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	return func() { cancel(); <-ended }
-}
-
-func sweepOnce(ctx context.Context, buckets objstore.Buckets, before time.Time, logger *slog.Logger) error {
-	all, err := buckets.ListBuckets(ctx)
-	if err != nil {
-		return err
-	}
-	for _, b := range all {
-		store, err := buckets.Bucket(ctx, b.Name)
-		if err != nil {
-			return err
-		}
-		uploads, ok := store.(objstore.Uploads)
-		if !ok || !store.Capabilities().Multipart {
-			continue
-		}
-		n, err := uploads.AbortUploadsBefore(ctx, before)
-		if err != nil {
-			return err
-		}
-		if n > 0 {
-			logger.Info("dropped abandoned uploads", "bucket", b.Name, "uploads", n)
-		}
-	}
-	return nil
 }

@@ -12,19 +12,21 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// awaitServer waits until a server wrote where it listens, and puts that into a variable: served FILE NAME.
+// awaitServer waits until a server wrote where it listens, and puts that into a variable, and where
+// its metrics are into another: served FILE NAME METRICS.
 func awaitServer(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 2 {
-		ts.Fatalf("usage: served FILE NAME")
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: served FILE NAME METRICS")
 	}
 	ticks := time.NewTicker(5 * time.Millisecond)
 	defer ticks.Stop()
 	deadline := time.After(patience)
 	for {
 		text, _ := os.ReadFile(ts.MkAbs(args[0]))
-		var announced struct{ URL string }
+		var announced struct{ URL, Metrics string }
 		if json.Unmarshal(text, &announced) == nil && announced.URL != "" {
 			ts.Setenv(args[1], announced.URL)
+			ts.Setenv(args[2], announced.Metrics)
 			return
 		}
 		select {
