@@ -36,7 +36,7 @@ func (c *call) copySource() (source, error) {
 			return source{}, err
 		}
 	}
-	return src, c.permit("s3:GetObject", accessRead, bucket, src.key, key, map[string]string{})
+	return src, c.permit("s3:GetObject", accessRead, bucket, src.key, key, noKeys)
 }
 
 // otherBucket is the name of the source's bucket if it is another one.

@@ -150,9 +150,11 @@ func (c *call) deleteOne(object s3xml.ObjectIdentifier) error {
 }
 
 func (c *call) permitDelete(key objstore.Key, etag string, test writeTest) error {
-	keys := map[string]string{}
-	if etag != "" {
-		keys["s3:if-match"] = etag
+	keys := func() map[string]string {
+		if etag == "" {
+			return noKeys()
+		}
+		return map[string]string{"s3:if-match": etag}
 	}
 	if err := c.permit("s3:DeleteObject", accessWrite, c.bucket, key, string(key), keys); err != nil {
 		return err

@@ -79,7 +79,7 @@ func (c *call) permitProbe(names ...string) error {
 
 // permitKey decides about one key of the bucket of the request.
 func (c *call) permitKey(action string, a access, key objstore.Key) error {
-	return c.permit(action, a, c.bucket, key, string(key), map[string]string{})
+	return c.permit(action, a, c.bucket, key, string(key), noKeys)
 }
 
 // requireCondition is the bucket option require-conditions, which binds everyone.

@@ -31,7 +31,7 @@ func (c *call) listen() error {
 		return err
 	}
 	prefix, suffix := c.query.Get("prefix"), c.query.Get("suffix")
-	if err := c.permit("s3:ListBucket", accessRead, c.bucket, "", prefix, presentIn(c.query, "prefix")); err != nil {
+	if err := c.permit("s3:ListBucket", accessRead, c.bucket, "", prefix, c.listingKeys); err != nil {
 		return err
 	}
 	keepAlive := keepAlivePeriod

@@ -96,10 +96,9 @@ func describe(h http.Header) (description, error) {
 // ignore it would be to promise what is not kept.
 func refuseFeatures(h http.Header) error {
 	for name := range h {
-		lower := strings.ToLower(name)
 		for _, prefix := range []string{"x-amz-server-side-encryption", "x-amz-object-lock-", "x-amz-grant-", "x-amz-copy-source-server-side-encryption"} {
-			if strings.HasPrefix(lower, prefix) {
-				return s3code.NotImplemented.With("", s3code.Detail{Name: "Header", Value: lower})
+			if _, ok := cutFold(name, prefix); ok {
+				return s3code.NotImplemented.With("", s3code.Detail{Name: "Header", Value: strings.ToLower(name)})
 			}
 		}
 	}
@@ -121,10 +120,11 @@ func metaOf(h http.Header) (map[string]string, error) {
 	var meta map[string]string
 	size := 0
 	for name, values := range h {
-		key, ok := strings.CutPrefix(strings.ToLower(name), metaPrefix)
+		key, ok := cutFold(name, metaPrefix)
 		if !ok {
 			continue
 		}
+		key = strings.ToLower(key)
 		if meta == nil {
 			meta = make(map[string]string)
 		}
@@ -180,15 +180,13 @@ func (c *call) showObject(info objstore.Info) {
 	h.Set("Last-Modified", httpDate(info.Modified))
 	h.Set("Accept-Ranges", "bytes")
 	h.Set("Content-Type", contentTypeNone)
-	setAll(h, map[string]string{
-		"Content-Type":                    info.ContentType,
-		"Cache-Control":                   info.Headers.CacheControl,
-		"Content-Disposition":             info.Headers.ContentDisposition,
-		"Content-Encoding":                info.Headers.ContentEncoding,
-		"Content-Language":                info.Headers.ContentLanguage,
-		"Expires":                         info.Headers.Expires,
-		"x-amz-website-redirect-location": info.Headers.WebsiteRedirect,
-	})
+	setIf(h, "Content-Type", info.ContentType)
+	setIf(h, "Cache-Control", info.Headers.CacheControl)
+	setIf(h, "Content-Disposition", info.Headers.ContentDisposition)
+	setIf(h, "Content-Encoding", info.Headers.ContentEncoding)
+	setIf(h, "Content-Language", info.Headers.ContentLanguage)
+	setIf(h, "Expires", info.Headers.Expires)
+	setIf(h, "x-amz-website-redirect-location", info.Headers.WebsiteRedirect)
 	for key, value := range info.UserMeta {
 		h[metaPrefix+key] = []string{value}
 	}
@@ -213,8 +211,21 @@ func showChecksum(h http.Header, sum objstore.Checksum) {
 
 func setAll(h http.Header, values map[string]string) {
 	for name, value := range values {
-		if value != "" {
-			h.Set(name, value)
-		}
+		setIf(h, name, value)
 	}
+}
+
+// setIf sets a header unless its value is empty.
+func setIf(h http.Header, name, value string) {
+	if value != "" {
+		h.Set(name, value)
+	}
+}
+
+// cutFold is [strings.CutPrefix] for the names of headers.
+func cutFold(name, prefix string) (rest string, ok bool) {
+	if len(name) < len(prefix) || !strings.EqualFold(name[:len(prefix)], prefix) {
+		return "", false
+	}
+	return name[len(prefix):], true
 }

@@ -54,7 +54,7 @@ func (c *call) hideMissing(err error) error {
 	if objstore.KindOf(err) != objstore.ErrNotFound {
 		return err
 	}
-	if c.permit("s3:ListBucket", accessRead, c.bucket, "", string(c.key), map[string]string{}) != nil {
+	if c.permit("s3:ListBucket", accessRead, c.bucket, "", string(c.key), noKeys) != nil {
 		return s3code.AccessDenied
 	}
 	return err
@@ -62,6 +62,9 @@ func (c *call) hideMissing(err error) error {
 
 // overrides are the headers a signed request wants to be answered with.
 func (c *call) overrides() (map[string]string, error) {
+	if len(c.query) == 0 {
+		return nil, nil
+	}
 	headers := make(map[string]string)
 	for _, name := range []string{"Content-Type", "Content-Language", "Expires", "Cache-Control", "Content-Disposition", "Content-Encoding"} {
 		if value := c.query.Get("response-" + strings.ToLower(name)); value != "" {

@@ -3,7 +3,6 @@ package s3server
 import (
 	"maps"
 	"net"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -26,17 +25,15 @@ func (c *call) permitOperation() error {
 	if c.level() == levelService {
 		return c.permitService()
 	}
-	keys := map[string]string{}
-	prefix := string(c.key)
-	if c.op.action == "s3:ListBucket" || c.op.action == "s3:ListBucketMultipartUploads" {
+	keys, prefix := noKeys, string(c.key)
+	switch c.op.action {
+	case "s3:ListBucket", "s3:ListBucketMultipartUploads":
 		prefix = c.query.Get("prefix")
-		keys = presentIn(c.query, "prefix", "delimiter", "max-keys")
-	}
-	if c.op.action == "s3:PutObject" {
-		keys = c.creationKeys()
-	}
-	if c.op.action == "s3:DeleteObject" {
-		keys = c.conditionKeys()
+		keys = c.listingKeys
+	case "s3:PutObject":
+		keys = c.creationKeys
+	case "s3:DeleteObject":
+		keys = c.conditionKeys
 	}
 	if err := c.permit(c.op.action, c.op.access, c.bucket, c.key, prefix, keys); err != nil {
 		return err
@@ -88,11 +85,15 @@ func (c *call) remote() string {
 	return host
 }
 
-func presentIn(query url.Values, names ...string) map[string]string {
+// noKeys are the condition keys of an operation that has none but those of every request.
+func noKeys() map[string]string { return make(map[string]string) }
+
+// listingKeys are those of a listing.
+func (c *call) listingKeys() map[string]string {
 	keys := make(map[string]string)
-	for _, name := range names {
-		if query.Has(name) {
-			keys["s3:"+name] = query.Get(name)
+	for _, name := range []string{"prefix", "delimiter", "max-keys"} {
+		if c.query.Has(name) {
+			keys["s3:"+name] = c.query.Get(name)
 		}
 	}
 	return keys
@@ -100,8 +101,8 @@ func presentIn(query url.Values, names ...string) map[string]string {
 
 // permit decides whether the caller may do action on a key, or on a bucket if key is empty. The
 // bucket's policy can deny and allow, the user's own rights can allow. prefix is what the
-// user's rights must cover. An administrator of a bucket keeps the way to its policy.
-func (c *call) permit(action string, a access, bucket string, key objstore.Key, prefix string, keys map[string]string) error {
+// user's rights must cover; keysOf are the condition keys for a policy. An administrator of a bucket keeps the way to its policy.
+func (c *call) permit(action string, a access, bucket string, key objstore.Key, prefix string, keysOf func() map[string]string) error {
 	conf := c.conf
 	if bucket != c.bucket {
 		var err error
@@ -116,6 +117,7 @@ func (c *call) permit(action string, a access, bucket string, key objstore.Key, 
 	own := c.user != nil && (c.user.may(a, bucket, prefix) || action == "s3:ListBucket" && c.op.name == "HeadBucket" && c.user.touches(bucket))
 	decision := policy.Silent
 	if conf.policy != nil {
+		keys := keysOf()
 		maps.Copy(keys, c.requestKeys())
 		decision = conf.policy.Decide(policy.Request{Principal: c.userName(), Action: action, Resource: resource, Keys: keys})
 	}

@@ -54,7 +54,7 @@ func (c *call) postObject() error {
 
 // permitForm asks for what PutObject needs.
 func (c *call) permitForm() error {
-	if err := c.permit("s3:PutObject", accessWrite, c.bucket, c.key, string(c.key), c.creationKeys()); err != nil {
+	if err := c.permit("s3:PutObject", accessWrite, c.bucket, c.key, string(c.key), c.creationKeys); err != nil {
 		return err
 	}
 	return c.requireCondition()
