@@ -74,6 +74,35 @@ func TestIntegrityIsTheWholeTable(t *testing.T) {
 	}
 }
 
+// What comes behind a body counts as what comes before it.
+func TestTrailersAreVerifiedBeforeTheCommit(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	for _, r := range []struct {
+		row, body, trailer, length string
+		status                     int
+		code                       string
+	}{
+		{"right", "9\r\n123456789\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\n\r\n", "x-amz-checksum-crc32", "9", 200, ""},
+		{"a small chunk before the last", "4\r\n1234\r\n5\r\n56789\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\n\r\n", "x-amz-checksum-crc32", "9", 400, "InvalidChunkSizeError"},
+		{"wrong", "9\r\n123456789\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n", "x-amz-checksum-crc32", "9", 400, "BadDigest"},
+		{"another name", "9\r\n123456789\r\n0\r\nx-amz-checksum-crc32c:4waSgw==\r\n\r\n", "x-amz-checksum-crc32", "9", 400, "MalformedTrailerError"},
+		{"missing", "9\r\n123456789\r\n0\r\n\r\n", "x-amz-checksum-crc32", "9", 400, "MalformedTrailerError"},
+		{"no length", "9\r\n123456789\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\n\r\n", "x-amz-checksum-crc32", "", 411, "MissingContentLength"},
+		{"shorter than said", "9\r\n123456789\r\n0\r\nx-amz-checksum-crc32:y/Q5Jg==\r\n\r\n", "x-amz-checksum-crc32", "10", 400, "IncompleteBody"},
+		{"cut off", "9\r\n12345", "x-amz-checksum-crc32", "9", 400, "IncompleteBody"},
+	} {
+		before := b.image()
+		a := b.do("PUT", "/box/k", r.body, "x-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER", "Content-Encoding: aws-chunked", "x-amz-trailer: "+r.trailer, "x-amz-decoded-content-length: "+r.length)
+		b.want(r.row, a, r.status, r.code)
+		if a.status != 200 && b.image() != before {
+			t.Errorf("%s: left a trace", r.row)
+		}
+	}
+	if a := b.must("GET", "/box/k", "", "x-amz-checksum-mode: ENABLED"); a.body != body || a.header.Get("x-amz-checksum-crc32") != "y/Q5Jg==" || a.header.Get("Content-Encoding") != "" {
+		t.Errorf("%q %v", a.body, a.header)
+	}
+}
+
 func TestBodiesWithoutALength(t *testing.T) {
 	b := serve(t, s3server.Options{})
 	req := b.request("PUT", "/box/k", strings.NewReader("x"))

@@ -163,6 +163,19 @@ func TestCompleteChecksItsParts(t *testing.T) {
 	}
 }
 
+// 1.1: where conditions mean nothing they are ignored.
+func TestConditionsThatMeanNothing(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	b.given("exists")
+	for _, header := range []string{"If-None-Match: *", `If-Match: "x"`, "If-Match: *", `If-None-Match: "x"`} {
+		id := b.createUpload("k", header)
+		b.putPart("k", id, 1, "part", header)
+		b.want("copy of a part, "+header, b.do("PUT", "/box/k?partNumber=2&uploadId="+id, "", "x-amz-copy-source: /box/k", header), 200, "")
+		b.want("list, "+header, b.do("GET", "/box?list-type=2", "", header), 200, "")
+		b.want("bucket, "+header, b.do("GET", "/box?location", "", header), 200, "")
+	}
+}
+
 func TestAbortWithInitiatedTime(t *testing.T) {
 	b := serve(t, s3server.Options{})
 	id := b.createUpload("k")
