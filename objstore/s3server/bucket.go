@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -33,13 +34,41 @@ func (c *call) listBuckets() error {
 	if err != nil {
 		return err
 	}
-	result := &s3xml.ListAllMyBucketsResult{Owner: s3xml.Owner{ID: owner, DisplayName: owner}}
+	prefix, after, count, err := c.bucketsAsked()
+	if err != nil {
+		return err
+	}
+	result := &s3xml.ListAllMyBucketsResult{Owner: s3xml.Owner{ID: owner, DisplayName: owner}, Prefix: prefix}
 	for _, b := range all {
-		if c.user.touches(b.Name) {
+		switch n := len(result.Buckets); {
+		case b.Name <= after || !strings.HasPrefix(b.Name, prefix) || !c.user.touches(b.Name):
+		case n == count:
+			result.ContinuationToken = makeToken(result.Buckets[n-1].Name)
+			return c.answer(http.StatusOK, result)
+		default:
 			result.Buckets = append(result.Buckets, s3xml.Bucket{Name: b.Name, CreationDate: b.Created})
 		}
 	}
 	return c.answer(http.StatusOK, result)
+}
+
+// bucketsPerPage is the most buckets a page has.
+const bucketsPerPage = 10_000
+
+// bucketsAsked reads which buckets a listing shall have.
+func (c *call) bucketsAsked() (prefix, after string, count int, err error) {
+	prefix, count = c.query.Get("prefix"), bucketsPerPage
+	if text := c.query.Get("max-buckets"); text != "" {
+		count, err = strconv.Atoi(text)
+		if err != nil || count < 1 || count > bucketsPerPage {
+			return "", "", 0, s3code.InvalidArgument.With("Argument max-buckets must be an integer between 1 and 10000",
+				s3code.Detail{Name: "ArgumentName", Value: "max-buckets"}, s3code.Detail{Name: "ArgumentValue", Value: text})
+		}
+	}
+	if token := c.query.Get("continuation-token"); token != "" {
+		after, err = parseToken(token)
+	}
+	return prefix, after, count, err
 }
 
 func (c *call) createBucket() error {
@@ -51,6 +80,11 @@ func (c *call) createBucket() error {
 	}
 	if c.r.Header.Get("x-amz-bucket-object-lock-enabled") == "true" {
 		return s3code.NotImplemented.With("", s3code.Detail{Name: "Header", Value: "x-amz-bucket-object-lock-enabled"})
+	}
+	switch c.r.Header.Get("x-amz-object-ownership") {
+	case "", "BucketOwnerEnforced":
+	default:
+		return s3code.NotImplemented.With("", s3code.Detail{Name: "Header", Value: "x-amz-object-ownership"})
 	}
 	if err := c.checkLocation(); err != nil {
 		return err
@@ -82,6 +116,9 @@ func (c *call) checkLocation() error {
 	request, err := decodeDocument[s3xml.CreateBucketConfiguration](text)
 	if err != nil {
 		return err
+	}
+	if len(request.Tags) > 0 || request.Directory {
+		return s3code.NotImplemented.With("")
 	}
 	if at := request.LocationConstraint; at != "" && at != c.region() {
 		return s3code.IllegalLocationConstraintException.With("")

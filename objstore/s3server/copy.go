@@ -1,11 +1,13 @@
 package s3server
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/s3server/internal/checksum"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/s3code"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/s3xml"
 )
@@ -29,6 +31,9 @@ func (c *call) copySource() (source, error) {
 	}
 	if version, ok := strings.CutPrefix(query, "versionId="); ok && version != "null" {
 		return source{}, s3code.NoSuchVersion.With("")
+	}
+	if err := c.checkOwner("x-amz-source-expected-bucket-owner"); err != nil {
+		return source{}, err
 	}
 	src := source{bucket: bucket, key: objstore.Key(key), store: c.store, tests: sourceTests(c.r.Header)}
 	if bucket != c.bucket {
@@ -78,7 +83,11 @@ func (c *call) copyObject() error {
 	if err != nil {
 		return err
 	}
-	info, err := c.copyDecided(src, test, req)
+	algorithm, _, err := announcedChecksum(c.r.Header)
+	if err != nil {
+		return err
+	}
+	info, err := c.copyDecided(src, test, req, algorithm)
 	if err != nil {
 		return err
 	}
@@ -119,16 +128,22 @@ func directive(h http.Header, name string) (replace bool, err error) {
 	case "REPLACE":
 		return true, nil
 	default:
-		return false, s3code.InvalidArgument.With("Unknown metadata directive.", s3code.Detail{Name: "ArgumentName", Value: name}, s3code.Detail{Name: "ArgumentValue", Value: value})
+		kind := strings.TrimSuffix(strings.TrimPrefix(name, "x-amz-"), "-directive")
+		return false, s3code.InvalidArgument.With("Unknown "+kind+" directive.", s3code.Detail{Name: "ArgumentName", Value: name}, s3code.Detail{Name: "ArgumentValue", Value: value})
 	}
 }
 
 // copyDecided copies under both conditions, the source's first, and decides again when one of the
 // objects changed in between.
-func (c *call) copyDecided(src source, test writeTest, req objstore.CopyRequest) (objstore.Info, error) {
+func (c *call) copyDecided(src source, test writeTest, req objstore.CopyRequest, algorithm string) (objstore.Info, error) {
 	for range attemptsMax {
 		var err error
-		if req.SrcCond, err = c.pinCopy(src, req.Put.WriteID); err != nil {
+		if algorithm == "" {
+			req.SrcCond, err = c.pinCopy(src, req.Put.WriteID)
+		} else {
+			req.Digests.Checksum, req.SrcCond, err = c.checksumSource(src, span{0, -1}, algorithm)
+		}
+		if err != nil {
 			return objstore.Info{}, err
 		}
 		if req.DstCond, err = c.decidePut(test, c.key, req.Put.WriteID); err != nil {
@@ -143,6 +158,32 @@ func (c *call) copyDecided(src source, test writeTest, req objstore.CopyRequest)
 		}
 	}
 	return objstore.Info{}, test.inFlight(c.key)
+}
+
+// checksumSource computes the checksum of a range of the source that a copy shall have, which alone needs its
+// bytes, and returns the condition that the source is still what was read.
+func (c *call) checksumSource(src source, s span, algorithm string) (sum objstore.Checksum, cond objstore.Cond, err error) {
+	a, _ := checksum.Parse(algorithm) // was checked when it was asked for
+	reader, err := src.store.Get(c.ctx(), src.key, objstore.Unconditional())
+	if objstore.KindOf(err) == objstore.ErrNotFound {
+		return sum, cond, noSuchKey(src.key)
+	}
+	if err != nil {
+		return sum, cond, err
+	}
+	defer func() { err = errors.Join(err, reader.Close()) }()
+	info := reader.Info()
+	if header := src.tests.failing(stateOf(info), c.now()); header != "" {
+		return sum, cond, failedCondition(header)
+	}
+	cond = objstore.IfVersion(info.Version)
+	if known, ok := checksumOf(info.Checksum); ok && known.Algorithm == a && known.Type == checksum.FullObject && s.length < 0 {
+		return info.Checksum, cond, nil
+	}
+	hashes := checksum.NewHashes(a)
+	stream := reader.Stream(c.ctx(), s.offset, s.length)
+	err = errors.Join(c.buffers.copy(hashes, stream), stream.Close())
+	return objstore.Checksum{Algorithm: a.String(), Value: hashes.Sum(a).String()}, cond, err
 }
 
 // pinCopy is the condition on the source. A repeated copy goes to the store as it was given, see pinRename.

@@ -24,6 +24,7 @@ func TestRanges(t *testing.T) {
 		{"Range: bytes=7-99999999999999999999", "789", "bytes 7-9/10", 206},
 		{"Range: bytes=-3", "789", "bytes 7-9/10", 206},
 		{"Range: bytes=-30", "0123456789", "bytes 0-9/10", 206},
+		{"Range: bytes= 1-2", "0123456789", "", 200},
 		{"Range: bytes=4-2", "0123456789", "", 200},
 		{"Range: bytes=a-b", "0123456789", "", 200},
 		{"Range: bytes=-", "0123456789", "", 200},

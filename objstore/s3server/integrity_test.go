@@ -172,6 +172,33 @@ func TestPartsGetTheChecksumOfTheirUpload(t *testing.T) {
 	}
 }
 
+// A copy has the checksum it is asked to have, or the source's.
+func TestCopiesHaveChecksums(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	b.must("PUT", "/box/k", body)
+	for algorithm, header := range map[string]string{"": "crc64nvme", "CRC64NVME": "crc64nvme", "CRC32C": "crc32c", "SHA256": "sha256"} {
+		b.must("PUT", "/box/copy", "", "x-amz-copy-source: /box/k", "x-amz-checksum-algorithm: "+algorithm)
+		if a := b.must("HEAD", "/box/copy", "", "x-amz-checksum-mode: ENABLED"); a.header.Get("x-amz-checksum-"+header) != checksums()[header] {
+			t.Errorf("%s: %v", algorithm, a.header)
+		}
+	}
+	b.want("none", b.do("PUT", "/box/copy", "", "x-amz-copy-source: /box/k", "x-amz-checksum-algorithm: CRC16"), 400, "InvalidRequest")
+	b.want("condition", b.do("PUT", "/box/copy", "", "x-amz-copy-source: /box/k", "x-amz-checksum-algorithm: SHA1", `x-amz-copy-source-if-match: "x"`), 412, "PreconditionFailed")
+	b.want("missing", b.do("PUT", "/box/copy", "", "x-amz-copy-source: /box/none", "x-amz-checksum-algorithm: SHA1"), 404, "NoSuchKey")
+	id := b.createUpload("parts", "x-amz-checksum-algorithm: CRC32", "x-amz-checksum-type: FULL_OBJECT")
+	var parts []string
+	for i, span := range []string{"bytes=0-4", "bytes=5-8"} {
+		a := b.must("PUT", fmt.Sprintf("/box/parts?partNumber=%d&uploadId=%s", i+1, id), "", "x-amz-copy-source: /box/k", "x-amz-copy-source-range: "+span)
+		_, etag, _ := strings.Cut(a.body, "<ETag>")
+		etag, _, _ = strings.Cut(etag, "</ETag>")
+		parts = append(parts, fmt.Sprintf("<Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part>", i+1, etag))
+	}
+	b.want("complete", b.completeUpload("parts", id, parts, "x-amz-checksum-type: FULL_OBJECT"), 200, "")
+	if a := b.must("GET", "/box/parts", "", "x-amz-checksum-mode: ENABLED"); a.body != body || a.header.Get("x-amz-checksum-crc32") != checksums()["crc32"] {
+		t.Errorf("%q %v", a.body, a.header)
+	}
+}
+
 func TestCompositeChecksums(t *testing.T) {
 	b := serve(t, s3server.Options{})
 	id := b.createUpload("k", "x-amz-checksum-algorithm: SHA256", "x-amz-checksum-type: COMPOSITE")

@@ -41,7 +41,11 @@ func countAsked(text, name string) (int, error) {
 		return keysPerPage, nil
 	}
 	n, err := strconv.ParseInt(text, 10, 32)
-	if err != nil || n < 0 {
+	if err == nil && n < 0 {
+		return 0, s3code.InvalidArgument.With("Argument "+name+" must be an integer between 0 and 2147483647",
+			s3code.Detail{Name: "ArgumentName", Value: name}, s3code.Detail{Name: "ArgumentValue", Value: text})
+	}
+	if err != nil {
 		return 0, s3code.InvalidArgument.With("Provided "+name+" not an integer or within integer range",
 			s3code.Detail{Name: "ArgumentName", Value: name}, s3code.Detail{Name: "ArgumentValue", Value: text})
 	}

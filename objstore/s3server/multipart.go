@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -82,12 +83,12 @@ func announcedChecksum(h http.Header) (algorithm, kind string, err error) {
 	}
 	t := a.DefaultType()
 	if kindName != "" {
-		if t, ok = checksum.ParseType(kindName); !ok {
+		if t, ok = checksum.ParseType(strings.ToUpper(kindName)); !ok {
 			return "", "", s3code.InvalidRequest.With("Value for x-amz-checksum-type header is invalid.")
 		}
 	}
 	if !a.Allows(t) {
-		return "", "", s3code.InvalidRequest.With("The " + t.String() + " checksum type cannot be used with the " + a.String() + " checksum algorithm.")
+		return "", "", s3code.InvalidRequest.With("The " + t.String() + " checksum type cannot be used with the " + lower(a.String()) + " checksum algorithm.")
 	}
 	return a.String(), t.String(), nil
 }
@@ -172,6 +173,10 @@ func (c *call) copyPart(uploads objstore.Uploads, src source, s span, number int
 	if req.SrcBucket != "" && !c.store.Capabilities().CrossBucket {
 		return objstore.Part{}, s3code.NotImplemented.With("")
 	}
+	page, err := uploads.ListParts(c.ctx(), c.key, c.uploadID(), objstore.PartNumberMax, 1)
+	if err != nil {
+		return objstore.Part{}, err
+	}
 	for range attemptsMax {
 		info, cond, err := c.pin(src)
 		if err != nil {
@@ -181,6 +186,11 @@ func (c *call) copyPart(uploads objstore.Uploads, src source, s span, number int
 			return objstore.Part{}, s3code.InvalidArgument.With("Range specified is not valid for source object of size: " + strconv.FormatInt(info.Size, 10))
 		}
 		req.SrcCond = cond
+		if algorithm := page.Upload.Options.ChecksumAlgorithm; algorithm != "" {
+			if req.Digests.Checksum, req.SrcCond, err = c.checksumSource(src, s, algorithm); err != nil {
+				return objstore.Part{}, err
+			}
+		}
 		part, err := uploads.CopyPart(c.ctx(), req)
 		if !objstore.IsLostCondition(err) || errors.Is(err, objstore.NoSuchUpload) {
 			return part, err

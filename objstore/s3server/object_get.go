@@ -191,11 +191,11 @@ func (c *call) ifRange(info objstore.Info) bool {
 // parseRange reads "bytes=first-last"; last is -1 if open, first is -1 for the last bytes. What is no
 // single range of bytes counts as absent.
 func parseRange(text string) (first, last int64, ok bool) {
-	text, ok = strings.CutPrefix(strings.TrimSpace(text), "bytes=")
+	text, ok = strings.CutPrefix(text, "bytes=")
 	if !ok {
 		return 0, 0, false
 	}
-	from, to, ok := strings.Cut(strings.TrimSpace(text), "-")
+	from, to, ok := strings.Cut(text, "-")
 	if !ok || from == "" && to == "" {
 		return 0, 0, false
 	}
@@ -268,7 +268,7 @@ func (c *call) partAsked() (part, error) {
 		}
 		offset += p.Size
 	}
-	return part{}, s3code.InvalidRange.With("The requested partnumber is not satisfiable",
+	return part{}, s3code.InvalidPartNumber.With("The requested partnumber is not satisfiable",
 		s3code.Detail{Name: "ActualPartCount", Value: strconv.Itoa(max(len(parts), 1))}, s3code.Detail{Name: "PartNumberRequested", Value: strconv.Itoa(number)})
 }
 

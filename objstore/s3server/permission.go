@@ -22,6 +22,9 @@ func (c *call) userName() string {
 
 // permitOperation asks for what the table of routes says the operation needs.
 func (c *call) permitOperation() error {
+	if err := c.checkOwner("x-amz-expected-bucket-owner"); err != nil {
+		return err
+	}
 	if c.level() == levelService {
 		return c.permitService()
 	}
@@ -39,6 +42,14 @@ func (c *call) permitOperation() error {
 		return err
 	}
 	return c.permitCondition()
+}
+
+// checkOwner refuses a request for a bucket of someone else than who owns all buckets here.
+func (c *call) checkOwner(header string) error {
+	if expected := c.r.Header.Get(header); expected != "" && expected != owner {
+		return s3code.AccessDenied
+	}
+	return nil
 }
 
 func (c *call) permitService() error {

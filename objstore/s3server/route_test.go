@@ -1,6 +1,7 @@
 package s3server_test
 
 import (
+	"encoding/xml"
 	"net/url"
 	"strings"
 	"testing"
@@ -118,6 +119,35 @@ func TestBuckets(t *testing.T) {
 	b.must("DELETE", "/new-bucket/k", "")
 	b.must("DELETE", "/new-bucket", "")
 	b.want("gone", b.do("DELETE", "/new-bucket", ""), 404, "NoSuchBucket")
+}
+
+func TestBucketsAreListedInPages(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	for _, name := range []string{"a-one", "a-two", "b-one"} {
+		b.must("PUT", "/"+name, "")
+	}
+	var found []string
+	for query := "?prefix=a-&max-buckets=1"; query != ""; {
+		var page struct {
+			ContinuationToken string
+			Buckets           []string `xml:"Buckets>Bucket>Name"`
+		}
+		if err := xml.Unmarshal([]byte(b.must("GET", "/"+query, "").body), &page); err != nil {
+			t.Fatal(err)
+		}
+		found, query = append(found, page.Buckets...), ""
+		if page.ContinuationToken != "" {
+			query = "?prefix=a-&max-buckets=1&continuation-token=" + url.QueryEscape(page.ContinuationToken)
+		}
+	}
+	if strings.Join(found, " ") != "a-one a-two" {
+		t.Errorf("%q", found)
+	}
+	b.want("none", b.do("GET", "/?max-buckets=0", ""), 400, "InvalidArgument")
+	b.want("no token", b.do("GET", "/?continuation-token=x", ""), 400, "InvalidArgument")
+	b.want("tags", b.do("PUT", "/new-bucket", "<CreateBucketConfiguration><Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags></CreateBucketConfiguration>"), 501, "NotImplemented")
+	b.want("ownership", b.do("PUT", "/new-bucket", "", "x-amz-object-ownership: ObjectWriter"), 501, "NotImplemented")
+	b.want("someone else's", b.do("GET", "/a-one", "", "x-amz-expected-bucket-owner: 123456789012"), 403, "AccessDenied")
 }
 
 // A bucket that was deleted takes its settings with it.

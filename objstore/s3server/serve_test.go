@@ -62,7 +62,7 @@ func serve(t *testing.T, opt s3server.Options) *bench {
 	if b.handler, err = s3server.New(opt); err != nil {
 		t.Fatal(err)
 	}
-	b.http = httptest.NewServer(b.handler)
+	b.http = listen(b.handler)
 	t.Cleanup(func() {
 		b.handler.Drain()
 		b.http.Close()
@@ -71,6 +71,16 @@ func serve(t *testing.T, opt s3server.Options) *bench {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// listen starts a server whose client takes bodies as they are, follows nothing, and waits to be asked for bodies.
+func listen(h http.Handler) *httptest.Server {
+	server := httptest.NewServer(h)
+	transport := server.Client().Transport.(*http.Transport)
+	transport.DisableCompression = true
+	transport.ExpectContinueTimeout = time.Minute
+	server.Client().CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return server
 }
 
 // answer is what came back.
@@ -130,10 +140,7 @@ func (b *bench) request(method, path string, body io.Reader) *http.Request {
 
 func (b *bench) send(req *http.Request) answer {
 	b.t.Helper()
-	client := b.http.Client()
-	client.Transport.(*http.Transport).DisableCompression = true // bodies as they are
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	resp, err := client.Do(req)
+	resp, err := b.http.Client().Do(req)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -205,7 +212,7 @@ func (b *bench) withUsers(u s3server.Users) *bench {
 		b.t.Fatal(err)
 	}
 	other := *b
-	other.handler, other.http = handler, httptest.NewServer(handler)
+	other.handler, other.http = handler, listen(handler)
 	b.t.Cleanup(func() {
 		handler.Drain()
 		other.http.Close()
