@@ -43,6 +43,7 @@ type Engine struct {
 	session *staging.Session // nil if read-only
 
 	logBlocks *logBlocks // nil if read-only
+	found     uint64     // the newest commit there was when the store was opened
 
 	needs       sync.Mutex   // held while the identity is changed
 	openUploads atomic.Int64 // uploads that have records, and some that may be about to

@@ -26,22 +26,36 @@ const (
 // later ones, all of which are synced. A log that is gone by now was flushed: Badger
 // removes it after it has synced the table and the manifest that replace it, and we sync the directory
 // that names the table.
+//
+// A log may outlive its table: Badger removes it a moment after it was flushed, or much later if somebody
+// reads from it, and if the process dies before, the next open replays it. What it brings back
+// is there already, or newer versions of it are, unless a compaction has dropped those: a deleted
+// key would come back for good. So nothing is dropped that a log there is may hold older versions of.
 type badgerLogs struct {
-	fs  disk.FS
-	dir string
+	fs    disk.FS
+	dir   string
+	first int // log number: lower ones were found
 
 	// Owned by the syncer.
-	highest int               // log number at the last round
-	names   []string          // in the directory at the last round
-	open    map[int]disk.File // of the last round
+	highest   int               // log number at the last round
+	names     []string          // in the directory at the last round
+	open      map[int]disk.File // of the last round
+	begins    map[int]uint64    // by number of a log of the last round: all its commits are later
+	published uint64            // before the last round
 }
 
-func newBadgerLogs(fs disk.FS, dir string) *badgerLogs {
-	return &badgerLogs{fs: fs, dir: dir, open: map[int]disk.File{}}
+// newBadgerLogs looks after the logs in dir. The log with the number active has commits after
+// begin only, and so have all that follow it.
+func newBadgerLogs(fs disk.FS, dir string, active int, begin uint64) *badgerLogs {
+	return &badgerLogs{
+		fs: fs, dir: dir, first: active, open: map[int]disk.File{},
+		begins: map[int]uint64{active: begin}, published: begin,
+	}
 }
 
-// sync makes everything durable that was written to the logs before the call.
-func (l *badgerLogs) sync() error {
+// sync makes everything durable that was written to the logs before the call,
+// the commit published among it.
+func (l *badgerLogs) sync(published uint64) error {
 	names, err := l.fs.ReadDir(l.dir)
 	if err != nil {
 		return disk.Error("list logs", err)
@@ -66,7 +80,31 @@ func (l *badgerLogs) sync() error {
 	if len(numbers) > 0 {
 		l.highest = numbers[len(numbers)-1]
 	}
+	l.note(numbers, published)
 	return l.closeBelow(l.highest)
+}
+
+// note remembers which logs there are. One that was not there in the last round got its first
+// commit after what was published then; those found at the open may begin anywhere.
+func (l *badgerLogs) note(numbers []int, published uint64) {
+	begins := map[int]uint64{}
+	for _, n := range numbers {
+		begin, known := l.begins[n]
+		if !known && n >= l.first {
+			begin = l.published
+		}
+		begins[n] = begin
+	}
+	l.begins, l.published = begins, published
+}
+
+// flushed is a commit up to which no log holds anything, not after a loss of power either.
+func (l *badgerLogs) flushed() uint64 {
+	flushed := l.published
+	for _, begin := range l.begins {
+		flushed = min(flushed, begin)
+	}
+	return flushed
 }
 
 // used is numbers without the spare, which has no length until Badger goes on to it.

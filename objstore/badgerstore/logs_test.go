@@ -1,12 +1,16 @@
 package badgerstore
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 )
 
@@ -15,6 +19,8 @@ type logDir struct {
 	dir    string
 	logs   *badgerLogs
 	synced []string // base names, of files and of the directory, since they were last asked for
+
+	published uint64 // commit
 }
 
 func newLogDir(t *testing.T) *logDir {
@@ -24,7 +30,7 @@ func newLogDir(t *testing.T) *logDir {
 			l.synced = append(l.synced, filepath.Base(op.Name))
 		}
 		return nil
-	}), l.dir)
+	}), l.dir, 1, 0)
 	t.Cleanup(func() {
 		if err := l.logs.close(); err != nil {
 			t.Error(err)
@@ -44,7 +50,7 @@ func (l *logDir) make(t *testing.T, names ...string) {
 // round syncs and returns what was synced.
 func (l *logDir) round(t *testing.T) string {
 	l.synced = nil
-	if err := l.logs.sync(); err != nil {
+	if err := l.logs.sync(l.published); err != nil {
 		t.Fatal(err)
 	}
 	for i, name := range l.synced {
@@ -80,6 +86,98 @@ func TestSyncCoversEveryLogWrittenSinceTheLast(t *testing.T) {
 		}
 	}
 	expect("flushed since", "00004.mem directory")
+}
+
+// TestVersionsThatALogMayHoldOlderOnesOfAreNotDropped: (1) what was committed since a log began may
+// be in it, however much is durable; (2) it is free to go once the log has; (3) a log that has no
+// length yet holds nothing; (4) one that was found may hold anything.
+func TestVersionsThatALogMayHoldOlderOnesOfAreNotDropped(t *testing.T) {
+	l := newLogDir(t)
+	l.make(t, "00001.mem")
+	expect := func(what string, published, want uint64) {
+		t.Helper()
+		l.published = published
+		l.round(t)
+		if got := l.logs.flushed(); got != want {
+			t.Errorf("%s: no log holds anything up to %d, instead of %d", what, got, want)
+		}
+	}
+	remove := func(name string) {
+		if err := os.Remove(filepath.Join(l.dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect("the log in use", 10, 0)
+	if err := os.WriteFile(filepath.Join(l.dir, "00002.mem"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect("a log made ahead", 20, 0)
+	l.make(t, "00002.mem")
+	expect("Badger went on to it", 30, 0)
+	remove("00001.mem")
+	expect("the first was flushed", 40, 20)
+	l.make(t, "00000.mem")
+	expect("one that was found", 50, 0)
+	remove("00000.mem")
+	l.make(t, "00003.mem")
+	remove("00002.mem")
+	expect("flushed, both", 60, 50)
+}
+
+// TestLogThatOutlivesItsTableBringsNothingBack: a log stays while somebody reads from it, and is
+// replayed if the process dies then. What was deleted since stays deleted, although its
+// table was merged with later ones meanwhile. C8
+func TestLogThatOutlivesItsTableBringsNothingBack(t *testing.T) {
+	parts := testParts(t)
+	parts.sizes = smallSizes()
+	dir := testDir(t)
+	e, err := Open(t.Context(), filepath.Join(dir, "store"), Options{Create: true}, parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := mainBucket(t, e)
+	put := func(key objstore.Key) {
+		t.Helper()
+		if _, err := b.Put(t.Context(), key, bytes.NewReader(make([]byte, 1500)), objstore.Unconditional(), objstore.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("deleted")
+	reading := e.db.NewTransactionAt(e.published.Load(), false)
+	it := reading.NewIterator(badger.IteratorOptions{})
+	if err := b.Delete(t.Context(), "deleted", objstore.Unconditional(), objstore.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	deleted := e.published.Load()
+	for first := e.logBlocks.active.number; e.logBlocks.active.number < first+3; {
+		put("other")
+	}
+	for range 2 { // the second mark after that was set once the first had all its effects
+		for mark := max(e.syncer.marked.Load(), deleted+1); e.syncer.marked.Load() <= mark; {
+			put("other")
+		}
+	}
+	if err := e.db.Flatten(1); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyStore(filepath.Join(dir, "store"), filepath.Join(dir, "killed")); err != nil {
+		t.Fatal(err)
+	}
+	it.Close()
+	reading.Discard()
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	killed, err := Open(t.Context(), filepath.Join(dir, "killed"), Options{}, parts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := killed.checkInvariants(); err != nil {
+		t.Error(err)
+	}
+	if err := killed.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestBadgerNamesItsLogsAsExpected guards what badgerLogs takes for granted: the

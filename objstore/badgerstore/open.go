@@ -218,7 +218,7 @@ func (e *Engine) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.syncer = newSyncer(e, newBadgerLogs(e.fs, e.path(badgerName)), e.marks.Get().Durable)
+	e.syncer = newSyncer(e, e.newBadgerLogs(), e.marks.Get().Durable)
 	if err := errors.Join(e.sweepBlobs(), e.collector.load()); err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ func (e *Engine) recover(ctx context.Context) error {
 	e.inFlight.numbers, e.inFlight.ids = e.numbers, map[uint64]bool{}
 	m := e.marks.Get()
 	top := e.db.MaxVersion()
+	e.found = top
 	if err := e.checkMark(m.Durable, top); err != nil {
 		return err
 	}
@@ -195,13 +196,19 @@ func (e *Engine) restore(txn, then *badger.Txn, keys [][]byte) (n int, err error
 	return n, nil
 }
 
+// newBadgerLogs are the logs Badger has now. What was found when the store was opened is in
+// older ones than that in use.
+func (e *Engine) newBadgerLogs() *badgerLogs {
+	return newBadgerLogs(e.fs, e.path(badgerName), e.logBlocks.active.number, e.found)
+}
+
 // settleRecovery makes the state that was found durable, so that the mark may say so.
 func (e *Engine) settleRecovery(m marks.Marks, top uint64) error {
 	if m.Durable == top {
 		return nil
 	}
-	logs := newBadgerLogs(e.fs, e.path(badgerName))
-	err := errors.Join(e.blobs.Sync(), logs.sync(), logs.close())
+	logs := e.newBadgerLogs()
+	err := errors.Join(e.blobs.Sync(), logs.sync(top), logs.close())
 	if err != nil {
 		return err
 	}

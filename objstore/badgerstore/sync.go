@@ -221,7 +221,7 @@ func (s *syncer) syncFiles(ts uint64) error {
 	if err := sync(); err != nil {
 		return err
 	}
-	return s.logs.sync()
+	return s.logs.sync(ts)
 }
 
 // lowBlob forgets the blobs of commits up to ts, which are durable, and returns
@@ -255,7 +255,7 @@ func (s *syncer) syncMarks() {
 	s.syncedAt = time.Now()
 	s.marked.Store(mark)
 	safe := s.e.epochs.turn(s.e.published.Load)
-	s.e.db.SetDiscardTs(min(safe, mark))
+	s.e.db.SetDiscardTs(min(safe, mark, s.logs.flushed()))
 	s.e.collector.wake()
 }
 
