@@ -18,6 +18,7 @@ const module = "github.com/etagfs/etagfs"
 // The modules of others, by the name the rules below use.
 const (
 	awsSDK    = "github.com/aws/aws-sdk-go-v2"
+	awsConfig = awsSDK + "/config"
 	awsKeys   = awsSDK + "/credentials"
 	awsS3     = awsSDK + "/service/s3"
 	smithy    = "github.com/aws/smithy-go" // kinds of the SDK's errors
@@ -51,6 +52,11 @@ func layers() []layer {
 		{objstore + "/faultstore", []string{objstore, blockhash}, forTests},
 		{objstore + "/objstoretest", []string{objstore, blockhash}, forTests},
 		{objstore + "/s3server", []string{objstore, blockhash, metrics, xxh3}, append(forTests, awsSDK)}, // xxh3: checksums of clients
+		{
+			objstore + "/s3store",
+			[]string{objstore, blockhash, awsSDK, awsConfig, awsS3, smithy},
+			append(forTests, objstore+"/badgerstore", objstore+"/s3server"),
+		},
 		{module + "/cache", []string{objstore, blockhash}, forTests},
 		{module + "/fs", []string{objstore, blockhash, module + "/cache"}, forTests},
 		{module + "/mount", []string{objstore, module + "/fs", goFuse, sys}, forTests},
@@ -65,7 +71,7 @@ func layers() []layer {
 // directModules is the golden list: a module more or less is a decision, not
 // an accident. Ask of a new one what it saves.
 func directModules() []string {
-	return []string{awsSDK, awsKeys, awsS3, smithy, badger, goFuse, goInner, metrics, cobra, xxh3, sys}
+	return []string{awsSDK, awsConfig, awsKeys, awsS3, smithy, badger, goFuse, goInner, metrics, cobra, xxh3, sys}
 }
 
 // goPackage is what go list says of a package.

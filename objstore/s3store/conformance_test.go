@@ -1,0 +1,114 @@
+package s3store_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore"
+	"github.com/etagfs/etagfs/objstore/memstore"
+	"github.com/etagfs/etagfs/objstore/objstoretest"
+	"github.com/etagfs/etagfs/objstore/s3server"
+	"github.com/etagfs/etagfs/objstore/s3store"
+)
+
+// noWait is a clock whose waits are over at once.
+type noWait struct{}
+
+func (noWait) Sleep(ctx context.Context, _ time.Duration) error { return ctx.Err() }
+
+// serve is a server with a bucket "box" in which anyone may do anything.
+func serve(ctx context.Context, engine objstore.Buckets) (*httptest.Server, error) {
+	server, err := s3server.New(s3server.Options{
+		Buckets: engine, Users: s3server.Users{Anonymous: &s3server.User{Admin: []string{"*"}}},
+		Limits: s3server.Limits{PartBytesMin: 4},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := engine.CreateBucket(ctx, "box"); err != nil {
+		return nil, err
+	}
+	return httptest.NewServer(server), nil
+}
+
+func open(ctx context.Context, endpoint string, transport http.RoundTripper) (*s3store.Store, error) {
+	return s3store.Open(ctx, s3store.Options{
+		Bucket: "box", Endpoint: endpoint, Region: "us-east-1", PartBytes: 8 << 10, PrefetchBytes: 4 << 10,
+	}, s3store.Parts{HTTP: &http.Client{Transport: transport}, Clock: noWait{}, Credentials: aws.AnonymousCredentials{}})
+}
+
+func overMemory(ctx context.Context) (*objstoretest.Subject, error) {
+	return subject(ctx, memstore.New(memstore.Options{}), func() error { return nil })
+}
+
+func subject(ctx context.Context, engine objstore.Buckets, closeEngine func() error) (*objstoretest.Subject, error) {
+	server, err := serve(ctx, engine)
+	if err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{}
+	store, err := open(ctx, server.URL, transport)
+	if err != nil {
+		server.Close()
+		return nil, err
+	}
+	return &objstoretest.Subject{Store: store, Close: func() error {
+		transport.CloseIdleConnections()
+		server.Close()
+		return closeEngine()
+	}}, nil
+}
+
+// differs are the claims that S3 cannot keep, with the reason.
+func differs() map[string]string {
+	return map[string]string{
+		"ETagIsHashAndVersion":            "the version is the whole ETag",
+		"ReadersArePinned":                "there are no pins: a large object that was replaced is an error",
+		"ReadersSeeWholeContents":         "there are no pins: a large object that was replaced is an error",
+		"LostSourceIsToldFirst":           "demands that a target is present",
+		"OldContentAgainIsAnotherVersion": "demands that a target is present",
+		"ModifiedNeverGoesBack":           "demands that a target is present",
+		"ListTellsInfos":                  "times of heads are whole seconds, of listings not",
+	}
+}
+
+func overBadger(t *testing.T) objstoretest.Opener {
+	return func(ctx context.Context) (*objstoretest.Subject, error) {
+		engine, err := badgerstore.Open(ctx, t.TempDir(), badgerstore.Options{Create: true}, badgerstore.Parts{})
+		if err != nil {
+			return nil, err
+		}
+		return subject(ctx, engine, engine.Close)
+	}
+}
+
+func conformance(t *testing.T, opener objstoretest.Opener) {
+	cfg := objstoretest.Config{Open: opener, Sizes: []int64{4 << 10, 8 << 10, 16 << 10}}
+	reasons, ran := differs(), 0
+	for _, c := range objstoretest.Cases() {
+		if _, differs := reasons[c.Name]; differs {
+			continue
+		}
+		err := c.Check(t.Context(), cfg)
+		switch {
+		case errors.Is(err, objstoretest.ErrSkipped):
+		case err != nil:
+			t.Errorf("%s: %v", c.Name, err)
+		default:
+			ran++
+		}
+	}
+	if ran < 40 {
+		t.Errorf("only %d cases ran", ran)
+	}
+}
+
+func TestConformanceOverMemory(t *testing.T) { conformance(t, overMemory) }
+func TestConformanceOverBadger(t *testing.T) { conformance(t, overBadger(t)) }

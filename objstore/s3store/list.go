@@ -1,0 +1,86 @@
+package s3store
+
+import (
+	"context"
+	"net/url"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+const listMax = 1000
+
+// List asks for one page, and for more only while all of it lies before StartAfter, as
+// a common prefix can.
+func (s *Store) List(ctx context.Context, opt objstore.ListOptions) (objstore.ListPage, error) {
+	limit := opt.Max
+	if limit <= 0 || limit > listMax {
+		limit = listMax
+	}
+	in := &s3.ListObjectsV2Input{
+		Bucket: s.bucket(), Prefix: s.key(opt.Prefix), MaxKeys: aws.Int32(int32(limit)), EncodingType: types.EncodingTypeUrl,
+		Delimiter: optional(opt.Delimiter),
+	}
+	if opt.StartAfter != "" {
+		in.StartAfter = s.key(opt.StartAfter)
+	}
+	for {
+		out, err := s.client.ListObjectsV2(ctx, in)
+		if err != nil {
+			return objstore.ListPage{}, readError("list", opt.Prefix, err)
+		}
+		entries, err := s.entries(out, opt.StartAfter)
+		if err != nil {
+			return objstore.ListPage{}, readError("list", opt.Prefix, err)
+		}
+		more := aws.ToBool(out.IsTruncated)
+		if len(entries) > 0 || !more {
+			return objstore.ListPage{Entries: entries, More: more}, nil
+		}
+		in.ContinuationToken = out.NextContinuationToken
+	}
+}
+
+// entries merges objects and common prefixes, both in order, and leaves out what does not come after the key.
+func (s *Store) entries(out *s3.ListObjectsV2Output, after objstore.Key) ([]objstore.ListEntry, error) {
+	objects, prefixes := out.Contents, out.CommonPrefixes
+	var all []objstore.ListEntry
+	for len(objects) > 0 || len(prefixes) > 0 {
+		var e objstore.ListEntry
+		object, err := listed(s, objects, func(o types.Object) *string { return o.Key })
+		if err != nil {
+			return nil, err
+		}
+		prefix, err := listed(s, prefixes, func(p types.CommonPrefix) *string { return p.Prefix })
+		if err != nil {
+			return nil, err
+		}
+		if len(prefixes) == 0 || len(objects) > 0 && object < prefix {
+			o := objects[0]
+			e = objstore.ListEntry{Key: object, Info: withETag(objstore.Info{
+				Type: objstore.TypeFile, Nlink: 1, Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified),
+			}, etagOf(o.ETag))}
+			objects = objects[1:]
+		} else {
+			e = objstore.ListEntry{Key: prefix, Prefix: true}
+			prefixes = prefixes[1:]
+		}
+		if after == "" || e.Key > after {
+			all = append(all, e)
+		}
+	}
+	return all, nil
+}
+
+// listed is the key of the first of some entries.
+func listed[E any](s *Store, entries []E, name func(E) *string) (objstore.Key, error) {
+	if len(entries) == 0 {
+		return "", nil
+	}
+	key, err := url.QueryUnescape(aws.ToString(name(entries[0])))
+	return objstore.Key(strings.TrimPrefix(key, s.prefix)), err
+}
