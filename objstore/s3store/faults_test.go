@@ -19,7 +19,8 @@ var errReplyLost = errors.New("the reply was lost")
 
 // wire is a transport that fails once, as it is told, for the first request of a kind.
 type wire struct {
-	foreign bool // requests and replies lose what only a server of this program understands
+	foreign bool     // requests and replies lose what only a server of this program understands
+	ignored []string // headers that the store does not see
 
 	mu     sync.Mutex
 	fault  func(*http.Request) (*http.Response, error) // nil: none
@@ -49,6 +50,10 @@ func (w *wire) send(r *http.Request) (*http.Response, error) {
 	if w.foreign {
 		r = r.Clone(r.Context())
 		r.Header.Del("x-etagfs-write-id")
+	}
+	for _, name := range w.ignored {
+		r = r.Clone(r.Context())
+		r.Header.Del(name)
 	}
 	reply, err := http.DefaultTransport.RoundTrip(r)
 	if err == nil && w.foreign {
@@ -298,5 +303,70 @@ func TestTruncatedAnswerIsContinued(t *testing.T) {
 			return reply, err
 		})
 		want(t, b.store, "k", text)
+	}
+}
+
+// The reply to the request that ends an upload is lost, alone and with a second writer.
+func TestLostReplyOfCompleteIsResolved(t *testing.T) {
+	for _, foreign := range []bool{false, true} {
+		for _, second := range []bool{false, true} {
+			b := newBench(t, foreign)
+			base := put(t, b.store, "k", "base", objstore.IfAbsent())
+			text := strings.Repeat("large", 4000)
+			var first objstore.Info
+			b.wire.next(http.MethodPost, func(r *http.Request) (*http.Response, error) {
+				b.wire.next(http.MethodPost, b.wire.lost(func() {
+					first, _ = b.other.Head(t.Context(), "k")
+					if second {
+						put(t, b.other, "k", "second", objstore.IfVersion(first.Version))
+					}
+				}))
+				return b.wire.send(r)
+			})
+			info := put(t, b.store, "k", text, objstore.IfVersion(base.Version))
+			if first.Version == "" || info.Version != first.Version {
+				t.Errorf("foreign %v, second %v: put said %v, made %v", foreign, second, info.Version, first.Version)
+			}
+			if second {
+				text = "second"
+			}
+			want(t, b.other, "k", text)
+		}
+	}
+}
+
+// A store that ignores a condition is caught by the probe, and writes that need it are refused.
+func TestIgnoredConditionsAreNotClaimed(t *testing.T) {
+	server, err := serve(t.Context(), memstore.New(memstore.Options{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	ifVersion := objstore.IfVersion("v")
+	for _, row := range []struct {
+		header string
+		lacks  func(objstore.Capabilities) bool
+	}{
+		{"If-Match", func(c objstore.Capabilities) bool {
+			return !c.Put.Has(ifVersion) && !c.Delete.Has(ifVersion) && !c.CopyTarget.Has(ifVersion) && c.Put.Has(objstore.IfAbsent())
+		}},
+		{"If-None-Match", func(c objstore.Capabilities) bool {
+			return !c.Put.Has(objstore.IfAbsent()) && !c.CopyTarget.Has(objstore.IfAbsent()) && c.Put.Has(ifVersion)
+		}},
+		{"X-Amz-Copy-Source-If-Match", func(c objstore.Capabilities) bool {
+			return !c.CopySource.Has(ifVersion) && c.Put.Has(ifVersion)
+		}},
+	} {
+		store, err := open(t.Context(), server.URL, &wire{ignored: []string{row.header}})
+		if err != nil {
+			t.Fatalf("%s: %v", row.header, err)
+		}
+		if caps := store.Capabilities(); !row.lacks(caps) {
+			t.Errorf("%s is ignored: %+v", row.header, caps)
+		}
+		page, err := store.List(t.Context(), objstore.ListOptions{})
+		if err != nil || len(page.Entries) > 0 {
+			t.Errorf("%s: the probe left %v (%v)", row.header, page.Entries, err)
+		}
 	}
 }
