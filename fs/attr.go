@@ -252,7 +252,7 @@ func (fs *FS) resize(ctx context.Context, c Caller, v View, h *Handle, t *transa
 			return v, err
 		}
 	}
-	if err := own.tx.finish(ctx, c, "truncate", fs.closeDurability()); err != nil {
+	if err := own.tx.finish(ctx, c, "truncate", fs.closeDurability(), briefly); err != nil {
 		return v, err
 	}
 	_, base, _ := own.tx.snapshot()

@@ -44,7 +44,7 @@ func (fs *FS) autocommit(ctx context.Context) {
 	for _, t := range appenders {
 		if t.hasAppended() {
 			// A failure has been logged and the next flush will tell it.
-			_ = t.finish(ctx, t.opener, "autocommit", objstore.Visible)
+			_ = t.finish(ctx, t.opener, "autocommit", objstore.Visible, untilTold)
 		}
 		fs.unuse(t)
 	}

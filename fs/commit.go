@@ -63,12 +63,12 @@ func (t *transaction) lock() (unlock func()) {
 	}
 }
 
-// finish commits what has changed and answers once the kernel's copies are gone.
-func (t *transaction) finish(ctx context.Context, c Caller, op string, d objstore.Durability) error {
+// finish commits what has changed and answers once the kernel's copies are gone, as far as how waits for that.
+func (t *transaction) finish(ctx context.Context, c Caller, op string, d objstore.Durability, how telling) error {
 	unlock := t.lock()
 	_, err := t.commit(ctx, order{op: op, caller: c, durability: d})
 	unlock()
-	t.fs.notices.drain(ctx)
+	t.fs.notices.told(ctx, how)
 	return err
 }
 

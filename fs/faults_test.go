@@ -370,7 +370,7 @@ func TestReleasedWriterNeverCommits(t *testing.T) {
 	f.commit = objstore.ErrNoSpace
 	h.Release(m.ctx)
 	f.commit = 0
-	if err := h.tx.finish(m.ctx, alice, "close", objstore.Visible); err != nil {
+	if err := h.tx.finish(m.ctx, alice, "close", objstore.Visible, untilTold); err != nil {
 		t.Errorf("a commit after release: %v", err)
 	}
 	m.want("the file", m.stored("f"), "base")

@@ -116,7 +116,7 @@ func (fs *FS) Close(ctx context.Context) error {
 	var first error
 	for _, h := range open {
 		if h.tx != nil && h.tx.unsaved() {
-			first = orFirst(first, h.tx.finish(ctx, h.tx.opener, "unmount", objstore.Durable))
+			first = orFirst(first, h.tx.finish(ctx, h.tx.opener, "unmount", objstore.Durable, untilTold))
 		}
 	}
 	for _, h := range open {

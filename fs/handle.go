@@ -73,7 +73,7 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64, mode WriteMod
 	}
 	n, err := h.tx.write(ctx, p, off, mode)
 	if err == nil && h.mode.Sync {
-		err = h.tx.finish(ctx, h.tx.opener, "write", objstore.Durable)
+		err = h.tx.finish(ctx, h.tx.opener, "write", objstore.Durable, briefly)
 	}
 	if err != nil {
 		n = 0
@@ -107,7 +107,7 @@ func (h *Handle) Flush(ctx context.Context, c Caller) error {
 	if h.tx == nil || h.tx.defers(c) {
 		return nil
 	}
-	return h.tx.finish(ctx, c, "close", h.fs.closeDurability())
+	return h.tx.finish(ctx, c, "close", h.fs.closeDurability(), untilTold)
 }
 
 func (fs *FS) closeDurability() objstore.Durability {
@@ -137,7 +137,9 @@ func (fs *FS) isOnly(t *transaction) bool {
 	return len(t.file.handles) == 1 && t.file.handles[0].tx == t
 }
 
-// Sync is fsync(2): like Flush, durable, and never deferred.
+// Sync is fsync(2): like Flush, durable, and never deferred. The kernel has the file locked meanwhile: so it, a
+// synchronous write and a truncation wait for the kernel's copies only as long as others cannot be waiting for
+// the file with its directory locked.
 func (h *Handle) Sync(ctx context.Context, c Caller) error {
 	if h.control != nil {
 		return nil
@@ -147,7 +149,7 @@ func (h *Handle) Sync(ctx context.Context, c Caller) error {
 		defer cancel()
 		return h.fs.ns.Sync(ctx)
 	}
-	return h.tx.finish(ctx, c, "fsync", objstore.Durable)
+	return h.tx.finish(ctx, c, "fsync", objstore.Durable, briefly)
 }
 
 // changedOrStopped reports whether a commit has anything to do or to refuse.
@@ -176,7 +178,7 @@ func (t *transaction) unsaved() bool {
 func (h *Handle) Release(ctx context.Context) (view View, ok bool) {
 	if h.tx != nil && h.tx.unsaved() {
 		// The failure has been logged and the bytes are kept: nobody is left to be told.
-		_ = h.tx.finish(ctx, h.tx.opener, "release", h.fs.closeDurability())
+		_ = h.tx.finish(ctx, h.tx.opener, "release", h.fs.closeDurability(), untilTold)
 	}
 	view, ok = h.equals()
 	h.end()

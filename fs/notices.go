@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -20,10 +21,27 @@ type notices struct {
 	draining sync.Mutex
 
 	// Guarded by mu.
-	mu    sync.Mutex
-	queue []notice
-	own   map[nameChange]int // changes this FS is making, by their number
+	mu      sync.Mutex
+	queue   []notice
+	added   int64              // notices, ever
+	handled int64              // of those, the oldest
+	advance chan struct{}      // closed when handled moves, then replaced
+	own     map[nameChange]int // changes this FS is making, by their number
 }
+
+// lockedPatience is how long an answer to a request waits for the kernel to forget names, if the kernel
+// has the file locked meanwhile. It forgets a name with the directory locked, and whoever has that
+// lock may be a rename, link or unlink that waits for the very file. Without such a one it takes
+// microseconds.
+const lockedPatience = 10 * time.Millisecond
+
+// telling says how long an answer waits for the kernel to be told what has changed.
+type telling int
+
+const (
+	untilTold telling = iota // as long as it takes: the kernel has no lock
+	briefly                  // lockedPatience: the kernel has the file locked
+)
 
 // notice is a change of the store, or with no Kind one of this package's own.
 type notice struct {
@@ -42,8 +60,8 @@ type nameChange struct {
 func newNotices(kernel Kernel, grow func(context.Context, objstore.Change) []objstore.Version) *notices {
 	return &notices{
 		kernel: kernel, grow: grow,
-		wake: make(chan struct{}, 1),
-		own:  make(map[nameChange]int),
+		wake: make(chan struct{}, 1), advance: make(chan struct{}),
+		own: make(map[nameChange]int),
 	}
 }
 
@@ -62,6 +80,7 @@ func (n *notices) push(c objstore.Change) {
 // add requires mu.
 func (n *notices) add(item notice) {
 	n.queue = append(n.queue, item)
+	n.added++
 	select {
 	case n.wake <- struct{}{}:
 	default:
@@ -129,8 +148,38 @@ func (n *notices) drain(ctx context.Context) {
 	}
 	n.draining.Lock()
 	defer n.draining.Unlock()
-	for _, item := range n.take() {
+	items := n.take()
+	for _, item := range items {
 		n.handle(ctx, item)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.handled += int64(len(items))
+	close(n.advance)
+	n.advance = make(chan struct{})
+}
+
+// told returns once every change queued before the call has been handled, or has
+// been waited for as long as how says.
+func (n *notices) told(ctx context.Context, how telling) {
+	if how == untilTold {
+		n.drain(ctx)
+		return
+	}
+	patience := time.NewTimer(lockedPatience)
+	defer patience.Stop()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for last := n.added; n.handled < last; {
+		advance := n.advance
+		n.mu.Unlock()
+		select {
+		case <-advance:
+			n.mu.Lock()
+		case <-patience.C: // run goes on with it
+			n.mu.Lock()
+			return
+		}
 	}
 }
 

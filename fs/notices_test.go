@@ -128,6 +128,30 @@ func TestOperationsOnNamesNeverWaitForTheKernel(t *testing.T) {
 	h.end()
 }
 
+// The kernel has the file locked, and whom it waits for may be waiting for the file: such an operation
+// is answered all the same.
+func TestOperationsOnALockedFileAreAnsweredWithoutTheKernel(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "text")
+	h := m.open(alice, "f", OpenMode{Read: true, Write: true, Sync: true})
+	entry, _ := m.walk(alice, "f")
+	m.notices.drain(m.ctx)
+	m.notices.draining.Lock() // the kernel does not answer
+	defer m.notices.draining.Unlock()
+	m.write(h, 0, "more")
+	if err := h.Truncate(m.ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Sync(m.ctx, alice); err != nil {
+		t.Fatal(err)
+	}
+	size := int64(1)
+	if _, err := m.SetAttr(m.ctx, alice, View{Object: entry.View.Object, Version: h.tx.base.Version}, nil, Change{Size: &size}); err != nil {
+		t.Fatal(err)
+	}
+	h.end()
+}
+
 // What was held back as one's own is told if it turns out to be another's.
 func TestNoticesTellWhatAFailedOperationHeldBack(t *testing.T) {
 	kernel := &recordingKernel{}

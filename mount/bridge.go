@@ -182,6 +182,18 @@ func (b *bridge) truncate(n *node, c fs.Caller, ch fs.Change, out *fuse.AttrOut)
 		attr, err = b.fs.SetAttr(context.Background(), c, v, nil, ch)
 		return err
 	})
+	switch {
+	case movedOn(err) && !o.last:
+		b.table.abandon(&o, true)
+		b.unpin()
+		return fuse.Status(syscall.ESTALE)
+	case movedOn(err): // what the name stood for is gone: cut for nobody
+		status := b.describe("truncate", n, c, out)
+		out.Size = uint64(*ch.Size)
+		b.table.spend(&o)
+		b.unpin()
+		return status
+	}
 	b.table.spend(&o)
 	b.unpin()
 	if err != nil {

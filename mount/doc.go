@@ -20,7 +20,9 @@
 // refused. ESTALE reaches no application because others are busy with the same file.
 //
 // What the kernel remembers is told to it when it changes, before the change is acknowledged to
-// who made it. Only requests the kernel makes with a directory locked do not wait for that. An entry that
+// who made it. Only requests the kernel makes with a directory locked do not wait for that, and those it
+// makes with a file locked (FSYNC, SETATTR, a synchronous WRITE) do not wait long: a name is dropped with
+// its directory locked, and a rename, link or unlink that has it may be waiting for the file. An entry that
 // shows a claimed node is left alone for a moment: until then stat(2) by others may show what the
 // writer is doing; opens never do.
 //
@@ -42,7 +44,8 @@
 // It keeps no state of files and takes no decision about their contents: these are package fs's.
 // It knows nothing of stores except kinds of errors. Passthrough of reads is not offered yet.
 //
-// Deviations: an open directory that was removed or replaced has no attributes (ESTALE). A descriptor opened again for writing through /proc/self/fd, while others
+// Deviations: an open or truncation by path may answer ESTALE if the name is made or removed between each of the kernel's
+// two attempts. An open directory that was removed or replaced has no attributes (ESTALE). A descriptor opened again for writing through /proc/self/fd, while others
 // have the same version open for reading, is a transaction of its own whose size fstat(2)
 // does not show; a mapping of it is not separate from theirs. A thread in another pid namespace cannot
 // be told from others: its /proc/self/fd of an old version gives ESTALE. A record lock (fcntl(2)) taken

@@ -7,6 +7,7 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 
 	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/objstore"
 )
 
 // Create implements [fuse.RawFileSystem].
@@ -16,21 +17,87 @@ func (b *bridge) Create(_ <-chan struct{}, in *fuse.CreateIn, base string, out *
 		return fuse.Status(syscall.ESTALE)
 	}
 	c, mode := caller(&in.InHeader), openMode(in.Flags)
-	mode.Write, mode.Truncate = true, false
-	h, e, err := b.fs.Create(context.Background(), c, dir.Object, base, mode, in.Mode&07777)
+	made := mode
+	made.Write, made.Truncate = true, false
+	h, e, err := b.fs.Create(context.Background(), c, dir.Object, base, made, in.Mode&07777)
+	if fs.KindOf(err) == fs.ErrStale && b.table.repeats(c.Thread) && mode.Write {
+		return b.createOrOpen(in, base, out)
+	}
 	if err != nil {
 		if fs.KindOf(err) == fs.ErrStale {
 			b.table.refuseCreate(name{in.NodeId, base}, c.Thread)
 		}
 		return b.status("create", err)
 	}
+	b.created(in, h, e, made, out)
+	return fuse.OK
+}
+
+// created answers a CREATE with the node of the writer h.
+func (b *bridge) created(in *fuse.CreateIn, h *fs.Handle, e fs.Entry, mode fs.OpenMode, out *fuse.CreateOut) {
 	f := &file{description: newDescription(h, mode, direct(mode))}
-	n := b.table.created(in.NodeId, f, e.View)
+	n, stale := b.table.created(in.NodeId, f, e.View)
+	b.notifier.expire(stale)
 	b.handles.add(f)
 	fillEntry(&out.EntryOut, n, &e.Attr, belief{})
 	out.SetAttrTimeout(createTime)
 	out.Fh, out.OpenFlags = f.id, openFlags(f.description)
-	return fuse.OK
+}
+
+// createOrOpen serves a CREATE that must not be refused again: while others make and remove the
+// name, it makes the file or opens it, whichever it comes to first. The kernel has checked what
+// making it takes; what opening it takes is checked here.
+func (b *bridge) createOrOpen(in *fuse.CreateIn, base string, out *fuse.CreateOut) fuse.Status {
+	ctx, c, mode := context.Background(), caller(&in.InHeader), openMode(in.Flags)
+	dir, ok := b.table.viewOf(in.NodeId)
+	for attempts := 1; ok && attempts <= attemptsMax; attempts++ {
+		made := mode
+		made.Truncate = false
+		h, e, err := b.fs.Create(ctx, c, dir.Object, base, made, in.Mode&07777)
+		if fs.KindOf(err) == fs.ErrStale {
+			h, e, err = b.openExisting(ctx, c, dir.Object, base, mode)
+		}
+		if err == nil {
+			b.created(in, h, e, mode, out)
+			return fuse.OK
+		}
+		if !movedOn(err) {
+			return b.status("create", err)
+		}
+	}
+	return fuse.Status(syscall.ESTALE)
+}
+
+// openExisting opens a file by name for writing, if its mode alone shows that c may.
+func (b *bridge) openExisting(ctx context.Context, c fs.Caller, dir objstore.ID, base string, mode fs.OpenMode) (*fs.Handle, fs.Entry, error) {
+	e, err := b.fs.LookupCommitted(ctx, c, dir, base)
+	if err != nil {
+		return nil, fs.Entry{}, err
+	}
+	if e.Attr.Type != objstore.TypeFile || !permits(&e.Attr, c, mode) {
+		return nil, fs.Entry{}, &objstore.Error{Op: "create", Key: base, Kind: objstore.ErrPermission}
+	}
+	mode.Current = true
+	return b.fs.Open(ctx, c, e.View, mode)
+}
+
+// permits reports whether the mode bits allow c to open a file, whatever groups c is in beside its own.
+func permits(a *fs.Attr, c fs.Caller, mode fs.OpenMode) bool {
+	var want uint32 = 0o2
+	if mode.Read {
+		want |= 0o4
+	}
+	group, other := a.Mode>>3&want == want, a.Mode&want == want
+	switch {
+	case c.UID == 0:
+		return true
+	case c.UID == a.UID:
+		return a.Mode>>6&want == want
+	case c.GID == a.GID:
+		return group
+	default:
+		return group && other
+	}
 }
 
 // Open implements [fuse.RawFileSystem].

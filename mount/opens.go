@@ -173,16 +173,20 @@ func (t *table) end(o *opening) {
 	}
 }
 
-// created is the node of a file that was just made and belongs to its writer.
-func (t *table) created(dir uint64, f *file, shown fs.View) *node {
+// created is the node of a file that was just made, or opened instead, and belongs to its writer. stale are
+// entries of the node that was current.
+func (t *table) created(dir uint64, f *file, shown fs.View) (n *node, stale []name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.forgetTimes(dir)
-	n := t.add(shown, true)
+	if current := t.currentOf(shown.Object); current != nil {
+		stale = t.entries.take(current)
+	}
+	n = t.add(shown, true)
 	n.lookups = 1
 	n.owner = f.description
 	n.attach(f)
-	return n
+	return n, stale
 }
 
 // offer makes n the node LOOKUP hands out, if that may be and there is none. mu is held.

@@ -86,6 +86,13 @@ func (t *table) takeRetry(thread uint32) *retry {
 	return r
 }
 
+// repeats reports whether a thread was refused and comes back with this operation, and ends that.
+func (t *table) repeats(thread uint32) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.takeRetry(thread) != nil
+}
+
 // endRetry ends a retry whose name turned out to be gone.
 func (t *table) endRetry(thread uint32) {
 	t.mu.Lock()

@@ -22,6 +22,7 @@ func TestMain(m *testing.M) {
 		"exist":     makeExclusively,
 		"stick":     stick,
 		"map":       mapAndEcho,
+		"call":      callOften,
 	})
 }
 
