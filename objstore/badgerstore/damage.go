@@ -1,8 +1,6 @@
 package badgerstore
 
 import (
-	"github.com/dgraph-io/badger/v4"
-
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
 )
@@ -46,10 +44,10 @@ func (e *Engine) checkEntries(v *view, dir uint64) error {
 
 // countIntact is the number of keys with the prefix, each of which has the value that was stored under it.
 func (v *view) countIntact(prefix []byte) (n uint64, err error) {
-	it := v.db().NewIterator(badger.IteratorOptions{Prefix: prefix})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		item := it.Item()
+	c := v.cursor(prefix)
+	defer c.close()
+	for c.seek(prefix); c.valid(); c.next() {
+		item := c.it.Item()
 		intact := false
 		err := item.Value(func(p []byte) error {
 			intact = record.Intact(item.Key(), p)
@@ -63,7 +61,7 @@ func (v *view) countIntact(prefix []byte) (n uint64, err error) {
 		}
 		n++
 	}
-	return n, nil
+	return n, c.err
 }
 
 // checkLost says whether key, which was not found, may have been lost: it checks

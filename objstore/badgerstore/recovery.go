@@ -127,7 +127,10 @@ func (e *Engine) isWhole(ctx context.Context, ts uint64) (bool, error) {
 // takeBack gives every key changed after the commit good the value it had then,
 // in new commits after top, and returns the last of them.
 func (e *Engine) takeBack(good, top, objects uint64) (uint64, error) {
-	keys := e.changedAfter(good, top)
+	keys, err := e.changedAfter(good, top)
+	if err != nil {
+		return 0, err
+	}
 	then := e.db.NewTransactionAt(good, false)
 	defer then.Discard()
 	bytesMax := e.db.MaxBatchSize() + e.db.MaxBatchCount()*logEntryBytes
@@ -156,7 +159,8 @@ func (e *Engine) takeBack(good, top, objects uint64) (uint64, error) {
 }
 
 // changedAfter is every key with a version after good, but for sequence records.
-func (e *Engine) changedAfter(good, top uint64) (keys [][]byte) {
+func (e *Engine) changedAfter(good, top uint64) (keys [][]byte, err error) {
+	defer damagedTable(&err)
 	txn := e.db.NewTransactionAt(top, false)
 	defer txn.Discard()
 	it := txn.NewIterator(badger.IteratorOptions{AllVersions: true, SinceTs: good})
@@ -169,11 +173,12 @@ func (e *Engine) changedAfter(good, top uint64) (keys [][]byte) {
 		}
 		keys = append(keys, bytes.Clone(key))
 	}
-	return keys
+	return keys, nil
 }
 
 // restore adds older values to a transaction, as many as go in.
 func (e *Engine) restore(txn, then *badger.Txn, keys [][]byte) (n int, err error) {
+	defer damagedTable(&err)
 	size := 0
 	for n < len(keys) && n < e.batchKeysMax && size < e.batchBytesMax/2 {
 		item, err := then.Get(keys[n])

@@ -81,8 +81,8 @@ func decodeItem(key []byte, item *badger.Item) (value any, err error) {
 		value, err = decode(key, p)
 		return nil
 	})
-	if verr != nil {
-		return nil, &objstore.Error{Op: "read store", Kind: objstore.ErrUnavailable, Err: verr}
+	if verr != nil { // it says that it is in the value log, where nothing is
+		return nil, &objstore.Error{Op: "read store", Kind: objstore.ErrCorrupt, Err: verr}
 	}
 	return value, err
 }
@@ -93,10 +93,10 @@ func (v *view) scan(prefix []byte, f func(key []byte, value any) (bool, error)) 
 
 // scanFrom is scan from the key start on.
 func (v *view) scanFrom(prefix, start []byte, f func(key []byte, value any) (bool, error)) error {
-	it := v.db().NewIterator(badger.IteratorOptions{Prefix: prefix})
-	defer it.Close()
-	for it.Seek(start); it.Valid(); it.Next() {
-		item := it.Item()
+	c := v.cursor(prefix)
+	defer c.close()
+	for c.seek(start); c.valid(); c.next() {
+		item := c.it.Item()
 		value, err := decodeItem(item.Key(), item)
 		if err != nil {
 			return err
@@ -105,20 +105,20 @@ func (v *view) scanFrom(prefix, start []byte, f func(key []byte, value any) (boo
 			return err
 		}
 	}
-	return nil
+	return c.err
 }
 
 // scanKeys calls f for the keys with the prefix, until it returns false. key is
 // only valid until f returns.
 func (v *view) scanKeys(prefix []byte, f func(key []byte) (bool, error)) error {
-	it := v.db().NewIterator(badger.IteratorOptions{Prefix: prefix})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
-		if more, err := f(it.Item().Key()); err != nil || !more {
+	c := v.cursor(prefix)
+	defer c.close()
+	for c.seek(prefix); c.valid(); c.next() {
+		if more, err := f(c.it.Item().Key()); err != nil || !more {
 			return err
 		}
 	}
-	return nil
+	return c.err
 }
 
 // countKeys is the number of keys with the prefix.
