@@ -201,6 +201,9 @@ func (fs *FS) SetAttr(ctx context.Context, c Caller, v View, h *Handle, change C
 		v = resized
 	}
 	info, err := fs.change(ctx, v.Object, t, change)
+	if h == nil && errors.Is(err, objstore.ErrNotFound) && v.Version != "" {
+		return Attr{}, stale("setattr") // the name it was found by may have another object by now
+	}
 	if err != nil {
 		return Attr{}, err
 	}

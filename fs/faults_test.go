@@ -418,20 +418,38 @@ func TestC4DirectoryMadeElsewhereAtAPendingName(t *testing.T) {
 	w.want("mine", w.side(c.ID, objstore.SideMine), "mine")
 }
 
-func TestCloseOfTheMountCommitsOrKeeps(t *testing.T) {
+// C1, C4: what nobody has closed is not published when the mount ends, nor is it lost.
+func TestCloseOfTheMountKeepsWhatIsOpen(t *testing.T) {
 	m := newMount(t)
 	m.put("f", "base")
-	fine, loser := m.create(alice, "new"), m.open(bob, "f", readWrite)
-	m.write(fine, 0, "text")
+	m.put("g", "base")
+	m.put("log", "one")
+	pending, loser, half := m.create(alice, "new"), m.open(bob, "f", readWrite), m.open(bob, "g", readWrite)
+	appender := m.open(bob, "log", OpenMode{Write: true, Append: true})
+	m.write(pending, 0, "text")
 	m.write(loser, 0, "mine")
+	m.write(half, 0, "half")
+	if _, err := appender.WriteAt(m.ctx, []byte("two"), 0, WriteMode{Append: true}); err != nil {
+		t.Fatal(err)
+	}
 	m.put("f", "theirs")
-	if err := m.Close(m.ctx); !errors.Is(err, ErrBusy) {
+	if err := m.Close(m.ctx); err != nil {
 		t.Errorf("close: %v", err)
 	}
-	m.want("the pending file", m.stored("new"), "text")
-	m.want("the other", m.stored("f"), "theirs")
-	if all := m.conflicts(); len(all) != 1 || all[0].Operation != "unmount" {
-		t.Errorf("kept: %+v", all)
+	if _, err := m.ns.Lookup(m.ctx, m.Root(), "new"); !errors.Is(err, objstore.ErrNotFound) {
+		t.Errorf("the pending file: %v", err)
+	}
+	m.want("the loser's", m.stored("f"), "theirs")
+	m.want("the half", m.stored("g"), "base")
+	m.want("the log", m.stored("log"), "onetwo")
+	all := m.conflicts()
+	for _, c := range all {
+		if c.Operation != "unmount" {
+			t.Errorf("kept: %+v", c)
+		}
+	}
+	if len(all) != 3 {
+		t.Errorf("%d kept: %+v", len(all), all)
 	}
 	if _, _, err := m.Create(m.ctx, alice, m.Root(), "late", readWrite, 0o644); !errors.Is(err, objstore.ErrClosed) {
 		t.Errorf("create after close: %v", err)

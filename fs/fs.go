@@ -97,8 +97,9 @@ func (fs *FS) start(work func()) {
 	}()
 }
 
-// Close commits or keeps what open handles have changed, stops background work and
-// waits for it. Handles must not be used afterwards. It returns the first
+// Close keeps what open handles have changed and nobody has closed: who was in the middle of writing a file has
+// not said that it is whole. What was appended is committed, and what a flush has left for later. It stops
+// background work and waits for it. Handles must not be used afterwards. It returns the first
 // failure to commit or keep.
 func (fs *FS) Close(ctx context.Context) error {
 	fs.mu.Lock()
@@ -116,7 +117,7 @@ func (fs *FS) Close(ctx context.Context) error {
 	var first error
 	for _, h := range open {
 		if h.tx != nil && h.tx.unsaved() {
-			first = orFirst(first, h.tx.finish(ctx, h.tx.opener, "unmount", objstore.Durable, untilTold))
+			first = orFirst(first, h.tx.abandon(ctx))
 		}
 	}
 	for _, h := range open {

@@ -31,6 +31,31 @@ func (t *transaction) failed(ctx context.Context, o order, cause error) error {
 	return t.stop(ctx, o, txUnknown, why)
 }
 
+// abandon ends a transaction whose descriptors nobody can close any more.
+func (t *transaction) abandon(ctx context.Context) error {
+	state, _, work := t.snapshot()
+	t.mu.Lock()
+	flushed := t.deferred
+	t.mu.Unlock()
+	if state != txOpen || flushed || work.appendsOnly() {
+		return t.finish(ctx, t.opener, "unmount", objstore.Durable, untilTold)
+	}
+	unlock := t.lock()
+	defer unlock()
+	ctx, cancel := t.fs.commitContext(ctx)
+	defer cancel()
+	o := order{op: "unmount", caller: t.opener, durability: objstore.Durable}
+	err := t.failed(ctx, o, errEndedOpen)
+	if errors.Is(err, errEndedOpen) {
+		return nil // kept
+	}
+	return err
+}
+
+// errEndedOpen is why the bytes of a file that was never closed are kept.
+var errEndedOpen = &objstore.Error{Op: "unmount", Kind: objstore.ErrUnavailable,
+	Detail: "the mount ended before the file was closed"}
+
 // describe notes where the bytes belong, while that can still be told.
 func (t *transaction) describe(ctx context.Context, k *keptCopy) {
 	_, base, _ := t.snapshot()

@@ -383,3 +383,31 @@ func TestNamesThatCannotBe(t *testing.T) {
 		t.Errorf("a path through a file: %v", err)
 	}
 }
+
+// C10: a name that looks like an escape of a key but is none is refused when the file is made, not when
+// it is closed.
+func TestNamesOfTheFormOfAnEscapeAreRefusedAtOnce(t *testing.T) {
+	m := newMount(t)
+	if _, err := m.Mkdir(m.ctx, alice, m.Root(), "dir", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, fits := range map[string]bool{
+		"%etagfs:none":               false,
+		"%etagfs:file:absent":        false,
+		"%etagfs:file:dir":           true,
+		"%etagfs:literal:%etagfs:me": true,
+	} {
+		h, _, err := m.Create(m.ctx, alice, m.Root(), name, readWrite, 0o644)
+		if !fits {
+			if !errors.Is(err, objstore.ErrInvalid) {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		m.close(h)
+	}
+}

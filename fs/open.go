@@ -16,7 +16,8 @@ func (fs *FS) newWriter(c Caller, mode OpenMode) *Handle {
 
 // Create makes a file and opens it. If the name is taken it is ErrExists with mode.Exclusive and else
 // ErrStale, so that the caller looks up and opens, with all the checks that belong to that.
-// With mode.Exclusive the empty file is published at once, else it is pending until the first commit.
+// With mode.Exclusive the empty file is published at once, else it is pending until the first commit; so is
+// one whose name has the form of an escape, as only the store knows whether it can be made.
 func (fs *FS) Create(ctx context.Context, c Caller, dir objstore.ID, name string, mode OpenMode, perm uint32) (*Handle, Entry, error) {
 	at, err := fs.newName("create", dir, name)
 	if err != nil {
@@ -41,11 +42,14 @@ func (fs *FS) Create(ctx context.Context, c Caller, dir objstore.ID, name string
 	if err := fs.register(h, id, &creation{at: at, attr: attr, time: now}); err != nil {
 		return nil, Entry{}, err
 	}
-	if mode.Exclusive {
+	if mode.Exclusive || objstore.IsEscape(name) {
 		if err := h.tx.publish(ctx); err != nil {
 			h.end()
 			if errors.Is(err, objstore.ErrIsDir) {
 				err = objstore.ErrPrecondition
+			}
+			if !mode.Exclusive && errors.Is(err, objstore.ErrPrecondition) {
+				return nil, Entry{}, stale("create")
 			}
 			return nil, Entry{}, exists("create", name, err)
 		}

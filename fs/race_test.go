@@ -309,6 +309,9 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 	if _, err := h.WriteAt(w.ctx, []byte("text"), 0, WriteMode{}); err != nil {
 		t.Fatal(err)
 	}
+	if err := h.Flush(w.ctx, alice); err != nil {
+		t.Fatal(err)
+	}
 	if err := fs.Close(w.ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -43,6 +43,10 @@ func EscapeName(component string, besideDir bool) string {
 	return name
 }
 
+// IsEscape reports whether a name in a directory has the form of an escape. Whether a new entry can
+// have it only the store can tell.
+func IsEscape(name string) bool { return strings.HasPrefix(name, escapeMark) }
+
 // Unescape is the component behind a name in a directory. With hashed set the
 // name stands for a component that must be found by listing: the one whose escape is the name.
 func Unescape(name string) (component string, besideDir, hashed bool) {

@@ -37,10 +37,17 @@ func TestEndIsClean(t *testing.T) {
 	}
 }
 
-// C4, C8: SIGTERM while files are open commits what they changed and ends.
-func TestTermCommitsWhatIsOpen(t *testing.T) {
+// C1, C4: SIGTERM while files are open keeps what was being written, which nobody has said is whole, commits
+// what was appended, and ends.
+func TestTermKeepsWhatIsOpen(t *testing.T) {
 	m := onDisk(t)
 	put(t, m.Path("lost"), "base")
+	put(t, m.Path("rewritten"), "whole")
+	put(t, m.Path("log"), "one\n")
+	half := open(t, m.Path("rewritten"), os.O_WRONLY|os.O_TRUNC)
+	write(t, half, "half")
+	log := open(t, m.Path("log"), os.O_WRONLY|os.O_APPEND)
+	write(t, log, "two\n")
 	changed := open(t, m.Path("changed"), os.O_RDWR|os.O_CREATE)
 	write(t, changed, "not closed")
 	loser := open(t, m.Path("lost"), os.O_WRONLY)
@@ -52,9 +59,13 @@ func TestTermCommitsWhatIsOpen(t *testing.T) {
 		t.Error("a write after the end succeeded")
 	}
 	m.Restart()
-	check(t, m.Path("changed"), "not closed")
+	if _, err := os.Stat(m.Path("changed")); !os.IsNotExist(err) {
+		t.Errorf("a file that was never closed: %v", err)
+	}
+	check(t, m.Path("rewritten"), "whole")
+	check(t, m.Path("log"), "one\ntwo\n")
 	check(t, m.Path("lost"), "winner")
-	checkKept(t, m, "LOSER")
+	checkKept(t, m, "LOSER", "half", "not closed")
 }
 
 // onDisk is a mount of a store that outlives its daemon.

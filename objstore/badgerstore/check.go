@@ -247,9 +247,17 @@ func decodeWhole(key []byte, item *badger.Item) (any, error) {
 		return nil, damaged("its key is too short")
 	}
 	value, err := decodeItem(key, item)
-	encoded, isRaw := value.(raw)
-	if err != nil || !isRaw {
+	if err != nil {
 		return value, err
+	}
+	return decodeRaw(key, value)
+}
+
+// decodeRaw decodes what is used encoded, and leaves other values as they are.
+func decodeRaw(key []byte, value any) (any, error) {
+	encoded, isRaw := value.(raw)
+	if !isRaw {
+		return value, nil
 	}
 	switch key[0] {
 	case record.TagName:
@@ -257,7 +265,7 @@ func decodeWhole(key []byte, item *badger.Item) (any, error) {
 	case record.TagExpiry:
 		return value, record.DecodeExpiry(key, encoded)
 	case record.TagPayload, record.TagDocument:
-		_, err = record.DecodePayload(key, encoded)
+		_, err := record.DecodePayload(key, encoded)
 		return value, err
 	default:
 		return record.DecodeSequence(key, encoded)
