@@ -79,6 +79,7 @@ func (c *call) readForm() (*postForm, error) {
 		name := strings.ToLower(p.FormName())
 		if name == "file" {
 			form.file = p
+			form.fields["bucket"] = c.bucket // whatever the form says
 			form.fields["key"] = strings.ReplaceAll(form.fields["key"], "${filename}", p.FileName())
 			if form.fields["key"] == "" {
 				return nil, s3code.UserKeyMustBeSpecified.With("")

@@ -1,0 +1,40 @@
+package s3server_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore/s3server"
+)
+
+// signedForm are the fields of a form signed for a bucket, by SigV4 as for POST policies.
+func signedForm(secret, bucket string) []string {
+	policy := base64.StdEncoding.EncodeToString([]byte(`{"expiration":"2026-02-03T05:00:00Z","conditions":[
+		{"bucket":"` + bucket + `"},["starts-with","$key",""],
+		{"x-amz-algorithm":"AWS4-HMAC-SHA256"},{"x-amz-credential":"` + formCredential + `"},{"x-amz-date":"20260203T040506Z"}]}`))
+	key := []byte("AWS4" + secret)
+	for _, part := range []string{"20260203", "us-east-1", "s3", "aws4_request", policy} {
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(part)) // never fails
+		key = mac.Sum(nil)
+	}
+	return []string{
+		"key=k", "policy=" + policy, "x-amz-algorithm=AWS4-HMAC-SHA256", "x-amz-credential=" + formCredential,
+		"x-amz-date=20260203T040506Z", "x-amz-signature=" + hex.EncodeToString(key),
+	}
+}
+
+const formCredential = "AKIAWRITER/20260203/us-east-1/s3/aws4_request"
+
+// A form is signed for the bucket it is sent to, whatever a field of it says.
+func TestSignedFormsUploadToTheirBucketOnly(t *testing.T) {
+	writer := s3server.User{Name: "writer", AccessKey: "AKIAWRITER", SecretKey: "a secret of the writer", Write: []string{"*"}, Read: []string{"*"}}
+	b := serve(t, s3server.Options{Users: s3server.Users{Users: []s3server.User{writer}}})
+	b.want("its bucket", b.post("x", signedForm(writer.SecretKey, "box")...), 204, "")
+	b.want("another bucket", b.post("x", signedForm(writer.SecretKey, "chest")...), 403, "AccessDenied")
+	b.want("another bucket named in a field", b.post("x", append(signedForm(writer.SecretKey, "chest"), "bucket=chest")...), 403, "AccessDenied")
+	b.want("another secret", b.post("x", signedForm("not the secret", "box")...), 403, "SignatureDoesNotMatch")
+}
