@@ -61,7 +61,7 @@ func Start(ctx context.Context, config Config) (*Mount, error) {
 	b := newBridge(t, k, files, config.Logger, time.Now)
 	server, err := fuse.NewServer(b, config.Dir, serverOptions(config))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("mount %s: %w", config.Dir, err), files.Close(ctx))
+		return nil, errors.Join(fmt.Errorf("mount %s: %w", config.Dir, mountError(err)), files.Close(ctx))
 	}
 	m := &Mount{dir: config.Dir, log: config.Logger, files: files, server: server, done: make(chan struct{})}
 	m.tune(about)
@@ -70,6 +70,15 @@ func Start(ctx context.Context, config Config) (*Mount, error) {
 		close(m.done)
 	}()
 	return m, nil
+}
+
+// mountError says what to do about a refusal of fusermount3, of which the library only passes on that there was one.
+func mountError(err error) error {
+	if os.Geteuid() != 0 && strings.HasPrefix(err.Error(), "fusermount exited") {
+		return errors.New("fusermount3 refused it, for the reason it has written to standard error or the log: " +
+			"the directory must be yours and writable, and allow_other takes user_allow_other in /etc/fuse.conf")
+	}
+	return err
 }
 
 func serverOptions(config Config) *fuse.MountOptions {

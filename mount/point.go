@@ -68,11 +68,19 @@ func detach(point string) error {
 	return fusermount("-u", "-z", point)
 }
 
+// absentError is a sentence about something that is not there.
+type absentError string
+
+func (e absentError) Error() string { return string(e) }
+
+// Unwrap makes it [os.ErrNotExist].
+func (e absentError) Unwrap() error { return os.ErrNotExist }
+
 func emptyDirectory(point string) error {
 	d, err := os.Open(point)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("mount point %s does not exist: create the directory first", point)
+		return absentError("mount point " + point + " does not exist: create the directory first")
 	case err != nil:
 		return fmt.Errorf("mount point %s: %w", point, cause(err))
 	}

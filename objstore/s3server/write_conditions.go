@@ -36,7 +36,6 @@ type writeTest struct {
 	version  objstore.Version // empty: none
 	size     *int64           // deletes, extended
 	exactly  date             // deletes, extended: the time of the last change, to the second
-	name     string           // of the header that exactly and size came with
 	extended bool
 }
 

@@ -97,7 +97,7 @@ func TestCRC64AgreesWithTheStandardLibrary(t *testing.T) {
 	for _, n := range []int{0, 1, 7, 8, 9, 15<<10 - 1, 15 << 10, 15<<10 + 1, 30 << 10, 200 << 10, random.IntN(200 << 10)} {
 		from := random.IntN(len(p) - n + 1)
 		want := crc64.Checksum(p[from:from+n], table)
-		if got := sumOf(checksum.CRC64NVME, p[from:from+n]); got.Digest != fmt.Sprintf("%s", be64(want)) {
+		if got := sumOf(checksum.CRC64NVME, p[from:from+n]); got.Digest != string(be64(want)) {
 			t.Errorf("%d bytes: %x, want %x", n, got.Digest, want)
 		}
 	}
