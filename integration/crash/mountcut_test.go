@@ -68,7 +68,7 @@ func TestPowerCutUnderAMountLeavesAPrefixWithEveryFsync(t *testing.T) {
 func TestPowerCutUnderAMountCatchesADaemonThatDoesNotSync(t *testing.T) {
 	needMounts(t)
 	program := buildMutantProgram(t, smallLogs(), mutation{
-		"fs/handle.go", `"fsync", objstore.Durable)`, `"fsync", objstore.Visible)`})
+		"fs/handle.go", `"fsync", objstore.Durable, `, `"fsync", objstore.Visible, `})
 	m := newMountPowerRun(t, "ext4", program)
 	const roundsMax = 50
 	err := m.rounds(roundsMax, 800)
