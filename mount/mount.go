@@ -74,11 +74,11 @@ func Start(ctx context.Context, config Config) (*Mount, error) {
 
 // mountError says what to do about a refusal of fusermount3, of which the library only passes on that there was one.
 func mountError(err error) error {
-	if os.Geteuid() != 0 && strings.HasPrefix(err.Error(), "fusermount exited") {
-		return errors.New("fusermount3 refused it, for the reason it has written to standard error or the log: " +
-			"the directory must be yours and writable, and allow_other takes user_allow_other in /etc/fuse.conf")
+	if os.Geteuid() == 0 {
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: if fusermount3 refused it, its reason is on standard error or in the log; "+
+		"the directory must be yours and writable, and allow_other takes user_allow_other in /etc/fuse.conf", err)
 }
 
 func serverOptions(config Config) *fuse.MountOptions {
