@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
@@ -89,6 +90,10 @@ func identify(fsys disk.FS, dir string) (id identity, absent bool, err error) {
 	if err == nil {
 		id, err = parseIdentity(dir, p)
 		return id, false, err
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return id, false, &objstore.Error{Op: "open store", Key: dir, Kind: objstore.ErrInvalid,
+			Detail: "it is a file, or below one, and a store is a directory: name one"}
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
 		return id, false, disk.Error("open store", err)
