@@ -44,6 +44,12 @@ func Ending(process int) bool {
 	return false
 }
 
+// Stopped reports whether a process was told to stop, or a debugger stopped it.
+func Stopped(process int) bool {
+	state, _ := procField(filepath.Join("/proc", strconv.Itoa(process), "status"), "State:")
+	return strings.HasPrefix(strings.ToUpper(state), "T")
+}
+
 // removeDead takes the mounts at point whose daemons are gone out of the tree.
 //
 // The connection of most has ended with the daemon. But a daemon that is killed while it tells the

@@ -55,6 +55,10 @@ func Start(ctx context.Context, config Config) (*Mount, error) {
 		Processes: about, Kernel: k,
 		Logger: config.Logger, Host: config.Host,
 	})
+	var taken *fs.Error
+	if errors.As(err, &taken) && taken.Kind == fs.ErrExists {
+		return nil, fmt.Errorf("the store has an entry %s, which the control directory would hide: give that another name with -o control=NAME (%w)", taken.Path, taken.Kind)
+	}
 	if err != nil {
 		return nil, err
 	}

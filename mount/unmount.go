@@ -48,6 +48,8 @@ func Unmount(dir string, fates Fates) (Unmounted, error) {
 	switch {
 	case err != nil:
 		return Unmounted{}, err
+	case !found && !exists(point):
+		return Unmounted{}, absentError(point + " does not exist: nothing is mounted there")
 	case !found:
 		return Unmounted{}, fmt.Errorf("nothing is mounted at %s", point)
 	case m.fsType != fsType:
@@ -63,6 +65,11 @@ func Unmount(dir string, fates Fates) (Unmounted, error) {
 		return unmounted, err // its daemon was gone
 	}
 	return unmounted, take(point)
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return !errors.Is(err, os.ErrNotExist)
 }
 
 // Copies lists a process of each mount namespace, but this one, in which the mount still is. It

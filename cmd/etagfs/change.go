@@ -41,7 +41,7 @@ func (t *terminal) remove(c *cobra.Command, bucket objstore.Store, key objstore.
 		return err
 	}
 	if err := bucket.Delete(c.Context(), key, when, objstore.DeleteOptions{}); err != nil {
-		return err
+		return cond.unmet(key, err)
 	}
 	if !t.json {
 		return nil
@@ -63,7 +63,11 @@ FROM, --if-none-match about TO. "mv STORE a/ b/" renames a directory with all
 that is in it.`,
 		Args: arguments(3, 3),
 		RunE: func(c *cobra.Command, args []string) error {
-			from, to := objstore.Key(args[1]), objstore.Key(args[2])
+			from := objstore.Key(args[1])
+			to, err := newKey(args[2])
+			if err != nil {
+				return err
+			}
 			return at.with(c.Context(), args[0], func(bucket objstore.Store) error {
 				source, err := cond.existing(c.Context(), bucket, from, objstore.IfPresent())
 				if err != nil {
@@ -75,7 +79,7 @@ that is in it.`,
 				}
 				info, err := bucket.Rename(c.Context(), objstore.RenameRequest{Src: from, SrcCond: source, Dst: to, DstCond: target})
 				if err != nil || !t.json {
-					return err
+					return cond.unmet(from, err)
 				}
 				return t.printJSON(objectJSON(to, info))
 			})

@@ -59,7 +59,7 @@ func (c *condition) existing(ctx context.Context, bucket objstore.Store, key obj
 	want := objstore.ETag(strings.Trim(string(c.match), `"`))
 	info, err := bucket.Head(ctx, key)
 	if err != nil {
-		return objstore.Cond{}, err
+		return objstore.Cond{}, c.unmet(key, err)
 	}
 	if info.ETag != want {
 		return objstore.Cond{}, &objstore.Error{
@@ -68,6 +68,17 @@ func (c *condition) existing(ctx context.Context, bucket objstore.Store, key obj
 		}
 	}
 	return objstore.IfVersion(info.Version), nil
+}
+
+// unmet is err, in words that say what was asked for if that is why: there is no object to have an ETag.
+func (c *condition) unmet(key objstore.Key, err error) error {
+	if c.match == "" || objstore.KindOf(err) != objstore.ErrNotFound {
+		return err
+	}
+	return &objstore.Error{
+		Op: "match", Key: string(key), Kind: objstore.ErrNotFound,
+		Detail: fmt.Sprintf("there is no such object, and --if-match %s asks for one", c.match),
+	}
 }
 
 // absent is the condition of --if-none-match, or otherwise.

@@ -98,6 +98,11 @@ func showConflict(t *terminal, place *conflictPlace) *cobra.Command {
 		Short: "Describe a conflict, or print one of its contents",
 		Args:  arguments(2, 3),
 		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 3 {
+				if err := t.bytesOnly(); err != nil {
+					return err
+				}
+			}
 			id := objstore.ConflictID(args[1])
 			return place.with(c.Context(), args[0], func(kept keptCopies) error {
 				if len(args) == 3 {

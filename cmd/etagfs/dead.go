@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os"
 	"time"
 
 	"github.com/etagfs/etagfs/mount"
@@ -28,8 +27,7 @@ func daemonFate(store, point string) mount.Fate {
 
 // ending reports whether an owner was killed and has yet to end.
 func ending(owner badgerstore.LockOwner) bool {
-	host, err := os.Hostname()
-	return err == nil && owner.Host == host && mount.Ending(owner.PID)
+	return isHere(owner) && mount.Ending(owner.PID)
 }
 
 // awaitEnding waits a while for a killed owner of a store to let go of it.

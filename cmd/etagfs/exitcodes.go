@@ -35,7 +35,7 @@ type exitCodeText struct {
 
 var exitCodeTexts = []exitCodeText{
 	{exitOK, "done"},
-	{exitFailed, "failed otherwise; nothing was changed"},
+	{exitFailed, "failed otherwise, or interrupted"},
 	{exitUsage, "the command line makes no sense"},
 	{exitNotFound, "there is no such object, conflict, store or directory"},
 	{exitConflict, "a condition did not hold: the object is not what was expected"},

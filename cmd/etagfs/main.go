@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 )
 
 func main() {
+	outliveReaders()
 	os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
 }
 
@@ -31,13 +33,18 @@ type terminal struct {
 func run(args []string, t terminal) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	out := &output{to: t.out, interrupted: ctx.Done()}
+	t.in, t.out = &input{from: t.in, interrupted: ctx.Done()}, out
 	root := rootCommand(&t)
 	root.SetArgs(args)
 	root.SetIn(t.in)
 	root.SetOut(t.out)
 	root.SetErr(t.err)
 	err := root.ExecuteContext(ctx)
-	if err != nil {
+	if out.readerGone() {
+		endLikeOthers()
+	}
+	if err = cmp.Or(err, out.failed); err != nil { // help does not look
 		fmt.Fprintf(t.err, "etagfs: %s\n", sentence(err))
 	}
 	return exitCode(err)
@@ -45,6 +52,9 @@ func run(args []string, t terminal) int {
 
 // sentence is err in one line. Who lost a condition is told what is there instead.
 func sentence(err error) string {
+	if errors.Is(err, context.Canceled) && exitCode(err) == exitFailed {
+		err = errInterrupted // which of the things that waited said so is no news
+	}
 	text := strings.ReplaceAll(err.Error(), "\n", "; ") // joined errors have lines
 	var e *objstore.Error
 	if errors.As(err, &e) && e.Winner != "" && e.Detail == "" {
@@ -76,13 +86,29 @@ STORE is a directory, or file:///directory.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageErrorf("%v; see %s --help", err, c.CommandPath())
 	})
-	root.PersistentFlags().BoolVar(&t.json, "json", false, "print one JSON object per line")
+	root.SetHelpCommand(helpCommand())
+	root.PersistentFlags().BoolVar(&t.json, "json", false, "print one JSON object per line (help stays text)")
 	root.AddCommand(
 		mountCommand(t), unmountCommand(t),
 		lsCommand(t), statCommand(t), catCommand(t), putCommand(t), getCommand(t), rmCommand(t), mvCommand(t),
 		serveCommand(t), conflictsCommand(t), checkCommand(t), versionCommand(t), exitCodesTopic(),
 	)
 	return root
+}
+
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Say more about a command",
+		RunE: func(c *cobra.Command, args []string) error {
+			topic, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageErrorf("there is no command %q; see etagfs help", strings.Join(args, " "))
+			}
+			topic.InitDefaultHelpFlag()
+			return topic.Help()
+		},
+	}
 }
 
 // usageError is a command line that makes no sense.

@@ -25,6 +25,9 @@ func catCommand(t *terminal) *cobra.Command {
 		Short: "Print the bytes of objects",
 		Args:  arguments(2, -1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := t.bytesOnly(); err != nil {
+				return err
+			}
 			return at.with(c.Context(), args[0], func(bucket objstore.Store) error {
 				for _, key := range args[1:] {
 					if _, err := read(c.Context(), bucket, objstore.Key(key), cond, t.out); err != nil {
@@ -55,6 +58,11 @@ all; without FILE it is called like the last component of KEY.`,
 			if len(args) == 3 {
 				file = args[2]
 			}
+			if file == standardStream {
+				if err := t.bytesOnly(); err != nil {
+					return err
+				}
+			}
 			return at.with(c.Context(), args[0], func(bucket objstore.Store) error {
 				if file == standardStream {
 					_, err := read(c.Context(), bucket, key, cond, t.out)
@@ -77,6 +85,22 @@ all; without FILE it is called like the last component of KEY.`,
 	return c
 }
 
+// bytesOnly refuses --json where it could only be ignored.
+func (t *terminal) bytesOnly() error {
+	if t.json {
+		return usageErrorf("--json describes objects, and this prints the bytes of one: leave it out, or see etagfs stat")
+	}
+	return nil
+}
+
+// newKey is a key as a command line may make it. One that exists may be longer.
+func newKey(key string) (objstore.Key, error) {
+	if len(key) > objstore.KeyBytesMax {
+		return "", usageErrorf("the key has %d bytes: one that is made here has at most %d", len(key), objstore.KeyBytesMax)
+	}
+	return objstore.Key(key), nil
+}
+
 // read copies one version of key to w and says which.
 func read(ctx context.Context, bucket objstore.Store, key objstore.Key, c condition, w io.Writer) (objstore.Info, error) {
 	cond, err := c.existing(ctx, bucket, key, objstore.Unconditional())
@@ -85,7 +109,7 @@ func read(ctx context.Context, bucket objstore.Store, key objstore.Key, c condit
 	}
 	reader, err := bucket.Get(ctx, key, cond)
 	if err != nil {
-		return objstore.Info{}, err
+		return objstore.Info{}, c.unmet(key, err)
 	}
 	if err := errors.Join(copyContent(ctx, reader, w), reader.Close()); err != nil {
 		return objstore.Info{}, fmt.Errorf("get %s: %w", key, err)
@@ -141,8 +165,11 @@ func putCommand(t *terminal) *cobra.Command {
 one durable step at its end, and print the new ETag.`,
 		Args: arguments(2, 3),
 		RunE: func(c *cobra.Command, args []string) error {
-			key := objstore.Key(args[1])
-			body, err := t.source(args[2:])
+			key, err := newKey(args[1])
+			if err != nil {
+				return err
+			}
+			body, err := t.source(c.Context(), args[2:])
 			if err != nil {
 				return err
 			}
@@ -155,13 +182,12 @@ one durable step at its end, and print the new ETag.`,
 				source := &reading{from: body}
 				info, err := bucket.Put(c.Context(), key, source, when, objstore.PutOptions{ContentType: contentType})
 				if err != nil {
-					return cmp.Or(source.failed, err)
+					return cmp.Or(source.failed, cond.unmet(key, err))
 				}
-				if t.json {
-					return t.printJSON(objectJSON(key, info))
+				if err := t.printStored(key, info); err != nil {
+					return fmt.Errorf("%s is stored, but its ETag %s could not be printed: %w", key, info.ETag, err)
 				}
-				_, err = fmt.Fprintln(t.out, info.ETag)
-				return err
+				return nil
 			})
 		},
 	}
@@ -171,6 +197,14 @@ one durable step at its end, and print the new ETag.`,
 	cond.matchFlag(c)
 	cond.noneMatchFlag(c)
 	return c
+}
+
+func (t *terminal) printStored(key objstore.Key, info objstore.Info) error {
+	if t.json {
+		return t.printJSON(objectJSON(key, info))
+	}
+	_, err := fmt.Fprintln(t.out, info.ETag)
+	return err
 }
 
 // reading remembers why a body could not be read: to the store that is an
@@ -190,9 +224,16 @@ func (r *reading) Read(p []byte) (int, error) {
 }
 
 // source is the file named in args, or standard input.
-func (t *terminal) source(args []string) (io.ReadCloser, error) {
+func (t *terminal) source(ctx context.Context, args []string) (io.ReadCloser, error) {
 	if len(args) == 0 || args[0] == standardStream {
 		return io.NopCloser(t.in), nil
 	}
-	return os.Open(args[0])
+	file, err := os.Open(args[0])
+	if err != nil {
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{&input{from: file, interrupted: ctx.Done()}, file}, nil // it may be a pipe
 }

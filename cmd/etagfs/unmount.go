@@ -1,7 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -9,23 +12,29 @@ import (
 	"github.com/etagfs/etagfs/objstore/badgerstore"
 )
 
+// releaseTimeout is how long an unmount waits unless told. A daemon may have as much left to write as the
+// machine has memory.
+const releaseTimeout = 2 * time.Minute
+
 func unmountCommand(t *terminal) *cobra.Command {
-	return &cobra.Command{
+	var timeout time.Duration
+	c := &cobra.Command{
 		Use:   "unmount DIR",
 		Short: "Unmount DIR and wait until everything is committed and the store released",
 		Long: `Unmount DIR and wait until everything is committed and the store released. A
 mount in which files are open stays mounted; the message names who has them open.
-One whose daemon was killed is taken away.`,
+One whose daemon was killed is taken away. If the wait takes longer than --timeout,
+DIR is unmounted, the exit code is 1, and the message says what is still waited for.`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if timeout <= 0 {
+				return usageErrorf("--timeout %s: there is no such wait", timeout)
+			}
 			m, err := mount.Unmount(args[0], daemonFate)
 			if err != nil {
 				return err
 			}
-			err = badgerstore.Released(c.Context(), m.Source, func(owner badgerstore.LockOwner) {
-				fmt.Fprintln(t.err, waitingFor(owner, m))
-			})
-			if err != nil || !t.json {
+			if err := t.awaitRelease(c.Context(), m, timeout); err != nil || !t.json {
 				return err
 			}
 			return t.printJSON(struct {
@@ -34,17 +43,45 @@ One whose daemon was killed is taken away.`,
 			}{m.Source, m.Dir})
 		},
 	}
+	c.Flags().DurationVar(&timeout, "timeout", releaseTimeout, "how long to wait for the daemon")
+	return c
 }
 
-// waitingFor says what an unmount waits for.
-func waitingFor(owner badgerstore.LockOwner, m mount.Unmounted) string {
-	text := fmt.Sprintf("waiting for %s to commit and to release %s", owner, m.Source)
+// awaitRelease waits for the daemon of what was unmounted to end.
+func (t *terminal) awaitRelease(ctx context.Context, m mount.Unmounted, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	err := badgerstore.Released(ctx, m.Source, func(owner badgerstore.LockOwner) {
+		fmt.Fprintf(t.err, "waiting for %s to commit and to release %s%s\n", owner, m.Source, obstacles(owner, m))
+	})
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	owner, held, err := badgerstore.Owner(m.Source)
+	if err != nil || !held {
+		return err
+	}
+	return fmt.Errorf("%s is unmounted, but %s has yet to commit and to release %s%s", m.Dir, owner, m.Source, obstacles(owner, m))
+}
+
+// obstacles says, as far as can be found out, what keeps the daemon of what was unmounted from ending.
+func obstacles(owner badgerstore.LockOwner, m mount.Unmounted) string {
+	if isHere(owner) && mount.Stopped(owner.PID) {
+		return fmt.Sprintf("; that process is stopped: kill -CONT %d lets it go on", owner.PID)
+	}
 	copies, err := m.Copies()
 	if err != nil {
-		return text // it waits whatever can be found out about it
+		return ""
 	}
+	text := ""
 	for _, holder := range copies {
 		text += "; still mounted in " + holder.String()
 	}
 	return text
+}
+
+// isHere reports whether an owner is a process of this machine.
+func isHere(owner badgerstore.LockOwner) bool {
+	host, err := os.Hostname()
+	return err == nil && owner.Host == host
 }
