@@ -154,6 +154,8 @@ type Capabilities struct {
 	Put, Delete, CopySource, CopyTarget, RenameSource, RenameTarget CondSet
 
 	UniqueVersions bool // no version is ever used twice: A-B-A is seen
+	PinnedReaders  bool // readers keep their version; without it, what a reader has not read yet may turn into a lost condition, never into a mix
+	OneDelete      bool // of several conditional deletes of one version one succeeds; without it, all of them may that run at the same time
 	RenameFile     bool // atomic
 	RenameDir      bool // atomic, in constant time
 	HardLinks      bool

@@ -49,6 +49,7 @@ func storeMutants() []mutant {
 		{"it claims a condition of delete", "CapabilitiesTellTheTruth", func(b *memstore.Bucket) subjectStore { return refusesDelete{b} }},
 		{"a delete is lost", "DeleteRemovesTheKey", func(b *memstore.Bucket) subjectStore { return losesDeletes{b} }},
 		{"readers are not pinned", "ReadersArePinned", func(b *memstore.Bucket) subjectStore { return readerChanger{b, unpinned} }},
+		{"readers that are not pinned mix", "ReadersArePinned", func(b *memstore.Bucket) subjectStore { return claimsNoPins{readerChanger{b, unpinned}} }},
 		{"streams are not pinned", "ReadersArePinned", func(b *memstore.Bucket) subjectStore { return readerChanger{b, unpinnedStream} }},
 		{"reading after close succeeds", "ClosedReadersRefuse", func(b *memstore.Bucket) subjectStore { return readerChanger{b, neverClosed} }},
 		{"the end is no error", "ReadersEndAtTheEnd", func(b *memstore.Bucket) subjectStore { return readerChanger{b, endless} }},
@@ -280,6 +281,15 @@ func (c readerChanger) Get(ctx context.Context, key objstore.Key, cond objstore.
 		return nil, err
 	}
 	return c.f(c.Bucket, key, r), nil
+}
+
+// claimsNoPins may fail to read what was replaced, but not read something else.
+type claimsNoPins struct{ readerChanger }
+
+func (c claimsNoPins) Capabilities() objstore.Capabilities {
+	caps := c.readerChanger.Capabilities()
+	caps.PinnedReaders = false
+	return caps
 }
 
 type oddReader struct {

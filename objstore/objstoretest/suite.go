@@ -69,6 +69,10 @@ const (
 	needLong
 	needHardLinks
 	needUniqueVersions
+	needOneDelete
+	needPutIfAbsent
+	needPutIfVersion
+	needDeleteIfVersion
 	needRenameFile
 	needRenameDir
 	needHeaders
@@ -102,6 +106,10 @@ func (c Case) missing(cfg Config, s *Subject) string {
 		{needOracle, cfg.Oracle != nil, "there is no oracle to compare with"},
 		{needHardLinks, caps.HardLinks, "the store has no hard links"},
 		{needUniqueVersions, caps.UniqueVersions, "versions may come back"},
+		{needOneDelete, caps.OneDelete, "several may delete one version"},
+		{needPutIfAbsent, caps.Put.Has(objstore.IfAbsent()), "puts have no IfAbsent"},
+		{needPutIfVersion, caps.Put.Has(objstore.IfVersion("v")), "puts have no IfVersion"},
+		{needDeleteIfVersion, caps.Delete.Has(objstore.IfVersion("v")), "deletes have no IfVersion"},
 		{needRenameFile, caps.RenameFile, "the store cannot rename"},
 		{needRenameDir, caps.RenameDir, "the store cannot rename directories"},
 		{needHeaders, caps.Headers, "the store keeps no headers and digests"},

@@ -124,7 +124,7 @@ func TestCasesAreOfferedByWhatTheSubjectIs(t *testing.T) {
 	}{
 		"everything": {Config{Open: all, Oracle: openMemstore}, 0},
 		"no oracle":  {Config{Open: all}, needOracle},
-		"flat": {Config{Open: flat}, needOracle | needNamespace | needReopen | needBuckets | needRenameFile | needRenameDir |
+		"flat": {Config{Open: flat}, needOracle | needNamespace | needReopen | needBuckets | needRenameFile | needRenameDir | needDeleteIfVersion |
 			needMultipart | needAppend | needTags | needDocuments | needAnswers | needFeed},
 	} {
 		offered, err := test.cfg.offered(t.Context())

@@ -38,7 +38,7 @@ func oldContentAgainIsAnotherVersion(ctx context.Context, e *Env) {
 		first = e.head(ctx, "k").Version
 		e.put(ctx, "other", "A")
 		_, err := e.Store.Rename(ctx, objstore.RenameRequest{
-			Src: "other", SrcCond: objstore.IfPresent(), Dst: "k", DstCond: objstore.IfPresent(),
+			Src: "other", SrcCond: objstore.IfPresent(), Dst: "k", DstCond: objstore.Unconditional(),
 		})
 		e.ok(err, "rename")
 		lost(first, "put on the first A after another A was renamed to it")
