@@ -32,13 +32,36 @@ type state struct {
 // second is the time of the last change as dates in headers have it.
 func (s state) second() time.Time { return s.modified.UTC().Truncate(time.Second) }
 
-// tests are the four conditions of RFC 9110 as a request brings them.
+// tests are the four conditions of RFC 9110 as a request brings them, and this server's own.
 type tests struct {
 	prefix          string // of the header names: empty, or that of a source
 	match           tagList
 	noneMatch       tagList
 	modifiedSince   date
 	unmodifiedSince date
+	version         objstore.Version // empty: none; anyVersion: any
+}
+
+// This server's own condition: on the version, which is never used twice, instead of the ETag.
+const (
+	hdrIfVersionMatch       = "x-etagfs-if-version-match"
+	hdrCopyIfVersionMatch   = "x-etagfs-copy-source-if-version-match"
+	hdrRenameIfVersionMatch = "x-etagfs-rename-source-if-version-match"
+)
+
+// anyVersion asks for an object of whatever version.
+const anyVersion objstore.Version = "*"
+
+// versionHeader is the name of the condition on the version among those whose names begin with prefix.
+func versionHeader(prefix string) string {
+	switch prefix {
+	case copySourceIf:
+		return hdrCopyIfVersionMatch
+	case renameSourceIf:
+		return hdrRenameIfVersionMatch
+	default:
+		return hdrIfVersionMatch
+	}
 }
 
 type date struct {
@@ -59,10 +82,14 @@ func testsOf(h http.Header, prefix string) tests {
 		noneMatch:       tagsOf(h, prefix+hdrIfNoneMatch),
 		modifiedSince:   dateOf(h, prefix+hdrIfModifiedSince),
 		unmodifiedSince: dateOf(h, prefix+hdrIfUnmodifiedSince),
+		version:         objstore.Version(h.Get(versionHeader(prefix))),
 	}
 }
 
-// none reports whether the request has no condition at all.
+// isPresent reports whether the request has any condition.
+func (t tests) isPresent() bool { return !t.none() || t.version != "" }
+
+// none reports whether the request has no condition of RFC 9110.
 func (t tests) none() bool {
 	return !t.match.present() && !t.noneMatch.present() && !t.modifiedSince.present && !t.unmodifiedSince.present
 }
@@ -73,6 +100,9 @@ func (t tests) none() bool {
 // since a moment that has not come is to ask nothing.
 func (t tests) failing(s state, now time.Time) string {
 	modified := s.second()
+	if t.version != "" && t.version != anyVersion && t.version != s.version {
+		return versionHeader(t.prefix)
+	}
 	switch {
 	case t.match.present():
 		if !t.match.strong(s.etag) {

@@ -28,8 +28,7 @@ func (c *call) deleteObject() error {
 func (c *call) deleteTest() (writeTest, error) {
 	h := c.r.Header
 	w := writeTest{
-		tests:    tests{match: tagsOf(h, hdrIfMatch)},
-		version:  objstore.Version(h.Get(hdrIfVersionMatch)),
+		tests:    tests{match: tagsOf(h, hdrIfMatch), version: objstore.Version(h.Get(hdrIfVersionMatch))},
 		extended: c.opt.Conditions == ConditionsExtended,
 	}
 	for _, name := range []string{hdrIfMatchModified, hdrIfMatchSize} {

@@ -136,6 +136,25 @@ func TestMD5ETagsHaveTheShapeOfS3(t *testing.T) {
 	b.must("PUT", "/box/k", "other")
 	b.must("PUT", "/box/k", body)
 	b.want("A-B-A by version", b.do("PUT", "/box/k", "x", "x-etagfs-if-version-match: "+first.header.Get("x-etagfs-version")), 412, "PreconditionFailed")
+	for _, r := range []struct{ method, path, header string }{
+		{"GET", "k", "x-etagfs-if-version-match: "},
+		{"DELETE", "k", "x-etagfs-if-version-match: "},
+		{"PUT", "copy", "x-amz-copy-source: box/k\nx-etagfs-copy-source-if-version-match: "},
+		{"PUT", "renamed?renameObject", "x-amz-rename-source: k\nx-etagfs-rename-source-if-version-match: "},
+	} {
+		ask := func(version string) answer {
+			return b.do(r.method, "/box/"+r.path, "", strings.Split(r.header+version, "\n")...)
+		}
+		b.must("PUT", "/box/k", body)
+		current := b.must("HEAD", "/box/k", "").header.Get("x-etagfs-version")
+		b.want("A-B-A by version: "+r.path, ask(first.header.Get("x-etagfs-version")), 412, "PreconditionFailed")
+		if a := ask(current); a.status >= 300 {
+			t.Errorf("%s %s: %d %s", r.method, r.path, a.status, a.body)
+		}
+	}
+	b.must("PUT", "/box/k", body)
+	b.want("any version", b.do("PUT", "/box/k", body, "x-etagfs-if-version-match: *"), 200, "")
+	b.want("any version of nothing", b.do("PUT", "/box/none", body, "x-etagfs-if-version-match: *"), 404, "NoSuchKey")
 	b.want("A-B-A by ETag", b.do("PUT", "/box/k", "x", "If-Match: "+first.etag()), 200, "")
 }
 

@@ -40,7 +40,7 @@ func (c *call) permitRename(src source) error {
 	if err := c.permitKey("s3:DeleteObject", accessWrite, src.key); err != nil {
 		return err
 	}
-	if !src.tests.none() {
+	if src.tests.isPresent() {
 		if err := c.permitKey("s3:GetObject", accessRead, src.key); err != nil {
 			return err
 		}
@@ -77,8 +77,7 @@ func (c *call) renameSource() (source, error) {
 
 // renameTest is the condition on the destination. If-None-Match takes "*" only, unless conditions are extended.
 func (c *call) renameTest() (writeTest, error) {
-	test := writeTest{tests: testsOf(c.r.Header, ""), extended: c.opt.Conditions == ConditionsExtended,
-		version: objstore.Version(c.r.Header.Get(hdrIfVersionMatch))}
+	test := writeTest{tests: testsOf(c.r.Header, ""), extended: c.opt.Conditions == ConditionsExtended}
 	if test.noneMatch.present() && !test.noneMatch.any && !test.extended {
 		return test, refusedValue(hdrIfNoneMatch)
 	}

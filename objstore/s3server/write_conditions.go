@@ -20,10 +20,6 @@ const (
 	ConditionsExtended
 )
 
-// hdrIfVersionMatch is this server's own condition: on the version, which is never used
-// twice, instead of the ETag.
-const hdrIfVersionMatch = "x-etagfs-if-version-match"
-
 // The conditions of S3 directory buckets on deletes, which general purpose buckets refuse.
 const (
 	hdrIfMatchSize     = "x-amz-if-match-size"
@@ -33,9 +29,8 @@ const (
 // writeTest is the condition of a mutation.
 type writeTest struct {
 	tests
-	version  objstore.Version // empty: none
-	size     *int64           // deletes, extended
-	exactly  date             // deletes, extended: the time of the last change, to the second
+	size     *int64 // deletes, extended
+	exactly  date   // deletes, extended: the time of the last change, to the second
 	extended bool
 }
 
@@ -47,7 +42,7 @@ func refusedValue(header string) error {
 
 // putTest is the condition under which a request makes an object: put, complete, copy.
 func putTest(h http.Header, mode Conditions) (writeTest, error) {
-	w := writeTest{tests: testsOf(h, ""), version: objstore.Version(h.Get(hdrIfVersionMatch)), extended: mode == ConditionsExtended}
+	w := writeTest{tests: testsOf(h, ""), extended: mode == ConditionsExtended}
 	if w.extended {
 		return w, nil
 	}
@@ -66,7 +61,7 @@ func putTest(h http.Header, mode Conditions) (writeTest, error) {
 
 // isPresent reports whether there is any condition.
 func (w writeTest) isPresent() bool {
-	return !w.none() || w.version != "" || w.size != nil || w.exactly.present
+	return w.tests.isPresent() || w.size != nil || w.exactly.present
 }
 
 // demandsObject reports whether the condition cannot hold where there is no object.
@@ -84,7 +79,7 @@ func (w writeTest) decide(key objstore.Key, s state, now time.Time) (objstore.Co
 	switch {
 	case !w.isPresent():
 		return objstore.Unconditional(), nil
-	case w.match.any && w.onlyMatch():
+	case (w.match.any || w.version == anyVersion) && w.onlyAny():
 		return objstore.IfPresent(), nil
 	default:
 		return objstore.IfVersion(s.version), nil
@@ -102,17 +97,20 @@ func (w writeTest) decideAbsent(key objstore.Key) (objstore.Cond, error) {
 	}
 }
 
-// onlyMatch reports whether If-Match is the only condition.
-func (w writeTest) onlyMatch() bool {
-	alone := w.tests
-	alone.match = tagList{}
-	return alone.none() && w.version == "" && w.size == nil && !w.exactly.present
+// onlyAny reports whether nothing is asked of an object but that there is one.
+func (w writeTest) onlyAny() bool {
+	rest := w.tests
+	if rest.match.any {
+		rest.match = tagList{}
+	}
+	if rest.version == anyVersion {
+		rest.version = ""
+	}
+	return !rest.isPresent() && w.size == nil && !w.exactly.present
 }
 
 func (w writeTest) failingWrite(s state, now time.Time) string {
 	switch {
-	case w.version != "" && w.version != s.version:
-		return hdrIfVersionMatch
 	case w.exactly.present && !w.exactly.Equal(s.second()):
 		return hdrIfMatchModified
 	case w.size != nil && *w.size != s.size:
@@ -150,7 +148,7 @@ func (w writeTest) firstHeader() string {
 	case w.modifiedSince.present:
 		return w.prefix + hdrIfModifiedSince
 	case w.version != "":
-		return hdrIfVersionMatch
+		return versionHeader(w.prefix)
 	}
 	return ""
 }
@@ -161,6 +159,8 @@ func (w writeTest) asGiven() (objstore.Cond, bool) {
 	switch {
 	case w.size != nil, w.exactly.present, w.modifiedSince.present, w.unmodifiedSince.present:
 		return objstore.Cond{}, false
+	case w.version == anyVersion && w.none():
+		return objstore.IfPresent(), true
 	case w.version != "" && w.none():
 		return objstore.IfVersion(w.version), true
 	case w.version != "" || w.match.present() && w.noneMatch.present():
