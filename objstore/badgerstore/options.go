@@ -74,7 +74,7 @@ func (p Profile) sizes() sizes {
 	}
 	return sizes{
 		inlineBytes: 16 << 10, memTableBytes: 8 << 20, memTables: 2, compactors: 2,
-		tablesL0: 2, tablesL0Stall: 6, batchOps: 1000, batchBytes: 512 << 10,
+		tablesL0: 5, tablesL0Stall: 15, batchOps: 1000, batchBytes: 512 << 10,
 		cacheBytes: 8 << 20, space: space.Mount(),
 	}
 }
