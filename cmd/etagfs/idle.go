@@ -10,10 +10,15 @@ import (
 )
 
 // giveBackWhenIdle returns memory to the system whenever the process comes to rest.
-// Memory is not limited while there is work: that would be paid for with time.
+// While there is work some is spent to save time.
 func (s *served) giveBackWhenIdle() (stop func()) {
 	ticker := time.NewTicker(quiet.Interval)
-	w := quiet.Start(ticker.C, processorTime, s.giveBack)
+	pace := newCollectorPace()
+	look := func() time.Duration {
+		pace.set()
+		return processorTime()
+	}
+	w := quiet.Start(ticker.C, look, s.giveBack)
 	return func() {
 		ticker.Stop()
 		w.Close()

@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,14 +17,19 @@ import (
 // no goroutine for it: who comes while nobody commits becomes the leader, commits
 // what is queued as one batch, and hands over to the first who came meanwhile. So an
 // uncontended commit changes goroutines only inside Badger.
+//
+// Who waits for a disk anyway lets those who do not go first, once: a close beside
+// many fsyncs does not wait until all of them are evaluated.
 type committer struct {
 	e *Engine
 
 	mu      sync.Mutex
 	queue   []*op // GUARDED_BY(mu): not yet in a batch
 	leading bool  // GUARDED_BY(mu): there is a leader
-	closed  bool  // GUARDED_BY(mu)
-	failed  error // GUARDED_BY(mu): why nothing is accepted any more
+	// passedOver: the batch before left patient ones in the queue, which are all in the next.
+	passedOver bool  // GUARDED_BY(mu)
+	closed     bool  // GUARDED_BY(mu)
+	failed     error // GUARDED_BY(mu): why nothing is accepted any more
 
 	// Owned by the leader.
 	lastTime   time.Time // of the last batch
@@ -37,6 +43,7 @@ var errBatchTooLarge = problem(objstore.ErrTooLarge, "the change has too many pa
 type op struct {
 	f         func(*tx) error // may be run more than once, of which the last counts
 	essential bool            // frees space, or must not fail for the lack of it
+	patient   bool            // lets others go first
 
 	// Set by the leader before it wakes the owner.
 	ts      uint64 // of the batch
@@ -66,7 +73,11 @@ func (e *Engine) commit(ctx context.Context, d objstore.Durability, essential bo
 	if err := cancelled(ctx); err != nil {
 		return err
 	}
-	o := &op{f: f, essential: essential}
+	return e.carry(&op{f: f, essential: essential, patient: d == objstore.Durable}, d)
+}
+
+// carry is commit for an op that is made already.
+func (e *Engine) carry(o *op, d objstore.Durability) error {
 	if err := e.committer.do(o); err != nil {
 		return err
 	}
@@ -119,26 +130,77 @@ func (c *committer) refusal() error {
 	return nil
 }
 
-// lead commits batches until own is among them, then hands over. own is the first in the queue.
+// lead commits batches until own is in one, then hands over. own is queued.
 func (c *committer) lead(own *op) {
+	for done := false; !done; {
+		batch := c.next()
+		rest := c.process(batch)
+		finished := batch[:len(batch)-len(rest)]
+		done = slices.Contains(finished, own)
+		c.putBack(rest)
+		if done {
+			c.handOver()
+		}
+		wake(finished, own)
+	}
+}
+
+// next takes a batch off the queue: those that are not patient if the others have not been passed over
+// already, or else all.
+func (c *committer) next() []*op {
 	c.mu.Lock()
-	batch := c.queue
+	defer c.mu.Unlock()
+	all := c.queue
 	c.queue = nil
-	c.mu.Unlock()
-	rest := c.process(batch)
-	for _, o := range batch[:len(batch)-len(rest)] {
-		if o != own {
-			o.turn <- false
+	if c.passedOver || !slices.ContainsFunc(all, (*op).isUrgent) {
+		c.passedOver = false
+		return all
+	}
+	var urgent []*op
+	for _, o := range all {
+		if o.patient {
+			c.queue = append(c.queue, o)
+		} else {
+			urgent = append(urgent, o)
 		}
 	}
+	c.passedOver = len(c.queue) > 0
+	return urgent
+}
+
+// putBack puts what did not fit into a batch where it was.
+func (c *committer) putBack(rest []*op) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queue = append(rest[:len(rest):len(rest)], c.queue...)
+}
+
+// handOver makes one of the next batch the leader.
+func (c *committer) handOver() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if len(c.queue) == 0 {
 		c.leading = false
 		return
 	}
-	c.queue[0].turn <- true
+	first := 0
+	if !c.passedOver {
+		first = max(0, slices.IndexFunc(c.queue, (*op).isUrgent))
+	}
+	c.queue[first].turn <- true
+}
+
+func (o *op) isUrgent() bool { return !o.patient }
+
+// wake lets the owners of all but own go on. The one that is woken last runs first.
+func wake(finished []*op, own *op) {
+	for _, patient := range []bool{true, false} {
+		for _, o := range finished {
+			if o != own && o.patient == patient {
+				o.turn <- false
+			}
+		}
+	}
 }
 
 // process commits a batch that fits into one transaction and returns the

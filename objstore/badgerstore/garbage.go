@@ -14,7 +14,7 @@ const (
 	// collectEvery is how often garbage is looked at that waits for a reader, and the free space.
 	collectEvery = time.Second
 	// collectAtOnce is how many records of garbage go in one mutation.
-	collectAtOnce = 64
+	collectAtOnce = 16
 	// settleAtOnce is how many records of removed blobs wait for each other at most: syncing is for all of them.
 	settleAtOnce = 1024
 	// unlinkAtOnce is about how many blobs one record of garbage says are to be removed.
@@ -122,7 +122,7 @@ func (c *collector) collect() bool {
 		return len(c.removed) > 0 && c.attempted(nil, c.settle())
 	}
 	var unlink []unlinking
-	err := c.e.commit(c.ctx, objstore.Visible, true, func(t *tx) error {
+	err := c.commit(func(t *tx) error {
 		unlink = nil
 		for _, p := range batch {
 			if t.isLarge() {
@@ -187,6 +187,14 @@ func (c *collector) take() (batch []pending) {
 	return batch
 }
 
+// commit runs f as a mutation nobody waits for.
+func (c *collector) commit(f func(*tx) error) error {
+	if err := cancelled(c.ctx); err != nil {
+		return err
+	}
+	return c.e.carry(&op{f: f, essential: true, patient: true}, objstore.Visible)
+}
+
 // unlinking is blobs to be removed, and the garbage whose record says so.
 type unlinking struct {
 	pending
@@ -217,7 +225,7 @@ func (c *collector) settle() error {
 		return err
 	}
 	n := 0
-	err := c.e.commit(c.ctx, objstore.Visible, true, func(t *tx) error {
+	err := c.commit(func(t *tx) error {
 		for n = 0; n < len(c.removed) && !t.isLarge(); n++ {
 			if err := t.unlinked(c.removed[n]); err != nil {
 				return err

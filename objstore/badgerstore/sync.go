@@ -17,11 +17,16 @@ const (
 	syncAfter = time.Second
 	// marksAfter is how long the durable mark on disk may lag behind.
 	marksAfter = 250 * time.Millisecond
+	// gatherMax is how long a round waits at most for those the last one let go.
+	gatherMax = 300 * time.Microsecond
 )
 
 // syncer makes commits durable beside the committer. One round at a time: it
 // syncs the blobs and every log of Badger written since the last round, then the commits
 // published before it began are durable.
+//
+// Who was let go by a round is likely to be back soon, with the next commit of a loop: a round waits
+// for them for a moment, as one for all costs little more than one for each.
 //
 // The mark on disk follows without a sync of its own and at most marksAfter later with
 // one: a mark that lags only makes recovery look at more batches.
@@ -33,6 +38,8 @@ type syncer struct {
 	wanted   uint64        // GUARDED_BY(mu): somebody waits for it
 	since    time.Time     // GUARDED_BY(mu): when the first undurable commit came; zero: none, or not noted
 	blobs    []undurable   // GUARDED_BY(mu): of commits that are not durable, ascending
+	waiting  int           // GUARDED_BY(mu): how many wait
+	expected int           // GUARDED_BY(mu): how many may be expected to wait soon
 	failed   error         // GUARDED_BY(mu): final
 	finished chan struct{} // GUARDED_BY(mu): closed at the end of the round in progress, then replaced
 
@@ -109,11 +116,14 @@ func (s *syncer) durableUpTo(ts uint64) error {
 // wait is durableUpTo with the bare reason.
 func (s *syncer) wait(ts uint64) error {
 	s.mu.Lock()
+	s.waiting++
+	defer func() {
+		s.waiting--
+		s.mu.Unlock()
+	}()
 	for s.durable < ts {
 		if s.failed != nil {
-			err := s.failed
-			s.mu.Unlock()
-			return err
+			return s.failed
 		}
 		s.wanted = max(s.wanted, ts)
 		finished := s.finished
@@ -122,7 +132,6 @@ func (s *syncer) wait(ts uint64) error {
 		<-finished
 		s.mu.Lock()
 	}
-	s.mu.Unlock()
 	return nil
 }
 
@@ -158,6 +167,7 @@ func (s *syncer) rounds() time.Duration {
 		case stopped:
 			return time.Hour
 		case waiting || due <= 0:
+			s.gather()
 			s.round()
 		case idle:
 			return s.settle()
@@ -174,6 +184,27 @@ func (s *syncer) settle() time.Duration {
 	}
 	s.syncMarks()
 	return time.Hour
+}
+
+// gather returns when as many wait as are expected to, or it has taken too long.
+func (s *syncer) gather() {
+	timeout := time.NewTimer(gatherMax)
+	defer timeout.Stop()
+	for {
+		s.mu.Lock()
+		complete := s.waiting >= s.expected || s.failed != nil
+		s.mu.Unlock()
+		if complete {
+			return
+		}
+		select {
+		case <-s.work:
+		case <-timeout.C:
+			return
+		case <-s.stop:
+			return
+		}
+	}
 }
 
 // round makes all that is published durable.
@@ -197,6 +228,7 @@ func (s *syncer) round() {
 	} else {
 		s.durable = ts
 	}
+	s.expected = s.waiting
 	s.endRound()
 	s.mu.Unlock()
 	if err == nil && time.Since(s.syncedAt) >= marksAfter {
