@@ -201,7 +201,7 @@ func (fs *FS) SetAttr(ctx context.Context, c Caller, v View, h *Handle, change C
 		v = resized
 	}
 	info, err := fs.change(ctx, v.Object, t, change)
-	if h == nil && errors.Is(err, objstore.ErrNotFound) && v.Version != "" {
+	if h == nil && errors.Is(err, objstore.ErrNotFound) && (t != nil || v != View{Object: v.Object}) {
 		return Attr{}, stale("setattr") // the name it was found by may have another object by now
 	}
 	if err != nil {
@@ -285,6 +285,7 @@ func (fs *FS) change(ctx context.Context, id objstore.ID, t *transaction, change
 	}
 	info, err = fs.ns.SetAttr(ctx, id, set, objstore.Visible)
 	if f := fs.openFile(id); f != nil && errors.Is(err, objstore.ErrNotFound) {
+		fs.awaitRemoval()
 		return info, fs.changeOrphan(f, set)
 	}
 	return info, err
@@ -345,6 +346,9 @@ func (fs *FS) chownClears(ctx context.Context, id objstore.ID, set *objstore.Att
 func (fs *FS) changeOrphan(f *file, set objstore.AttrChange) error {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	if f.orphan == nil {
+		f.orphan = f.lastKnown()
+	}
 	if f.orphan == nil {
 		return &objstore.Error{Op: "setattr", Kind: objstore.ErrNotFound}
 	}

@@ -61,7 +61,7 @@
 //	└ transaction.committing  over store calls
 //	  └ file.appending        over store calls
 //	    └ transaction.content over store calls
-//	      └ FS.removing       over store calls; shared, but for the barrier in isDetached, which is outside content
+//	      └ FS.removing       over store calls; shared, but for the barrier in awaitRemoval, which is outside content
 //	        └ (the store's own locks)
 //	          └ notices.mu
 //	FS.mu

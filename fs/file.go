@@ -22,6 +22,8 @@ type file struct {
 	handles []*Handle
 	create  *creation      // set while the file is pending
 	orphan  *objstore.Info // what is known of it once it has no name left
+	// detached: it lost its last name through this mount.
+	detached bool
 	// published is the writer that made the empty file with O_EXCL, and the version that got,
 	// until something is committed.
 	published        *transaction
@@ -93,6 +95,9 @@ func (fs *FS) register(h *Handle, id objstore.ID, create *creation) error {
 		fs.lastHandle++
 		h.tx.id, h.tx.file, h.tx.users = fs.lastHandle, f, 1
 		fs.writers[h.tx.id] = h.tx
+		if f.detached {
+			h.tx.detach()
+		}
 	}
 	return nil
 }
@@ -204,13 +209,30 @@ func (fs *FS) orphanInfo(f *file, known objstore.Info) objstore.Info {
 	return *f.orphan
 }
 
+// lastKnown is what a handle knows of a file that lost its name elsewhere; requires mu.
+func (f *file) lastKnown() *objstore.Info {
+	for _, h := range f.handles {
+		var known objstore.Info
+		if p := h.pinned(); p != nil {
+			known = p.reader.Info()
+		} else if h.tx != nil {
+			_, known, _ = h.tx.snapshot()
+		}
+		if known.ID != 0 {
+			known.Nlink = 0
+			return &known
+		}
+	}
+	return nil
+}
+
 // detach lets every handle on f go its own way after f lost its last name
 // through this mount: nothing of theirs will be committed.
 func (fs *FS) detach(f *file, last objstore.Info) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	last.Nlink = 0
-	f.orphan = &last
+	f.orphan, f.detached = &last, true
 	fs.endCreation(f)
 	for _, h := range f.handles {
 		if h.tx != nil {

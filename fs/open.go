@@ -273,27 +273,44 @@ func (fs *FS) openWriter(ctx context.Context, c Caller, v View, mode OpenMode) (
 		v = View{Object: v.Object, Version: base.Version}
 	}
 	h := fs.newWriter(c, mode)
-	if v.Version != "" {
-		p, err := fs.pinVersion(ctx, v, mode.Pinned)
-		if err != nil {
-			return nil, err
-		}
-		h.tx.pin, h.tx.base = p, p.reader.Info()
-	}
-	if mode.Truncate || v.Version == "" {
-		h.tx.work = work{changes: 1, emptied: mode.Truncate, changedAt: fs.clock(), clearIDs: mode.ClearSetID}
-	}
-	if mode.Truncate {
-		h.tx.rewrites = 1
-	}
-	h.tx.appendOff = h.tx.base.Size
 	if err := fs.register(h, v.Object, nil); err != nil {
-		h.tx.pin.release()
 		return nil, err
 	}
-	if _, pending := fs.creationOf(h.file); v.Version == "" && !pending {
+	// Registered first: an unlink from here on detaches it, whether it comes before the pin or after.
+	if err := h.tx.begin(ctx, v); err != nil {
 		h.end()
-		return nil, stale("open")
+		return nil, err
 	}
 	return h, nil
+}
+
+// begin makes v the base of a transaction that has just been registered.
+func (t *transaction) begin(ctx context.Context, v View) error {
+	var p *pin
+	var base objstore.Info
+	if v.Version != "" {
+		var err error
+		if p, err = t.fs.pinVersion(ctx, v, t.mode.Pinned); err != nil {
+			return err
+		}
+		base = p.reader.Info()
+	}
+	t.content.Lock()
+	t.pin = p
+	t.content.Unlock()
+	t.mu.Lock()
+	t.base = base
+	if t.mode.Truncate || v.Version == "" {
+		t.work = work{changes: 1, emptied: t.mode.Truncate, changedAt: t.fs.clock(), clearIDs: t.mode.ClearSetID}
+	}
+	if t.mode.Truncate {
+		t.rewrites = 1
+	}
+	t.appendOff = base.Size
+	detached := t.state == txDetached
+	t.mu.Unlock()
+	if _, pending := t.fs.creationOf(t.file); v.Version == "" && !pending && !(detached && t.mode.Pinned) {
+		return stale("open")
+	}
+	return nil
 }

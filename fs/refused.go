@@ -65,11 +65,16 @@ func (t *transaction) baseHolds(ctx context.Context) bool {
 // isDetached reports whether the file's last name went through this mount. The
 // removal may still be between the store's answer and ours: wait for it.
 func (t *transaction) isDetached() bool {
-	t.fs.removing.Lock()
-	//lint:ignore SA2001 this is a barrier: nothing is to be done inside
-	t.fs.removing.Unlock()
+	t.fs.awaitRemoval()
 	state, _, _ := t.snapshot()
 	return state == txDetached
+}
+
+// awaitRemoval returns once what this mount has removed from the store is detached.
+func (fs *FS) awaitRemoval() {
+	fs.removing.Lock()
+	//lint:ignore SA2001 this is a barrier: nothing is to be done inside
+	fs.removing.Unlock()
 }
 
 // rebase appends what t has appended since its base to what the file is now,

@@ -343,3 +343,105 @@ func TestC9AttributesAndNamesOfOthersNeverConflict(t *testing.T) {
 		t.Errorf("attributes %+v, %v", info.Attr, err)
 	}
 }
+
+// What a read-only handle holds can be opened for writing by that when the name is gone: the writer goes its own
+// way, as one who opened before.
+func TestC9HeldVersionOfAnUnlinkedFileOpensDetached(t *testing.T) {
+	m := newMount(t)
+	m.put("committed", "base")
+	pending := m.create(alice, "pending")
+	for _, name := range []string{"committed", "pending"} {
+		entry, err := m.LookupCommitted(m.ctx, bob, m.Root(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		held, _, err := m.Open(m.ctx, bob, entry.View, OpenMode{Read: true, Pinned: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Unlink(m.ctx, alice, m.Root(), name); err != nil {
+			t.Fatal(err)
+		}
+		h, _, err := m.Open(m.ctx, bob, held.View(), OpenMode{Read: true, Write: true, Pinned: true})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		m.write(h, 0, "mine")
+		m.close(h)
+		held.Release(m.ctx)
+		if m.isStored(name) {
+			t.Errorf("%s is back", name)
+		}
+	}
+	m.close(pending)
+	if len(m.conflicts()) != 0 {
+		t.Errorf("kept: %v", m.conflicts())
+	}
+}
+
+// A change of attributes that finds the file replaced under a writer's view is to look again; through an open
+// file without a name it changes what its handles show.
+func TestAttributesOfAWritersViewWhoseFileIsGone(t *testing.T) {
+	w := newWorld(t)
+	m, other := w.mount(Options{}), w.mount(Options{})
+	m.put("f", "base")
+	h := m.open(alice, "f", readWrite)
+	if err := other.Unlink(m.ctx, bob, other.Root(), "f"); err != nil {
+		t.Fatal(err)
+	}
+	mode := uint32(0o600)
+	if attr, err := m.SetAttr(m.ctx, alice, h.View(), nil, Change{Mode: &mode}); err != nil || attr.Mode != mode {
+		t.Errorf("while it is open: mode %o, %v", attr.Mode, err)
+	}
+	if _, err := m.GetXattr(m.ctx, alice, h.View(), "user.other"); KindOf(err) != ErrNoXattr {
+		t.Errorf("getxattr while it is open: %v", err)
+	}
+	view := h.View()
+	h.Release(m.ctx)
+	if _, err := m.SetAttr(m.ctx, alice, view, nil, Change{Mode: &mode}); !errors.Is(err, ErrStale) {
+		t.Errorf("chmod when it is closed: %v, want ErrStale", err)
+	}
+	if _, err := m.GetXattr(m.ctx, alice, view, xattrETag); !errors.Is(err, ErrStale) {
+		t.Errorf("getxattr when it is closed: %v, want ErrStale", err)
+	}
+}
+
+// meetingOpen lets something happen once the store has opened a version.
+type meetingOpen struct {
+	objstore.Namespace
+	meet func()
+}
+
+func (o *meetingOpen) Open(ctx context.Context, id objstore.ID, v objstore.Version) (objstore.Reader, error) {
+	r, err := o.Namespace.Open(ctx, id, v)
+	if meet := o.meet; meet != nil {
+		o.meet = nil
+		meet()
+	}
+	return r, err
+}
+
+// An open for writing that finds the file goes its own way if the file is unlinked before the answer.
+func TestC9UnlinkedWhileBeingOpenedGoesItsOwnWay(t *testing.T) {
+	w := newWorld(t)
+	store := &meetingOpen{Namespace: w.store}
+	w.store = store
+	m := w.mount(Options{})
+	m.put("f", "base")
+	entry, _ := m.walk(bob, "f")
+	store.meet = func() {
+		if err := m.Unlink(m.ctx, alice, m.Root(), "f"); err != nil {
+			t.Error(err)
+		}
+	}
+	h, _, err := m.Open(m.ctx, bob, entry.View, readWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.write(h, 0, "mine")
+	m.close(h)
+	if m.isStored("f") || len(m.conflicts()) != 0 {
+		t.Errorf("stored: %v, kept: %v", m.isStored("f"), m.conflicts())
+	}
+}

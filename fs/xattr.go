@@ -36,7 +36,7 @@ func (fs *FS) GetXattr(ctx context.Context, c Caller, v View, name string) ([]by
 		if value, ok := info.Xattrs[name]; ok && err == nil {
 			return value, nil
 		}
-		return nil, orFirst(goneSince("getxattr", v, err), none)
+		return nil, orFirst(fs.goneSince("getxattr", v, err), none)
 	}
 	value, err := fs.ownXattr(ctx, c, v, name)
 	if err != nil {
@@ -88,16 +88,26 @@ func (fs *FS) shownInfo(ctx context.Context, v View, t *transaction) (objstore.I
 	if err == nil && info.Type == objstore.TypeFile && info.Version != v.Version && v.Version != "" {
 		return info, stale("getxattr")
 	}
-	return info, goneSince("getxattr", v, err)
+	return info, fs.goneSince("getxattr", v, err)
 }
 
 // goneSince is the error of an operation on a view whose object is gone: the name it was found by may
-// have another by now, so it must be looked up again. What was never committed has no name to look up.
-func goneSince(op string, v View, err error) error {
-	if errors.Is(err, objstore.ErrNotFound) && v.Version != "" {
+// have another by now, so it must be looked up again. What is open goes on without a name.
+func (fs *FS) goneSince(op string, v View, err error) error {
+	if errors.Is(err, objstore.ErrNotFound) && v != (View{Object: v.Object}) && !fs.isOpen(v) {
 		return stale(op)
 	}
 	return notFoundIsEnd(err)
+}
+
+// isOpen reports whether a handle shows v.
+func (fs *FS) isOpen(v View) bool {
+	if v.Writer != 0 {
+		return fs.writer(v.Writer) != nil
+	}
+	p := fs.heldPin(v)
+	p.release()
+	return p != nil
 }
 
 func (fs *FS) conflictOf(ctx context.Context, c Caller, v View, t *transaction) (string, error) {

@@ -105,127 +105,21 @@ func openFlags(d *description) uint32 {
 	}
 }
 
-// GetAttr implements [fuse.RawFileSystem].
-func (b *bridge) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
-	n := b.table.at(in.NodeId)
-	if n == nil {
-		return fuse.Status(syscall.ESTALE)
-	}
-	return b.describe("getattr", n, caller(&in.InHeader), out)
-}
-
-// describe answers with the attributes of what n shows: a pinned version that only
-// its open files still have, a working copy, or what is committed.
-func (b *bridge) describe(op string, n *node, c fs.Caller, out *fuse.AttrOut) fuse.Status {
-	ctx := context.Background()
-	view, h, cached := b.table.witness(n)
-	var attr fs.Attr
-	var err error
-	if h != nil {
-		attr, err = h.Attr(ctx)
-	} else {
-		attr, err = b.fs.Stat(ctx, c, view)
-	}
-	if fs.KindOf(err) == fs.ErrStale {
-		cached = false
-		err = b.withCurrent(view.Object, func(v fs.View) (err error) {
-			attr, err = b.fs.Stat(ctx, c, v)
-			return err
-		})
-	}
-	if err != nil {
-		return b.status(op, err)
-	}
-	fillAttr(&out.Attr, &attr)
-	if cached {
-		out.SetTimeout(cacheTime)
-	}
-	return fuse.OK
-}
-
-// SetAttr implements [fuse.RawFileSystem].
-func (b *bridge) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
-	n := b.table.at(in.NodeId)
-	if n == nil {
-		return fuse.Status(syscall.ESTALE)
-	}
-	c, ch := caller(&in.InHeader), change(in, b.now())
-	var h *fs.Handle
-	if id, ok := in.GetFh(); ok {
-		if f := b.handles.file(id); f != nil {
-			h = f.description.handle
-		}
-	}
-	view, owned := b.table.owned(n)
-	if ch.Size != nil && h == nil && n.regular && !owned {
-		return b.truncate(n, c, ch, out)
-	}
-	if h != nil {
-		view = h.View()
-	}
-	if _, err := b.fs.SetAttr(context.Background(), c, view, h, ch); err != nil {
-		return b.status("setattr", err)
-	}
-	return b.describe("setattr", n, c, out)
-}
-
-// truncate changes the size through a path: a commit of its own. The kernel will cut the
-// node's pages, so nobody may have it open.
-func (b *bridge) truncate(n *node, c fs.Caller, ch fs.Change, out *fuse.AttrOut) fuse.Status {
-	o := b.table.begin(n, c.Thread, true)
-	if o.plan == planRefuse {
-		return fuse.Status(syscall.ESTALE)
-	}
-	b.notifier.expire(o.stale)
-	var attr fs.Attr
-	err := b.withCurrent(n.object, func(v fs.View) (err error) {
-		attr, err = b.fs.SetAttr(context.Background(), c, v, nil, ch)
-		return err
-	})
-	switch {
-	case movedOn(err) && !o.last:
-		b.table.abandon(&o, true)
-		b.unpin()
-		return fuse.Status(syscall.ESTALE)
-	case movedOn(err): // what the name stood for is gone: cut for nobody
-		status := b.describe("truncate", n, c, out)
-		out.Size = uint64(*ch.Size)
-		b.table.spend(&o)
-		b.unpin()
-		return status
-	}
-	b.table.spend(&o)
-	b.unpin()
-	if err != nil {
-		return b.status("truncate", err)
-	}
-	fillAttr(&out.Attr, &attr)
-	return fuse.OK
-}
-
-// attemptsMax bounds how often an operation that must not be refused runs after commits of others.
-const attemptsMax = 1000
-
-// withCurrent does something with the view of an object that is current. It is not
-// refused because somebody committed just now.
-func (b *bridge) withCurrent(object objstore.ID, do func(fs.View) error) error {
-	for attempts := 1; ; attempts++ {
-		version, exists := b.fs.Current(context.Background(), object)
-		err := do(fs.View{Object: object, Version: version})
-		if !exists || fs.KindOf(err) != fs.ErrStale || attempts == attemptsMax {
-			return err
-		}
-	}
-}
-
 // Readlink implements [fuse.RawFileSystem].
 func (b *bridge) Readlink(_ <-chan struct{}, in *fuse.InHeader) ([]byte, fuse.Status) {
-	view, ok := b.table.viewOf(in.NodeId)
-	if !ok {
+	n := b.table.at(in.NodeId)
+	if n == nil {
 		return nil, fuse.Status(syscall.ESTALE)
 	}
-	target, err := b.fs.Readlink(context.Background(), caller(in), view.Object)
-	return []byte(target), b.status("readlink", err)
+	c := caller(in)
+	target, err := b.fs.Readlink(context.Background(), c, n.object)
+	if !objectGone(err) {
+		return []byte(target), b.status("readlink", err)
+	}
+	if s := b.table.seen(n, c.Thread); s != nil {
+		return []byte(s.target), fuse.OK
+	}
+	return nil, b.looked("readlink", n, c, &fs.Error{Op: "readlink", Kind: fs.ErrStale})
 }
 
 // StatFs implements [fuse.RawFileSystem].

@@ -10,14 +10,16 @@
 //   - To claim a node is to open it for writing: its pages and size are the writer's from then on.
 //   - To refuse is to answer ESTALE: the kernel looks the path up again, once, and repeats the operation.
 //   - A reserved node is made for that second attempt, on which refusing would be
-//     an error the application sees.
+//     an error the application sees. Its pin holds what the name stood for when it was looked up.
 //
 // # Guarantees
 //
 // A writer never shares a node with another writer, nor with a reader that does not
 // read its working copy: pages and sizes of two versions never mix. An open sees what is
 // current, however long the kernel was allowed to remember a name: OPEN of an old node is
-// refused. ESTALE reaches no application because others are busy with the same file.
+// refused. ESTALE reaches no application because others are busy with the same name: once the second attempt has looked it
+// up, what follows succeeds on what is current or, if that is gone from the name, on what was found, as
+// if it had been asked for before. A CREATE makes the file or opens it.
 //
 // What the kernel remembers is told to it when it changes, before the change is acknowledged to
 // who made it. Only requests the kernel makes with a directory locked do not wait for that, and those it
@@ -44,9 +46,9 @@
 // It keeps no state of files and takes no decision about their contents: these are package fs's.
 // It knows nothing of stores except kinds of errors. Passthrough of reads is not offered yet.
 //
-// Deviations: an open or truncation by path may answer ESTALE if the name is made or removed between each of the kernel's
-// two attempts. An open directory that was removed or replaced has no attributes (ESTALE). A descriptor opened again for writing through /proc/self/fd, while others
-// have the same version open for reading, is a transaction of its own whose size fstat(2)
+// Deviations: an open directory that was removed or replaced has no attributes (ESTALE). A CREATE that finds the file at its second
+// attempt opens it if its mode alone, without supplementary groups, allows that. A descriptor opened again for writing through
+// /proc/self/fd, while others have the same version open for reading, is a transaction of its own whose size fstat(2)
 // does not show; a mapping of it is not separate from theirs. A thread in another pid namespace cannot
 // be told from others: its /proc/self/fd of an old version gives ESTALE. A record lock (fcntl(2)) taken
 // through a read-only descriptor lasts until all duplicates of that descriptor are closed.

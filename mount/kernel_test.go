@@ -187,38 +187,121 @@ type opened struct {
 	thread   uint32
 }
 
-// open is open(2) of a name in the root that exists, with the second attempt.
-func (k *kernel) open(thread uint32, base string, flags uint32) (*opened, syscall.Errno) {
+// call is a system call on a name in the root, with the second attempt: on its node, or at the name
+// if there is nothing and absent is given.
+func (k *kernel) call(thread uint32, base string, on func(node uint64) syscall.Errno, absent func() syscall.Errno) syscall.Errno {
 	node, errno := k.walk(thread, base)
-	if errno != 0 {
-		return nil, errno
+	switch {
+	case errno == 0:
+		errno = on(node)
+		k.drop(node)
+	case errno == syscall.ENOENT && absent != nil:
+		errno = absent()
 	}
-	defer k.drop(node)
-	f, errno := k.openNode(thread, node, flags)
 	if errno != syscall.ESTALE {
-		return f, errno
+		return errno
 	}
 	k.mu.Lock()
 	k.refusals++
 	k.mu.Unlock()
+	return k.again(thread, base, on, absent)
+}
+
+// again is the second attempt.
+func (k *kernel) again(thread uint32, base string, on func(node uint64) syscall.Errno, absent func() syscall.Errno) syscall.Errno {
 	// The entry is looked up to see whether it still holds, and, as it does not, again.
-	first, errno := k.lookup(thread, base)
-	if errno != 0 {
-		return nil, errno
+	if first, errno := k.lookup(thread, base); errno == 0 {
+		k.drop(first.NodeId)
 	}
-	k.drop(first.NodeId)
 	second, errno := k.lookup(thread, base)
+	if errno == syscall.ENOENT && absent != nil {
+		return absent()
+	}
 	if errno != 0 {
-		return nil, errno
+		return errno
 	}
 	defer k.drop(second.NodeId)
 	if second.AttrTimeout() == 0 { // the mode is checked
-		in, out := fuse.GetAttrIn{InHeader: header(second.NodeId, thread)}, fuse.AttrOut{}
-		if status := k.bridge.GetAttr(nil, &in, &out); !status.Ok() {
-			return nil, syscall.Errno(status)
+		if errno := k.getattr(thread, second.NodeId); errno != 0 {
+			return errno
 		}
 	}
-	return k.openNode(thread, second.NodeId, flags)
+	return on(second.NodeId)
+}
+
+// open is open(2) of a name in the root that exists.
+func (k *kernel) open(thread uint32, base string, flags uint32) (f *opened, errno syscall.Errno) {
+	errno = k.call(thread, base, func(node uint64) (errno syscall.Errno) {
+		f, errno = k.openNode(thread, node, flags)
+		return errno
+	}, nil)
+	return f, errno
+}
+
+// openOrCreate is open(2) with O_CREAT.
+func (k *kernel) openOrCreate(thread uint32, base string, flags uint32) (f *opened, errno syscall.Errno) {
+	errno = k.call(thread, base, func(node uint64) (errno syscall.Errno) {
+		f, errno = k.openNode(thread, node, flags)
+		return errno
+	}, func() (errno syscall.Errno) {
+		f, errno = k.create(thread, base, flags)
+		return errno
+	})
+	return f, errno
+}
+
+func (k *kernel) getattr(thread uint32, node uint64) syscall.Errno {
+	in, out := fuse.GetAttrIn{InHeader: header(node, thread)}, fuse.AttrOut{}
+	return syscall.Errno(k.bridge.GetAttr(nil, &in, &out))
+}
+
+func (k *kernel) truncate(thread uint32, node uint64, size uint64) syscall.Errno {
+	in, out := fuse.SetAttrIn{}, fuse.AttrOut{}
+	in.InHeader, in.Valid, in.Size = header(node, thread), fuse.FATTR_SIZE, size
+	return syscall.Errno(k.bridge.SetAttr(nil, &in, &out))
+}
+
+func (k *kernel) chmod(thread uint32, node uint64) syscall.Errno {
+	in, out := fuse.SetAttrIn{}, fuse.AttrOut{}
+	in.InHeader, in.Valid, in.Mode = header(node, thread), fuse.FATTR_MODE, 0o600
+	return syscall.Errno(k.bridge.SetAttr(nil, &in, &out))
+}
+
+// getxattr asks for the ETag, which what was never committed has not.
+func (k *kernel) getxattr(thread uint32, node uint64) syscall.Errno {
+	h := header(node, thread)
+	_, status := k.bridge.GetXAttr(nil, &h, "user.etagfs.etag", make([]byte, 100))
+	if status == fuse.Status(syscall.ENODATA) {
+		return 0
+	}
+	return syscall.Errno(status)
+}
+
+func (k *kernel) readlink(thread uint32, node uint64) (string, syscall.Errno) {
+	h := header(node, thread)
+	target, status := k.bridge.Readlink(nil, &h)
+	return string(target), syscall.Errno(status)
+}
+
+// symlink makes a symlink in the root, which nothing uses.
+func (k *kernel) symlink(target, base string) {
+	k.t.Helper()
+	h, out := header(fuse.FUSE_ROOT_ID, 1), fuse.EntryOut{}
+	if status := k.bridge.Symlink(nil, &h, target, base, &out); !status.Ok() {
+		k.t.Fatal(status)
+	}
+	k.got(out.NodeId)
+	k.drop(out.NodeId)
+}
+
+// unlink removes a name in the root.
+func (k *kernel) unlink(base string) syscall.Errno {
+	h := header(fuse.FUSE_ROOT_ID, 1)
+	status := k.bridge.Unlink(nil, &h, base)
+	if status.Ok() {
+		k.believe(name{fuse.FUSE_ROOT_ID, base}, 0)
+	}
+	return syscall.Errno(status)
 }
 
 // rename moves a name over another in the root.

@@ -19,10 +19,9 @@ func (b *bridge) Lookup(_ <-chan struct{}, in *fuse.InHeader, base string, out *
 	}
 	c, at := caller(in), name{in.NodeId, base}
 	for {
-		since := b.table.mark()
+		since := b.table.looking(c.Thread)
 		e, err := b.find(c, dir.Object, at)
 		if objectGone(err) {
-			b.table.endRetry(c.Thread)
 			return b.absent(dir.Object, at, since, out)
 		}
 		if err != nil {
@@ -32,7 +31,7 @@ func (b *bridge) Lookup(_ <-chan struct{}, in *fuse.InHeader, base string, out *
 		if n == nil {
 			continue
 		}
-		switch err := b.keep(n, c, e.View); {
+		switch err := b.keep(n, c, &e); {
 		case err == nil:
 			fillEntry(out, n, &e.Attr, believed)
 			return fuse.OK
@@ -52,19 +51,29 @@ func (b *bridge) find(c fs.Caller, dir objstore.ID, at name) (fs.Entry, error) {
 	return e, err
 }
 
-// keep makes sure that a reserved node can be opened. It fails with the node forgotten: if
-// its version is gone already, the name has moved on.
-func (b *bridge) keep(n *node, c fs.Caller, view fs.View) error {
-	if !b.table.wantsPin(n) {
-		return nil
+// keep makes sure that what a retry finds can be used. It fails with the node forgotten: if
+// what it shows is gone already, the name has moved on.
+func (b *bridge) keep(n *node, c fs.Caller, e *fs.Entry) (err error) {
+	ctx := context.Background()
+	switch pin, sees := b.table.wants(n, c.Thread); {
+	case pin:
+		var h *fs.Handle
+		if h, _, err = b.fs.Open(ctx, c, e.View, fs.OpenMode{Read: true, Pinned: true}); err == nil {
+			b.table.pin(n, h)
+		}
+	case sees:
+		s := &sight{node: n, attr: e.Attr}
+		if e.Attr.Type == objstore.TypeSymlink {
+			s.target, err = b.fs.Readlink(ctx, c, e.View.Object)
+		}
+		if err == nil {
+			b.table.see(c.Thread, s)
+		}
 	}
-	h, _, err := b.fs.Open(context.Background(), c, view, fs.OpenMode{Read: true, Pinned: true})
 	if err != nil {
 		b.Forget(n.id, 1)
-		return err
 	}
-	b.table.pin(n, h)
-	return nil
+	return err
 }
 
 // absent answers that there is no such name, which the kernel may remember if
@@ -82,11 +91,7 @@ func (b *bridge) made(op string, at name, since mark, c fs.Caller, e fs.Entry, e
 	if err != nil {
 		return b.status(op, err)
 	}
-	b.table.altered(at.parent)
-	n, believed := b.table.enter(at, &e, c.Thread, since)
-	if n == nil {
-		return fuse.Status(syscall.ESTALE)
-	}
+	n, believed := b.table.enterMade(at, &e, c.Thread, since)
 	fillEntry(out, n, &e.Attr, believed)
 	return fuse.OK
 }

@@ -16,11 +16,12 @@ import (
 //
 //   - A read node shows a committed version. The object's current node is the one
 //     LOOKUP hands out; older ones live as long as they are open.
-//   - A reserved node was made for the second attempt of a thread whose first was refused.
-//     It shows no version yet: its OPEN binds it to the one that is current then.
+//   - A reserved node was made for the second attempt of a thread whose first was refused. It holds
+//     what was looked up; an OPEN binds it to what is current then, or to that if the file is gone.
 //   - A busy node is being claimed or bound by an OPEN.
 //   - An owned node shows the working copy of its owner.
-//   - A spent node had an owner whose bytes nothing shows any more.
+//   - A spent node had an owner whose bytes nothing shows any more, or shows those of
+//     another node's owner to one reader.
 //
 // A program may make the kernel know very many files, so a node is kept small: what only a few
 // have at a time is behind a pointer.
@@ -112,6 +113,16 @@ func (t *table) at(id uint64) *node {
 func (t *table) mark() mark {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.changes.last
+}
+
+// looking is mark for a lookup by a thread.
+func (t *table) looking(thread uint32) mark {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.retries[thread]; r != nil {
+		r.looked = true
+	}
 	return t.changes.last
 }
 
@@ -225,6 +236,21 @@ func (t *table) pick(at name, e *fs.Entry, thread uint32) *node {
 	return t.shown(e)
 }
 
+// enterMade is enter for an entry the thread has just made. If its writer is gone already
+// the node shows nothing, and is never used.
+func (t *table) enterMade(at name, e *fs.Entry, thread uint32, since mark) (*node, belief) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.takeRetry(thread)
+	t.forgetTimes(at.parent)
+	n := t.pick(at, e, thread)
+	if n == nil {
+		n = t.add(fs.View{Object: e.View.Object}, true)
+		n.spent = true
+	}
+	return n, t.admit(at, n, since)
+}
+
 // shown is the current node if it shows e's committed view, or else a new current one. mu is held.
 func (t *table) shown(e *fs.Entry) *node {
 	old := t.currentOf(e.View.Object)
@@ -308,14 +334,8 @@ func (t *table) unchanged(e name, since mark) bool {
 	return !t.changes.nameSince(since, e)
 }
 
-// altered notes that a request changed names in a directory: the kernel forgets the
+// forgetTimes notes that a request changed names in a directory: the kernel forgets the
 // directory's times by itself.
-func (t *table) altered(dir uint64) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.forgetTimes(dir)
-}
-
 func (t *table) forgetTimes(dir uint64) {
 	if n := t.nodes.get(dir); n != nil {
 		n.timesKnown = false

@@ -2,9 +2,7 @@ package mount
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"slices"
-	"sync"
 	"syscall"
 	"testing"
 	"unsafe"
@@ -218,67 +216,6 @@ func TestForgottenNodesAreGone(t *testing.T) {
 	left := slices.Collect(k.bridge.table.nodes.all())
 	if len(left) != 1 || len(k.bridge.table.nodes.pages) != 1 {
 		t.Errorf("%d nodes are left, want the root", len(left))
-	}
-}
-
-// No ESTALE reaches an application, whoever else is busy with the file; thread 0 is
-// one in another pid namespace.
-func TestContentionIsNeverSeen(t *testing.T) {
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	for _, c := range []struct {
-		name    string
-		unknown bool
-	}{{"threads known", false}, {"threads unknown", true}} {
-		t.Run(c.name, func(t *testing.T) {
-			k := newKernel(t)
-			k.put("f", "start")
-			var workers sync.WaitGroup
-			for i := range uint32(24) {
-				random := rand.New(rand.NewPCG(seed, uint64(i)))
-				thread := i + 10
-				if c.unknown {
-					thread = 0
-				}
-				workers.Go(func() { k.contend(thread, random) })
-			}
-			workers.Go(func() {
-				for i := range 60 {
-					k.put("new", fmt.Sprint("replaced", i))
-					if errno := k.rename("new", "f"); errno != 0 {
-						t.Errorf("rename: %v", errno)
-					}
-				}
-			})
-			workers.Wait()
-			k.bridge.table.checkInvariants(t)
-			if k.refusals == 0 {
-				t.Error("nobody was refused: the test showed nothing")
-			}
-		})
-	}
-}
-
-// contend reads and writes one file as a process of its own.
-func (k *kernel) contend(thread uint32, random *rand.Rand) {
-	flags := []uint32{syscall.O_RDONLY, syscall.O_RDWR, syscall.O_WRONLY, syscall.O_WRONLY | syscall.O_TRUNC}
-	for range 60 {
-		flag := flags[random.IntN(len(flags))]
-		f, errno := k.open(thread, "f", flag)
-		if errno != 0 {
-			k.t.Errorf("open with %#o: %v", flag, errno)
-			return
-		}
-		if flag == syscall.O_RDONLY {
-			if _, errno := f.read(); errno != 0 {
-				k.t.Errorf("read: %v", errno)
-			}
-		} else if errno := f.write(0, "12345"); errno != 0 {
-			k.t.Errorf("write: %v", errno)
-		}
-		if errno := f.close(); errno != 0 && errno != syscall.EBUSY {
-			k.t.Errorf("close: %v", errno)
-		}
 	}
 }
 

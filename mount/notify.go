@@ -203,12 +203,17 @@ func (t *table) committed(old, new fs.View, appended bool, size int64) (nodes []
 }
 
 // Rebased implements [fs.Kernel].
-func (k *notifier) Rebased(writer fs.View, offset int64) {
+func (k *notifier) Rebased(writer fs.View, offset int64) { k.dropOwned(writer, pageStart(offset)) }
+
+// rewritten drops what the kernel has of a writer's bytes: they were changed through another node.
+func (k *notifier) rewritten(writer fs.View) { k.dropOwned(writer, 0) }
+
+func (k *notifier) dropOwned(writer fs.View, off int64) {
 	k.table.mu.Lock()
 	n := k.table.ownedBy(writer)
 	k.table.mu.Unlock()
 	if n != nil {
-		k.drop(n.id, pageStart(offset))
+		k.drop(n.id, off)
 	}
 }
 

@@ -20,7 +20,7 @@ func (b *bridge) Create(_ <-chan struct{}, in *fuse.CreateIn, base string, out *
 	made := mode
 	made.Write, made.Truncate = true, false
 	h, e, err := b.fs.Create(context.Background(), c, dir.Object, base, made, in.Mode&07777)
-	if fs.KindOf(err) == fs.ErrStale && b.table.repeats(c.Thread) && mode.Write {
+	if fs.KindOf(err) == fs.ErrStale && b.table.repeatsCreate(c.Thread, name{in.NodeId, base}) {
 		return b.createOrOpen(in, base, out)
 	}
 	if err != nil {
@@ -33,10 +33,10 @@ func (b *bridge) Create(_ <-chan struct{}, in *fuse.CreateIn, base string, out *
 	return fuse.OK
 }
 
-// created answers a CREATE with the node of the writer h.
+// created answers a CREATE with the node of the writer h, or of the reader if a file was found after all.
 func (b *bridge) created(in *fuse.CreateIn, h *fs.Handle, e fs.Entry, mode fs.OpenMode, out *fuse.CreateOut) {
-	f := &file{description: newDescription(h, mode, direct(mode))}
-	n, stale := b.table.created(in.NodeId, f, e.View)
+	f := &file{description: newDescription(h, mode, direct(mode) || !mode.Write && !e.View.Committed())}
+	n, stale := b.table.created(&in.InHeader, f, e.View)
 	b.notifier.expire(stale)
 	b.handles.add(f)
 	fillEntry(&out.EntryOut, n, &e.Attr, belief{})
@@ -49,14 +49,22 @@ func (b *bridge) created(in *fuse.CreateIn, h *fs.Handle, e fs.Entry, mode fs.Op
 // making it takes; what opening it takes is checked here.
 func (b *bridge) createOrOpen(in *fuse.CreateIn, base string, out *fuse.CreateOut) fuse.Status {
 	ctx, c, mode := context.Background(), caller(&in.InHeader), openMode(in.Flags)
-	dir, ok := b.table.viewOf(in.NodeId)
-	for attempts := 1; ok && attempts <= attemptsMax; attempts++ {
-		made := mode
-		made.Truncate = false
-		h, e, err := b.fs.Create(ctx, c, dir.Object, base, made, in.Mode&07777)
-		if fs.KindOf(err) == fs.ErrStale {
-			h, e, err = b.openExisting(ctx, c, dir.Object, base, mode)
+	made := mode
+	made.Write, made.Truncate = true, false
+	for attempts := 1; attempts <= attemptsMax; attempts++ {
+		dir, ok := b.table.viewOf(in.NodeId)
+		if !ok {
+			break
 		}
+		h, e, err := b.fs.Create(ctx, c, dir.Object, base, made, in.Mode&07777)
+		if err == nil {
+			b.created(in, h, e, made, out)
+			return fuse.OK
+		}
+		if fs.KindOf(err) != fs.ErrStale {
+			return b.status("create", err)
+		}
+		h, e, err = b.openExisting(ctx, c, dir.Object, base, mode)
 		if err == nil {
 			b.created(in, h, e, mode, out)
 			return fuse.OK
@@ -65,16 +73,23 @@ func (b *bridge) createOrOpen(in *fuse.CreateIn, base string, out *fuse.CreateOu
 			return b.status("create", err)
 		}
 	}
-	return fuse.Status(syscall.ESTALE)
+	return fuse.ENOENT
 }
 
-// openExisting opens a file by name for writing, if its mode alone shows that c may.
+// openExisting opens a file by name, if its mode alone shows that c may.
 func (b *bridge) openExisting(ctx context.Context, c fs.Caller, dir objstore.ID, base string, mode fs.OpenMode) (*fs.Handle, fs.Entry, error) {
-	e, err := b.fs.LookupCommitted(ctx, c, dir, base)
+	look := b.fs.Lookup
+	if mode.Write {
+		look = b.fs.LookupCommitted
+	}
+	e, err := look(ctx, c, dir, base)
 	if err != nil {
 		return nil, fs.Entry{}, err
 	}
-	if e.Attr.Type != objstore.TypeFile || !permits(&e.Attr, c, mode) {
+	switch {
+	case e.Attr.Type == objstore.TypeDir:
+		return nil, fs.Entry{}, &objstore.Error{Op: "create", Key: base, Kind: objstore.ErrIsDir}
+	case e.Attr.Type != objstore.TypeFile || !permits(&e.Attr, c, mode):
 		return nil, fs.Entry{}, &objstore.Error{Op: "create", Key: base, Kind: objstore.ErrPermission}
 	}
 	mode.Current = true
@@ -83,9 +98,12 @@ func (b *bridge) openExisting(ctx context.Context, c fs.Caller, dir objstore.ID,
 
 // permits reports whether the mode bits allow c to open a file, whatever groups c is in beside its own.
 func permits(a *fs.Attr, c fs.Caller, mode fs.OpenMode) bool {
-	var want uint32 = 0o2
+	var want uint32
 	if mode.Read {
 		want |= 0o4
+	}
+	if mode.Write {
+		want |= 0o2
 	}
 	group, other := a.Mode>>3&want == want, a.Mode&want == want
 	switch {
@@ -109,7 +127,11 @@ func (b *bridge) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fus
 	c, mode := caller(&in.InHeader), openMode(in.Flags)
 	mode.Exclusive = false // of a file that exists it means nothing
 	mode.ClearSetID = in.Mode&fuse.OPEN_KILL_SUIDGID != 0
-	o := b.table.begin(n, c.Thread, mode.Write)
+	to := toRead
+	if mode.Write {
+		to = toWrite
+	}
+	o := b.table.begin(n, c.Thread, to)
 	if o.plan == planRefuse {
 		return fuse.Status(syscall.ESTALE)
 	}
@@ -119,8 +141,11 @@ func (b *bridge) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fus
 		again := !o.last && movedOn(err)
 		b.table.abandon(&o, again)
 		b.unpin()
-		if again {
+		switch {
+		case again:
 			return fuse.Status(syscall.ESTALE)
+		case movedOn(err):
+			return fuse.ENOENT
 		}
 		return b.status("open", err)
 	}
@@ -147,18 +172,11 @@ func (b *bridge) open(o *opening, c fs.Caller, mode fs.OpenMode) (*file, fs.View
 	ctx := context.Background()
 	switch o.plan {
 	case planBind:
-		return b.openCurrent(ctx, o, c, mode)
+		return b.bind(ctx, o, c, mode)
 	case planReopen:
 		return b.reopen(ctx, o, c, mode)
 	}
 	h, e, err := b.fs.Open(ctx, c, o.view, mode)
-	if o.last && fs.KindOf(err) == fs.ErrStale {
-		f, _, err := b.openCurrent(ctx, o, c, mode)
-		if err != nil {
-			return nil, fs.View{}, err
-		}
-		return b.asGuest(f), o.view, nil
-	}
 	if err != nil {
 		return nil, fs.View{}, err
 	}
@@ -166,28 +184,28 @@ func (b *bridge) open(o *opening, c fs.Caller, mode fs.OpenMode) (*file, fs.View
 	return &file{description: newDescription(h, mode, direct(mode) || uncached)}, e.View, nil
 }
 
-// asGuest makes f a file whose bytes the node does not show.
-func (b *bridge) asGuest(f *file) *file {
-	f.guest = true
-	f.description.direct = true
-	return f
-}
-
-// openCurrent opens whatever is current, or what was when the name was looked up, if the file
+// bind opens whatever is current, or what was when the name was looked up, if the file
 // is gone since.
-func (b *bridge) openCurrent(ctx context.Context, o *opening, c fs.Caller, mode fs.OpenMode) (f *file, shown fs.View, err error) {
+func (b *bridge) bind(ctx context.Context, o *opening, c fs.Caller, mode fs.OpenMode) (f *file, shown fs.View, err error) {
 	mode.Pinned = true
 	open := func(v fs.View) error {
 		h, e, err := b.fs.Open(ctx, c, v, mode)
 		if err != nil {
 			return err
 		}
-		f, shown = &file{description: newDescription(h, mode, direct(mode))}, e.View
+		shown = e.View
+		follows := !mode.Write && !shown.Committed() // beside a writer whose node it does not share
+		f = &file{description: newDescription(h, mode, direct(mode) || follows)}
 		return nil
 	}
-	err = b.withCurrent(o.node.object, open)
-	if err != nil && movedOn(err) && o.view.Version != "" {
+	if !mode.Write && !o.view.Committed() {
 		err = open(o.view)
+	}
+	if f == nil && (err == nil || movedOn(err)) {
+		err = b.withCurrent(o.node.object, open)
+	}
+	for attempts := 1; movedOn(err) && o.pin != nil && attempts <= attemptsMax; attempts++ {
+		err = open(o.pin.View()) // which may be moving on to what was committed last
 	}
 	return f, shown, err
 }
@@ -212,7 +230,7 @@ func (b *bridge) reopen(ctx context.Context, o *opening, c fs.Caller, mode fs.Op
 	beside := o.owner != nil && o.owner.direct
 	f := &file{description: newDescription(h, mode, direct(mode) || beside)}
 	if mode.Write {
-		b.asGuest(f)
+		f.guest, f.description.direct = true, true
 	}
 	return f, e.View, nil
 }

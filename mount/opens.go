@@ -3,6 +3,8 @@ package mount
 import (
 	"time"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
+
 	"github.com/etagfs/etagfs/fs"
 )
 
@@ -14,7 +16,7 @@ const (
 	planRead               // read the committed version the node shows
 	planFollow             // read the working copy the node shows
 	planClaim              // write: the node becomes the writer's
-	planBind               // reserved: whatever is current now
+	planBind               // reserved: whatever is current now, or was when it was looked up
 	planReopen             // through /proc/self/fd: exactly what the node shows
 )
 
@@ -24,29 +26,33 @@ type opening struct {
 	plan   plan
 	view   fs.View      // what the node showed at the start
 	owner  *description // whose it was at the start
+	pin    *fs.Handle   // what a reserved node shows, if the plan is to bind it
 	thread uint32
-	write  bool
+	to     purpose
 	last   bool // ESTALE now would reach the application
 	// stale are entries of the current node, if another node has the writer.
 	stale []name
 }
 
 // begin decides how an OPEN of n is served. A plan other than planRefuse ends with finish or abandon.
-func (t *table) begin(n *node, thread uint32, write bool) opening {
+func (t *table) begin(n *node, thread uint32, to purpose) opening {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	o := opening{node: n, view: n.view(), owner: n.owner, thread: thread, write: write}
+	o := opening{node: n, view: n.view(), owner: n.owner, thread: thread, to: to}
 	r := t.takeRetry(thread)
-	repeated := r != nil && r.refused == n && r.given == nil
-	o.last = repeated || r != nil && r.given == n
-	o.plan = t.planFor(n, thread, write, repeated)
+	repeated := r != nil && r.refused == n && !r.looked
+	o.last = repeated || n.reservedTo(thread)
+	o.plan = t.planFor(n, thread, to.writes(), repeated)
 	switch o.plan {
 	case planRefuse:
-		t.refuse(n, thread, write)
+		t.refuse(n, thread, to)
 		return o
 	case planClaim, planBind:
 		n.busy = true
-		if write {
+		if o.plan == planBind {
+			o.pin, n.reservation.pin = n.reservation.pin, nil
+		}
+		if to.writes() {
 			o.stale = t.beginWriting(n)
 		}
 	}
@@ -127,11 +133,13 @@ func (t *table) finish(o *opening, f *file, shown fs.View) {
 	n.opening--
 	switch o.plan {
 	case planClaim, planBind:
-		t.pins.loosen(n)
+		t.pins.give(o)
 		n.busy, n.claiming, n.reservation = false, false, nil
 		n.show(shown, -1)
-		if o.write {
+		if o.to.writes() {
 			n.owner = f.description
+		} else {
+			n.spent = !shown.Committed() // it follows a writer who has a node
 		}
 		t.offer(n)
 	case planFollow:
@@ -146,7 +154,7 @@ func (t *table) abandon(o *opening, refused bool) {
 	defer t.mu.Unlock()
 	t.end(o)
 	if refused {
-		t.refuse(o.node, o.thread, o.write)
+		t.refuse(o.node, o.thread, o.to)
 	}
 	t.drop(o.node)
 }
@@ -157,7 +165,7 @@ func (t *table) spend(o *opening) {
 	defer t.mu.Unlock()
 	t.end(o)
 	if o.plan == planClaim || o.plan == planBind {
-		o.node.spent = true
+		o.node.spent, o.node.reservation = true, nil
 	}
 	t.drop(o.node)
 }
@@ -166,25 +174,29 @@ func (t *table) spend(o *opening) {
 func (t *table) end(o *opening) {
 	o.node.opening--
 	if o.plan == planClaim || o.plan == planBind {
-		o.node.busy = false
-		t.pins.loosen(o.node)
-		o.node.claiming = false
+		o.node.busy, o.node.claiming = false, false
+		t.pins.give(o)
 		t.offer(o.node)
 	}
 }
 
-// created is the node of a file that was just made, or opened instead, and belongs to its writer. stale are
-// entries of the node that was current.
-func (t *table) created(dir uint64, f *file, shown fs.View) (n *node, stale []name) {
+// created is the node of a file that was just made, or opened instead, and belongs to its writer if it
+// has one. stale are entries of the node that was current.
+func (t *table) created(in *fuse.InHeader, f *file, shown fs.View) (n *node, stale []name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.forgetTimes(dir)
-	if current := t.currentOf(shown.Object); current != nil {
-		stale = t.entries.take(current)
-	}
+	t.takeRetry(in.Pid)
+	t.forgetTimes(in.NodeId)
 	n = t.add(shown, true)
 	n.lookups = 1
-	n.owner = f.description
+	if f.description.mode.Write {
+		n.owner = f.description
+		if current := t.currentOf(shown.Object); current != nil {
+			stale = t.entries.take(current)
+		}
+	} else {
+		n.spent = !shown.Committed()
+	}
 	n.attach(f)
 	return n, stale
 }
@@ -249,9 +261,12 @@ func (t *table) owned(n *node) (fs.View, bool) {
 
 // witness is a handle that shows what n shows, nil if there is none. cached says that the
 // kernel hears of everything that changes it.
-func (t *table) witness(n *node) (view fs.View, h *fs.Handle, cached bool) {
+func (t *table) witness(n *node, thread uint32) (view fs.View, h *fs.Handle, cached bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if n.reservedTo(thread) {
+		t.takeRetry(thread)
+	}
 	if n.owner != nil {
 		return n.view(), n.owner.handle, false
 	}

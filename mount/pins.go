@@ -25,11 +25,12 @@ func (p *pins) loosen(n *node) {
 	}
 }
 
-// wantsPin reports whether n is to be pinned before the kernel hears of it.
-func (t *table) wantsPin(n *node) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return n.reservation != nil && n.reservation.pin == nil && n.version != ""
+// give takes back the pin an opening has.
+func (p *pins) give(o *opening) {
+	if o.pin != nil {
+		p.loose = append(p.loose, o.pin)
+		o.pin = nil
+	}
 }
 
 // pin keeps h for n, unless it is too late.
@@ -42,6 +43,20 @@ func (t *table) pin(n *node, h *fs.Handle) {
 	}
 	n.reservation.pin = h
 	t.pins.pinned = append(t.pins.pinned, n)
+}
+
+// held is what n shows, or, if it is reserved, what its pin does: that may have grown.
+func (t *table) held(n *node) fs.View {
+	t.mu.Lock()
+	view, pin := n.view(), (*fs.Handle)(nil)
+	if n.reservation != nil {
+		pin = n.reservation.pin
+	}
+	t.mu.Unlock()
+	if pin != nil {
+		return pin.View()
+	}
+	return view
 }
 
 // takeLoose hands over the handles that nothing needs any more.

@@ -21,13 +21,14 @@ func (b *bridge) GetXAttr(_ <-chan struct{}, in *fuse.InHeader, attr string, des
 	if foreign(attr) {
 		return 0, fuse.ENOTSUP
 	}
-	view, ok := b.table.viewOf(in.NodeId)
-	if !ok {
+	n := b.table.at(in.NodeId)
+	if n == nil {
 		return 0, fuse.Status(syscall.ESTALE)
 	}
-	value, err := b.fs.GetXattr(context.Background(), caller(in), view, attr)
+	c := caller(in)
+	value, err := b.fs.GetXattr(context.Background(), c, b.table.held(n), attr)
 	if err != nil {
-		return 0, b.status("getxattr", err)
+		return 0, b.looked("getxattr", n, c, err)
 	}
 	return fit(dest, value)
 }

@@ -2,12 +2,15 @@ package mounts
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
 // C5: what is asked by path after a close returned shows that close, though the kernel
@@ -115,6 +118,28 @@ func TestFileHandedByNameBeforeClose(t *testing.T) {
 	out, err = exec.Command("wc", "-l", temp.Name()).CombinedOutput()
 	if err != nil || !strings.HasPrefix(string(out), "3 ") {
 		t.Errorf("%q (%v)", out, err)
+	}
+}
+
+// C5: descriptors marked O_CLOEXEC are closed, and so committed, before the new program runs.
+func TestExecCommitsWhatItCloses(t *testing.T) {
+	m := start(t)
+	path := m.Path("f")
+	put(t, path, "old")
+	program := mounttest.Command(t, "exec", path)
+	in, inErr := program.StdinPipe()
+	out, outErr := program.StdoutPipe()
+	if err := errors.Join(inErr, outErr, program.Start()); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "running\n" {
+		t.Fatalf("%q (%v)", line, err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "written before exec" {
+		t.Errorf("while the new program runs: %q (%v)", got, err)
+	}
+	if err := errors.Join(in.Close(), program.Wait()); err == nil {
+		t.Error("the shell read a line nobody wrote")
 	}
 }
 

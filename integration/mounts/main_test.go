@@ -23,6 +23,8 @@ func TestMain(m *testing.M) {
 		"stick":     stick,
 		"map":       mapAndEcho,
 		"call":      callOften,
+		"hammer":    hammer,
+		"exec":      writeAndExec,
 	})
 }
 
@@ -121,6 +123,18 @@ func readOften(args []string) error {
 // closeInherited closes descriptor 3 and says what came of it.
 func closeInherited([]string) error {
 	return os.NewFile(3, "inherited").Close()
+}
+
+// writeAndExec writes FILE, does not close it, and becomes a shell that says so and stays.
+func writeAndExec(args []string) error {
+	f, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteString("written before exec"); err != nil {
+		return err
+	}
+	return syscall.Exec("/bin/sh", []string{"sh", "-c", "echo running; read line"}, os.Environ())
 }
 
 // makeExclusively makes FILE unless it exists.
