@@ -28,6 +28,7 @@ func (c *call) getAttributes() error {
 	}
 	if asked["Checksum"] {
 		result.Checksum = shownChecksum(info.Checksum)
+		result.Checksum.Text, _, _ = strings.Cut(result.Checksum.Text, "-") // of how many parts is said below
 	}
 	if asked["StorageClass"] {
 		result.StorageClass = "STANDARD"

@@ -103,7 +103,8 @@ func (c *call) createBucket() error {
 	return c.done(http.StatusOK)
 }
 
-// checkLocation reads where the bucket shall be: here is the only place there is.
+// checkLocation reads where the bucket shall be: here is the only place there is. A server that was
+// given no region is in whichever the client takes it for.
 func (c *call) checkLocation() error {
 	body, err := c.newPayload(false)
 	if err != nil {
@@ -120,7 +121,7 @@ func (c *call) checkLocation() error {
 	if len(request.Tags) > 0 || request.Directory {
 		return s3code.NotImplemented.With("")
 	}
-	if at := request.LocationConstraint; at != "" && at != c.region() {
+	if at := request.LocationConstraint; at != "" && at != c.region() && c.opt.Region != "" {
 		return s3code.IllegalLocationConstraintException.With("")
 	}
 	return nil
@@ -210,7 +211,11 @@ func (c *call) answerJSON(text []byte) error {
 }
 
 func (c *call) putPolicy() error {
-	text, err := c.readChecked(policyBytesMax)
+	body, err := c.newPayload(false)
+	if err != nil {
+		return err
+	}
+	text, err := c.readBody(body, policyBytesMax) // the one document S3 asks no checksum for
 	if err != nil {
 		return err
 	}

@@ -139,7 +139,7 @@ func (c *call) copyDecided(src source, test writeTest, req objstore.CopyRequest,
 	for range attemptsMax {
 		var err error
 		if algorithm == "" {
-			req.SrcCond, err = c.pinCopy(src, req.Put.WriteID)
+			req.Digests.Checksum, req.SrcCond, err = c.pinCopy(src, req.Put.WriteID)
 		} else {
 			req.Digests.Checksum, req.SrcCond, err = c.checksumSource(src, span{0, -1}, algorithm)
 		}
@@ -186,13 +186,44 @@ func (c *call) checksumSource(src source, s span, algorithm string) (sum objstor
 	return objstore.Checksum{Algorithm: a.String(), Value: hashes.Sum(a).String()}, cond, err
 }
 
-// pinCopy is the condition on the source. A repeated copy goes to the store as it was given, see pinRename.
-func (c *call) pinCopy(src source, writeID string) (objstore.Cond, error) {
+// pinCopy is the condition on the source, and the checksum the copy shall have if it is not simply the
+// source's: a copy is one piece, so a checksum made of its parts' is none of it, and S3 gives
+// it one of the same algorithm. A repeated copy goes to the store as it was given, see pinRename.
+func (c *call) pinCopy(src source, writeID string) (sum objstore.Checksum, cond objstore.Cond, err error) {
 	if writeID != "" {
-		return c.pinRename(src, writeID)
+		cond, err = c.pinRename(src, writeID)
+		return sum, cond, err
 	}
-	_, cond, err := c.pin(src)
-	return cond, err
+	info, cond, err := c.pin(src)
+	if v, ok := checksumOf(info.Checksum); err != nil || !ok || v.Type != checksum.Composite {
+		return sum, cond, err
+	}
+	if sum, ok, err := src.combined(c, cond); err != nil || ok {
+		return sum, cond, err
+	}
+	return c.checksumSource(src, span{0, -1}, info.Checksum.Algorithm)
+}
+
+// combined is the checksum of the whole source computed from those of its parts; ok is false if that
+// cannot be done, and its bytes have to be read.
+func (s source) combined(c *call, cond objstore.Cond) (sum objstore.Checksum, ok bool, err error) {
+	uploads, ok := s.store.(objstore.Uploads)
+	if !ok || !s.store.Capabilities().Multipart {
+		return sum, false, nil
+	}
+	_, parts, err := uploads.Parts(c.ctx(), s.key, cond)
+	if objstore.IsLostCondition(err) || objstore.KindOf(err) == objstore.ErrNotFound {
+		return sum, false, nil // whoever reads it decides again
+	}
+	if err != nil || len(parts) == 0 {
+		return sum, false, err
+	}
+	first, _ := checksumOf(parts[0].Checksum)
+	if first.Algorithm == 0 || !first.Algorithm.Allows(checksum.FullObject) {
+		return sum, false, nil
+	}
+	v, ok, err := assembledChecksum(objstore.UploadOptions{ChecksumType: checksum.FullObject.String()}, parts)
+	return objstore.Checksum{Algorithm: v.Algorithm.String(), Value: v.String()}, ok, err
 }
 
 func (s source) copy(c *call, req objstore.CopyRequest) (objstore.Info, error) {

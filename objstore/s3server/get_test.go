@@ -80,6 +80,11 @@ func TestWhatDescribesAnObjectComesBack(t *testing.T) {
 	for header, code := range map[string]string{
 		"x-amz-meta-big: " + strings.Repeat("v", 2049): "MetadataTooLarge",
 		"x-amz-tagging: a=1&a=2":                       "InvalidArgument",
+		"x-amz-tagging: a=1%2C":                        "InvalidTag",
+		"x-amz-tagging: a%21=1":                        "InvalidTag",
+		"x-amz-tagging: a=1,b=2":                       "InvalidArgument",
+		"x-amz-tagging: =1":                            "InvalidArgument",
+		"x-amz-website-redirect-location: a":           "InvalidRedirectLocation",
 		"x-amz-tagging: %zz":                           "InvalidArgument",
 		"x-amz-tagging: aws:a=1":                       "InvalidTag",
 		"x-amz-acl: public-read":                       "AccessControlListNotSupported",

@@ -247,3 +247,30 @@ func TestCompositeChecksums(t *testing.T) {
 		t.Errorf("%v", a.header)
 	}
 }
+
+// A copy is one piece: what was a checksum of checksums becomes one of the bytes, by the same algorithm.
+func TestCopyOfPartsHasAChecksumOfTheWhole(t *testing.T) {
+	for algorithm, want := range map[string]string{"CRC32": "y/Q5Jg==", "SHA1": "98O8HYCOBHMq32eZZczDTKeuNEE="} {
+		b := serve(t, s3server.Options{})
+		header := "x-amz-checksum-" + strings.ToLower(algorithm)
+		id := b.createUpload("k", "x-amz-checksum-algorithm: "+algorithm)
+		var parts []string
+		for i, body := range []string{"12345", "6789"} {
+			a := b.must("PUT", fmt.Sprintf("/box/k?partNumber=%d&uploadId=%s", i+1, id), body)
+			parts = append(parts, fmt.Sprintf("<Part><PartNumber>%d</PartNumber><ETag>%s</ETag><Checksum%s>%s</Checksum%s></Part>", i+1, a.etag(), algorithm, a.header.Get(header), algorithm))
+		}
+		b.want("complete", b.completeUpload("k", id, parts), 200, "")
+		composite := b.must("HEAD", "/box/k", "", "x-amz-checksum-mode: ENABLED").header.Get(header)
+		if !strings.HasSuffix(composite, "-2") {
+			t.Fatalf("%s: %q is not composite", algorithm, composite)
+		}
+		if a := b.must("GET", "/box/k?attributes", "", "x-amz-object-attributes: Checksum"); !strings.Contains(a.body, ">"+strings.TrimSuffix(composite, "-2")+"</Checksum"+algorithm+">") {
+			t.Errorf("%s: attributes of %s: %s", algorithm, composite, a.body)
+		}
+		b.must("PUT", "/box/copy", "", "x-amz-copy-source: box/k")
+		got := b.must("HEAD", "/box/copy", "", "x-amz-checksum-mode: ENABLED").header
+		if got.Get(header) != want || got.Get("x-amz-checksum-type") != "FULL_OBJECT" {
+			t.Errorf("%s: %v", algorithm, got)
+		}
+	}
+}

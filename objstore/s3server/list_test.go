@@ -232,6 +232,11 @@ func TestBrowsersAreAnsweredByTheRulesOfTheBucket(t *testing.T) {
 	if a := b.must("PUT", "/box/k", "x", "Origin: https://b.org"); a.header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("%v", a.header)
 	}
+	for asked, want := range map[string]string{"PUT": "https://a.org", "DELETE": ""} {
+		if a := b.must("GET", "/box/k", "", "Origin: https://a.org", "Access-Control-Request-Method: "+asked); a.header.Get("Access-Control-Allow-Origin") != want {
+			t.Errorf("asked for %s: %v", asked, a.header)
+		}
+	}
 	b.want("no XML", b.do("PUT", "/box?cors", "x", contentMD5("x")), 400, "MalformedXML")
 	b.must("DELETE", "/box?cors", "")
 	b.want("gone", b.do("GET", "/box?cors", ""), 404, "NoSuchCORSConfiguration")

@@ -20,6 +20,9 @@ func (c *call) completeUpload() error {
 	if err != nil {
 		return err
 	}
+	if err := checkFinalHeaders(c.r.Header); err != nil {
+		return err
+	}
 	named, err := c.readParts()
 	if err != nil {
 		return err
@@ -32,6 +35,33 @@ func (c *call) completeUpload() error {
 	return c.answer(http.StatusOK, &s3xml.CompleteMultipartUploadResult{
 		Location: c.locationOf(c.bucket, c.key), Bucket: c.bucket, Key: string(c.key), ETag: quoted(info.ETag), Checksum: shownChecksum(info.Checksum),
 	})
+}
+
+// checkFinalHeaders checks what the headers say of the object, as far as that can be done without it.
+func checkFinalHeaders(h http.Header) error {
+	values := 0
+	for _, a := range checksum.Algorithms() {
+		values += len(h.Values(a.Header()))
+	}
+	if values > 1 {
+		return s3code.InvalidRequest.With("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.")
+	}
+	if text := h.Get(hdrChecksumType); text != "" {
+		if _, ok := checksum.ParseType(text); !ok {
+			return s3code.InvalidRequest.With("Value for x-amz-checksum-type header is invalid.")
+		}
+	}
+	text := h.Get("x-amz-mp-object-size")
+	switch size, err := strconv.ParseInt(text, 10, 64); {
+	case text == "":
+		return nil
+	case err != nil:
+		return s3code.InvalidRequest.With("Value for x-amz-mp-object-size header is invalid.")
+	case size < 0:
+		return s3code.InvalidRequest.With("Value for x-amz-mp-object-size header is less than zero: '" + text + "'")
+	default:
+		return nil
+	}
 }
 
 // readParts reads which parts the object shall have. Checksum headers of this request are about the
@@ -53,7 +83,11 @@ func (c *call) readParts() ([]s3xml.CompletedPart, error) {
 		return nil, s3code.MalformedXML.With("")
 	}
 	for i, p := range request.Parts {
-		if p.PartNumber < 1 || p.PartNumber > objstore.PartNumberMax {
+		if p.PartNumber < 1 {
+			return nil, s3code.InvalidArgument.With("PartNumber must be >= 1",
+				s3code.Detail{Name: "ArgumentName", Value: "PartNumber"}, s3code.Detail{Name: "ArgumentValue", Value: strconv.Itoa(p.PartNumber)})
+		}
+		if p.PartNumber > objstore.PartNumberMax {
 			return nil, s3code.InvalidPart.With("")
 		}
 		if i > 0 && p.PartNumber <= request.Parts[i-1].PartNumber {

@@ -140,14 +140,20 @@ func TestCompleteChecksItsParts(t *testing.T) {
 		{"twice", []string{one, one}, "", "InvalidPartOrder"},
 		{"not put", []string{one, "<Part><PartNumber>9</PartNumber><ETag>x</ETag></Part>"}, "", "InvalidPart"},
 		{"another ETag", []string{"<Part><PartNumber>1</PartNumber><ETag>x</ETag></Part>"}, "", "InvalidPart"},
-		{"part 0", []string{"<Part><PartNumber>0</PartNumber><ETag>x</ETag></Part>"}, "", "InvalidPart"},
+		{"part 0", []string{"<Part><PartNumber>0</PartNumber><ETag>x</ETag></Part>"}, "", "InvalidArgument"},
+		{"part -1", []string{"<Part><PartNumber>-1</PartNumber><ETag>x</ETag></Part>"}, "", "InvalidArgument"},
+		{"part 10001", []string{"<Part><PartNumber>10001</PartNumber><ETag>x</ETag></Part>"}, "", "InvalidPart"},
 		{"too small before the last", []string{one, two, three}, "", "EntityTooSmall"},
 		{"object size", []string{one, three}, "x-amz-mp-object-size: 8", "InvalidRequest"},
+		{"object size below nothing", []string{one, three}, "x-amz-mp-object-size: -1", "InvalidRequest"},
+		{"object size that is no number", []string{one, three}, "x-amz-mp-object-size: x", "InvalidRequest"},
 		{"object checksum", []string{one, three}, "x-amz-checksum-crc64nvme: AAAAAAAAAAA=", "BadDigest"},
+		{"two object checksums", []string{one, three}, "x-amz-checksum-crc32: AAAAAA==|x-amz-checksum-crc32c: AAAAAA==", "InvalidRequest"},
+		{"no checksum type", []string{one, three}, "x-amz-checksum-type: WHOLE", "InvalidRequest"},
 	} {
 		var headers []string
 		if r.headers != "" {
-			headers = append(headers, r.headers)
+			headers = strings.Split(r.headers, "|")
 		}
 		b.want(r.row, b.completeUpload("k", id, r.parts, headers...), 400, r.code)
 	}

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/awschunked"
@@ -16,6 +17,7 @@ const (
 	hdrCopySource    = "x-amz-copy-source"
 	hdrWriteOffset   = "x-amz-write-offset-bytes"
 	hdrTagging       = "x-amz-tagging"
+	hdrRedirect      = "x-amz-website-redirect-location"
 	hdrChecksumMode  = "x-amz-checksum-mode"
 	hdrChecksumType  = "x-amz-checksum-type"
 	hdrChecksumAlgo  = "x-amz-checksum-algorithm"
@@ -77,6 +79,9 @@ func describe(h http.Header) (description, error) {
 	if err != nil {
 		return description{}, err
 	}
+	if err := checkRedirect(h.Get(hdrRedirect)); err != nil {
+		return description{}, err
+	}
 	return description{
 		contentType: h.Get("Content-Type"),
 		meta:        meta,
@@ -87,9 +92,19 @@ func describe(h http.Header) (description, error) {
 			ContentEncoding:    awschunked.StripEncoding(joined(h, "Content-Encoding")),
 			ContentLanguage:    h.Get("Content-Language"),
 			Expires:            h.Get("Expires"),
-			WebsiteRedirect:    h.Get("x-amz-website-redirect-location"),
+			WebsiteRedirect:    h.Get(hdrRedirect),
 		},
 	}, nil
+}
+
+// checkRedirect checks where a website would send who asks for the object.
+func checkRedirect(to string) error {
+	for _, prefix := range []string{"/", "http://", "https://"} {
+		if to == "" || strings.HasPrefix(to, prefix) {
+			return nil
+		}
+	}
+	return s3code.InvalidRedirectLocation.With("")
 }
 
 // refuseFeatures answers for what S3 does and this server does not. To accept such a header and
@@ -139,21 +154,29 @@ func metaOf(h http.Header) (map[string]string, error) {
 
 // parseTagging reads tags written like the query of an address.
 func parseTagging(text string) (map[string]string, error) {
-	if text == "" {
-		return nil, nil
-	}
-	values, err := url.ParseQuery(text)
-	if err != nil {
-		return nil, s3code.InvalidArgument.With("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
-	}
-	tags := make(map[string]string, len(values))
-	for key, list := range values {
-		if len(list) != 1 {
-			return nil, s3code.InvalidArgument.With("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.")
+	var tags map[string]string
+	for pair := range strings.SplitSeq(text, "&") {
+		if pair == "" {
+			continue
 		}
-		tags[key] = list[0]
+		name, rest, _ := strings.Cut(pair, "=")
+		key, err := url.QueryUnescape(name)
+		value, errValue := url.QueryUnescape(rest)
+		if _, twice := tags[key]; err != nil || errValue != nil || twice || key == "" || strings.Contains(rest, "=") {
+			return nil, s3code.InvalidArgument.With("The header 'x-amz-tagging' shall be encoded as UTF-8 then URLEncoded URL query parameters without tag name duplicates.",
+				s3code.Detail{Name: "ArgumentName", Value: hdrTagging}, s3code.Detail{Name: "ArgumentValue", Value: text})
+		}
+		if tags == nil {
+			tags = make(map[string]string)
+		}
+		tags[key] = value
 	}
 	return tags, checkTags(tags)
+}
+
+// isNoTagRune reports whether S3 has no such character in tags.
+func isNoTagRune(r rune) bool {
+	return !unicode.In(r, unicode.L, unicode.N, unicode.Z) && !strings.ContainsRune("_.:/=+-@", r)
 }
 
 func checkTags(tags map[string]string) error {
@@ -162,9 +185,9 @@ func checkTags(tags map[string]string) error {
 	}
 	for key, value := range tags {
 		switch {
-		case key == "" || len([]rune(key)) > tagKeyCharsMax:
+		case key == "" || len([]rune(key)) > tagKeyCharsMax || strings.ContainsFunc(key, isNoTagRune):
 			return s3code.InvalidTag.With("The TagKey you have provided is invalid")
-		case len([]rune(value)) > tagValueCharsMax:
+		case len([]rune(value)) > tagValueCharsMax || strings.ContainsFunc(value, isNoTagRune):
 			return s3code.InvalidTag.With("The TagValue you have provided is invalid")
 		case strings.HasPrefix(strings.ToLower(key), "aws:"):
 			return s3code.InvalidTag.With("System tags cannot be added/updated by requester")
@@ -186,7 +209,7 @@ func (c *call) showObject(info objstore.Info) {
 	setIf(h, "Content-Encoding", info.Headers.ContentEncoding)
 	setIf(h, "Content-Language", info.Headers.ContentLanguage)
 	setIf(h, "Expires", info.Headers.Expires)
-	setIf(h, "x-amz-website-redirect-location", info.Headers.WebsiteRedirect)
+	setIf(h, hdrRedirect, info.Headers.WebsiteRedirect)
 	for key, value := range info.UserMeta {
 		h[metaPrefix+key] = []string{value}
 	}

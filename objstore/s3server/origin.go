@@ -34,9 +34,16 @@ func (c *call) preflight() error {
 	return c.done(http.StatusOK)
 }
 
-// allowOrigin tells a browser whether its page may see the answer, also if that is a refusal.
+// allowOrigin tells a browser whether its page may see the answer, also if that is a refusal. A request
+// that asks what a preflight asks is told what a preflight is told, as S3 does.
 func (c *call) allowOrigin() {
-	if origin := c.r.Header.Get("Origin"); origin != "" && c.conf.cors != nil {
-		maps.Copy(c.w.Header(), c.conf.cors.Actual(origin, c.r.Method))
+	origin, asked := c.r.Header.Get("Origin"), c.r.Header.Get("Access-Control-Request-Method")
+	if origin == "" || c.conf.cors == nil {
+		return
 	}
+	headers := c.conf.cors.Actual(origin, c.r.Method)
+	if asked != "" {
+		headers, _ = c.conf.cors.Preflight(origin, asked, joined(c.r.Header, "Access-Control-Request-Headers")) // no rule, no headers
+	}
+	maps.Copy(c.w.Header(), headers)
 }

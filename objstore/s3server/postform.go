@@ -77,6 +77,9 @@ func (c *call) readForm() (*postForm, error) {
 			return nil, formError(err)
 		}
 		name := strings.ToLower(p.FormName())
+		if name == "" {
+			return nil, s3code.MalformedPOSTRequest.With("")
+		}
 		if name == "file" {
 			form.file = p
 			form.fields["bucket"] = c.bucket // whatever the form says

@@ -53,6 +53,7 @@ func TestFormsUploadFiles(t *testing.T) {
 	b.want("too many fields", b.post("x", "key=k", "x-amz-meta-a="+strings.Repeat("a", 30<<10)), 400, "MaxPostPreDataLengthExceededError")
 	b.want("no form", b.do("POST", "/box", "key=k", "Content-Type: application/x-www-form-urlencoded"), 412, "RequestIsNotMultiPartContent")
 	b.want("half a form", b.do("POST", "/box", "--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk", "Content-Type: multipart/form-data; boundary=x"), 400, "IncompleteBody")
+	b.want("a field without a name", b.do("POST", "/box", "--x\r\nContent-Disposition: form-data; name=\"\"\r\n\r\nk\r\n--x--\r\n", "Content-Type: multipart/form-data; boundary=x"), 400, "MalformedPOSTRequest")
 	b.want("no file", b.do("POST", "/box", "--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n--x--\r\n", "Content-Type: multipart/form-data; boundary=x"), 400, "IncorrectNumberOfFilesInPostRequest")
 	if b.image() != before {
 		t.Error("a refused form left a trace")

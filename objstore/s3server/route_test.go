@@ -101,7 +101,9 @@ func TestBuckets(t *testing.T) {
 	for _, name := range []string{"ab", "Upper", "a_b", "-ab", "ab-", "a..b", "192.168.5.4", strings.Repeat("a", 64)} {
 		b.want(name, b.do("PUT", "/"+name, ""), 400, "InvalidBucketName")
 	}
-	b.want("elsewhere", b.do("PUT", "/other-bucket", "<CreateBucketConfiguration><LocationConstraint>eu-west-7</LocationConstraint></CreateBucketConfiguration>"), 400, "IllegalLocationConstraintException")
+	const elsewhere = "<CreateBucketConfiguration><LocationConstraint>eu-west-7</LocationConstraint></CreateBucketConfiguration>"
+	b.must("PUT", "/anywhere", elsewhere)
+	b.want("elsewhere", serve(t, s3server.Options{Region: "us-west-1"}).do("PUT", "/other-bucket", elsewhere), 400, "IllegalLocationConstraintException")
 	b.want("with locks", b.do("PUT", "/other-bucket", "", "x-amz-bucket-object-lock-enabled: true"), 501, "NotImplemented")
 	if a := b.do("HEAD", "/new-bucket", ""); a.status != 200 || a.header.Get("x-amz-bucket-region") != "us-east-1" {
 		t.Errorf("head: %d %v", a.status, a.header)

@@ -132,7 +132,7 @@ func TestNobodyIsLetInUnasked(t *testing.T) {
 func TestAdministratorsKeepTheWayToThePolicy(t *testing.T) {
 	b := serve(t, s3server.Options{})
 	text := `{"Version":"2012-10-17","Statement":[{"Effect":"Deny","Principal":"*","Action":"s3:*","Resource":["arn:aws:s3:::box","arn:aws:s3:::box/*"]}]}`
-	b.must("PUT", "/box?policy", text, contentMD5(text))
+	b.must("PUT", "/box?policy", text) // the one document that needs no checksum
 	b.want("denied", b.do("GET", "/box/k", ""), 403, "AccessDenied")
 	if got := b.must("GET", "/box?policy", "").body; got != text {
 		t.Errorf("%s", got)

@@ -240,6 +240,18 @@ func TestLineFeedBehindTrailerIsUnderstood(t *testing.T) {
 	}
 }
 
+// The same client without signatures sends two empty lines, and no more than two are an end.
+func TestTwoEmptyLinesBehindTrailerAreUnderstood(t *testing.T) {
+	e := newEncoder(t, sigv4.PayloadUnsignedTrailer)
+	body := strings.Replace(e.encode(trailer, "some bytes"), trailer+"\r\n", trailer+"\n\r\n", 1)
+	got, err := io.ReadAll(awschunked.NewReader(strings.NewReader(body), e.options(10)))
+	if err != nil || string(got) != "some bytes" {
+		t.Errorf("%q %v", got, err)
+	}
+	_, err = io.ReadAll(awschunked.NewReader(strings.NewReader(body+"\r\n"), e.options(10)))
+	expectRefusal(t, err, s3code.IncompleteBody, "terminated unexpectedly")
+}
+
 func TestErrorsOfTheConnectionPassThrough(t *testing.T) {
 	broken := errors.New("connection reset")
 	for _, mode := range modes() {

@@ -29,7 +29,7 @@ func (r *Reader) readTrailer() error {
 	if r.options.Payload.SignedChunks() {
 		err = r.readTrailerSignature(sha256.Sum256([]byte(name + ":" + value + "\n")))
 	} else {
-		err = r.readLineEnd()
+		err = r.readTrailerEnd()
 	}
 	if err == nil {
 		r.value = value
@@ -48,6 +48,18 @@ func (r *Reader) readTrailerLine() (string, error) {
 		return "", unexpectedEnd()
 	}
 	return string(line), nil
+}
+
+// readTrailerEnd reads the empty line behind an unsigned trailer. The client that ends trailers with a mere
+// line feed sends two of them.
+func (r *Reader) readTrailerEnd() error {
+	if err := r.readLineEnd(); err != nil {
+		return err
+	}
+	if _, err := r.body.Peek(1); err == io.EOF {
+		return nil
+	}
+	return r.readLineEnd()
 }
 
 // readTrailerSignature reads and checks the signature of a trailer. An empty line

@@ -41,6 +41,7 @@ const (
 	InvalidPartOrder
 	InvalidPolicyDocument
 	InvalidRange
+	InvalidRedirectLocation
 	InvalidRequest
 	InvalidSecurity
 	InvalidStorageClass
@@ -136,11 +137,12 @@ var codes = [codeEnd]codeRow{
 	InvalidLocationConstraint:               {"InvalidLocationConstraint", 400, "The specified location-constraint is not valid"},
 	InvalidObjectName:                       {"InvalidObjectName", 400, "The specified key is not valid."},
 	InvalidObjectState:                      {"InvalidObjectState", 403, "The operation is not valid for the object's storage class"},
-	InvalidPart:                             {"InvalidPart", 400, "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."},
+	InvalidPart:                             {"InvalidPart", 400, "One or more of the specified parts could not be found.  The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."},
 	InvalidPartNumber:                       {"InvalidPartNumber", 416, "The requested partnumber is not satisfiable"},
 	InvalidPartOrder:                        {"InvalidPartOrder", 400, "The list of parts was not in ascending order. Parts must be ordered by part number."},
 	InvalidPolicyDocument:                   {"InvalidPolicyDocument", 400, "Invalid Policy: Invalid JSON."},
 	InvalidRange:                            {"InvalidRange", 416, "The requested range is not satisfiable"},
+	InvalidRedirectLocation:                 {"InvalidRedirectLocation", 400, "The website redirect location must have a prefix of 'http://' or 'https://' or '/'."},
 	InvalidRequest:                          {"InvalidRequest", 400, "Invalid Request"},
 	InvalidSecurity:                         {"InvalidSecurity", 403, "The provided security credentials are not valid."},
 	InvalidStorageClass:                     {"InvalidStorageClass", 400, "The storage class you specified is not valid"},

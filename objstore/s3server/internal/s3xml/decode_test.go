@@ -82,7 +82,7 @@ func TestMalformedRequestsAreRefused(t *testing.T) {
 	for text, decode := range map[string]func(string) (any, error){
 		"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber></Part></CompleteMultipartUpload>":                                                                             decode[s3xml.CompleteMultipartUpload],
 		"<CompleteMultipartUpload><Part><ETag>a</ETag></Part></CompleteMultipartUpload>":                                                                                         decode[s3xml.CompleteMultipartUpload],
-		"<CompleteMultipartUpload><Part><PartNumber>-1</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>":                                                              decode[s3xml.CompleteMultipartUpload],
+		"<CompleteMultipartUpload><Part><PartNumber>one</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>":                                                             decode[s3xml.CompleteMultipartUpload],
 		"<CompleteMultipartUpload><Part><PartNumber>99999999999</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>":                                                     decode[s3xml.CompleteMultipartUpload],
 		"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>a</ETag><ChecksumCRC32>a</ChecksumCRC32><ChecksumSHA1>b</ChecksumSHA1></Part></CompleteMultipartUpload>": decode[s3xml.CompleteMultipartUpload],
 		"<Tagging/>": decode[s3xml.Tagging],

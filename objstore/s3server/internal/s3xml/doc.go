@@ -15,7 +15,8 @@
 //
 // [Encode] writes elements in S3's order. A character that XML 1.0 cannot say
 // is written as a reference to it: a strict reader then fails instead of taking the key for
-// another, and a lenient one gets the key. Bytes that are not UTF-8 become U+FFFD.
+// another, and a lenient one gets the key. Only in errors, which everyone must be able to read, it
+// becomes U+FFFD. Bytes that are not UTF-8 become U+FFFD.
 //
 // # What it does not do
 //

@@ -30,17 +30,20 @@ func (w *writer) within(name string, body func()) {
 	w.close(name)
 }
 
-// EncodeError writes a refusal. Empty ids are left out.
+// EncodeError writes a refusal. Empty ids are left out. It is always well-formed: who is refused must be
+// able to read why, so a character that XML 1.0 cannot say becomes U+FFFD.
 func EncodeError(e *s3code.Error, resource, requestID, hostID string) []byte {
 	w := &writer{b: make([]byte, 0, 512)}
 	w.b = append(w.b, declaration...)
 	w.open("Error")
 	w.text("Code", e.Code.String())
-	w.text("Message", e.Text())
+	w.open("Message")
+	w.b = appendMessage(w.b, e.Text())
+	w.close("Message")
 	for _, d := range e.Details {
-		w.text(d.Name, d.Value)
+		w.text(d.Name, sayable(d.Value))
 	}
-	w.given("Resource", resource)
+	w.given("Resource", sayable(resource))
 	w.given("RequestId", requestID)
 	w.given("HostId", hostID)
 	w.close("Error")

@@ -1,6 +1,7 @@
 package s3xml_test
 
 import (
+	"bytes"
 	"encoding/xml"
 	"flag"
 	"io"
@@ -108,6 +109,23 @@ func TestKeysSurviveXML(t *testing.T) {
 		if got := strings.TrimSuffix(text, "</LocationConstraint>"); got != want {
 			t.Errorf("%q: %q, want %q", key, got, want)
 		}
+	}
+}
+
+// Whatever the key, who is refused can read why.
+func TestErrorsAreAlwaysWellFormed(t *testing.T) {
+	key := "a\x00\x01b\uffffc\xff\"&<\n"
+	e := s3code.NoSuchKey.With("no \"eq\" <in> \x02", s3code.Detail{Name: "Key", Value: key})
+	text := s3xml.EncodeError(e, "/"+key, "1", "")
+	if !bytes.Contains(text, []byte(`<Message>no "eq" &lt;in&gt; `+"\ufffd</Message>")) {
+		t.Errorf("%s", text)
+	}
+	var got struct{ Code, Message, Key, Resource string }
+	if err := xml.Unmarshal(text, &got); err != nil {
+		t.Fatalf("%v\n%q", err, text)
+	}
+	if want := "a\ufffd\ufffdb\ufffdc\ufffd\"&<\n"; got.Key != want || got.Resource != "/"+want || got.Message != "no \"eq\" <in> \ufffd" {
+		t.Errorf("%q", got)
 	}
 }
 

@@ -109,6 +109,15 @@ func (f *fields) number(name string) int {
 	return int(n)
 }
 
+// integer is a number that may be negative, of a child that is required.
+func (f *fields) integer(name string) int {
+	n, err := strconv.ParseInt(strings.TrimSpace(f.required(name)), 10, 32)
+	if err != nil {
+		f.fail()
+	}
+	return int(n)
+}
+
 // done says whether all was well and nothing is left over.
 func (f *fields) done() error {
 	for _, child := range f.node.children {

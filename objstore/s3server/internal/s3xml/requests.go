@@ -54,8 +54,7 @@ func (c *CompleteMultipartUpload) fill(n *node) error {
 	f := fieldsOf(n)
 	for _, child := range f.many("Part") {
 		p := fieldsOf(child)
-		p.required("PartNumber")
-		part := CompletedPart{PartNumber: p.number("PartNumber"), ETag: p.required("ETag"), Checksum: p.checksum()}
+		part := CompletedPart{PartNumber: p.integer("PartNumber"), ETag: p.required("ETag"), Checksum: p.checksum()}
 		if err := p.done(); err != nil {
 			return err
 		}

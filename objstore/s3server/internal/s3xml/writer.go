@@ -2,6 +2,7 @@ package s3xml
 
 import (
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 )
@@ -72,6 +73,28 @@ func appendEscaped(b []byte, text string) []byte {
 		start = i
 	}
 	return append(b, text[start:]...)
+}
+
+// sayable is text with U+FFFD for what XML 1.0 cannot say, not even by a reference.
+func sayable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' && r != '\n' && r != '\r' || !isCharacter(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, text)
+}
+
+// appendMessage writes text with its quotes as they are, as S3 does in messages: some clients search
+// them for pieces of a policy.
+func appendMessage(b []byte, text string) []byte {
+	for i, piece := range strings.Split(sayable(text), `"`) {
+		if i > 0 {
+			b = append(b, '"')
+		}
+		b = appendEscaped(b, piece)
+	}
+	return b
 }
 
 // isPlain reports whether a byte stands for itself: printable ASCII but the

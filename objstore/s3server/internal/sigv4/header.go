@@ -83,13 +83,13 @@ func parseComponents(text string) (map[string]string, error) {
 		}
 		components[name] = value
 	}
+	if len(components) != 3 {
+		return nil, malformedHeader("the authorization header requires three components: Credential, SignedHeaders, and Signature.")
+	}
 	for _, name := range []string{"Credential", "SignedHeaders", "Signature"} {
 		if components[name] == "" {
 			return nil, malformedHeader("missing " + name + ".")
 		}
-	}
-	if len(components) != 3 {
-		return nil, malformedHeader("the authorization header requires three components: Credential, SignedHeaders, and Signature.")
 	}
 	return components, nil
 }
