@@ -14,9 +14,6 @@ import (
 	"time"
 )
 
-// buildTime is how long fetching and building a foreign program may take.
-const buildTime = 5 * time.Minute
-
 // cacheDir is where foreign programs stay between runs.
 func cacheDir(t *testing.T) string {
 	t.Helper()

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -185,12 +184,4 @@ func must[T any](v T, err error) func(*testing.T) T {
 		}
 		return v
 	}
-}
-
-// read is the whole of an object.
-func (s *server) read(key string) []byte {
-	s.t.Helper()
-	out := must(s.client().GetObject(s.t.Context(), &s3.GetObjectInput{Bucket: aws.String(bucket), Key: &key}))(s.t)
-	defer out.Body.Close()
-	return must(io.ReadAll(out.Body))(s.t)
 }
