@@ -17,6 +17,7 @@ type badgerLogger struct {
 	log         *slog.Logger
 	beforeTable func()       // called before a compaction makes a table, which waits for it; may be nil
 	flushFailed func(string) // called when a log could not be made a table; may be nil
+	flattens    func()       // called when a Flatten has stopped the compactors, which waits for it; may be nil
 	ignored     atomic.Pointer[string]
 }
 
@@ -24,6 +25,7 @@ const (
 	saysTableIgnored = "Ignoring table"
 	saysFlushFailed  = "error flushing memtable to disk"
 	saysTableIsNext  = "[%d] LOG Compact. Added"
+	saysFlattens     = "\n"
 )
 
 func (l *badgerLogger) say(level slog.Level, format string, args []any) string {
@@ -48,6 +50,9 @@ func (l *badgerLogger) Warningf(format string, args ...any) { l.say(slog.LevelWa
 
 // Infof implements badger.Logger. What is news to Badger is detail to us.
 func (l *badgerLogger) Infof(format string, args ...any) {
+	if l.flattens != nil && format == saysFlattens {
+		l.flattens()
+	}
 	if l.log.Enabled(context.Background(), slog.LevelDebug) {
 		l.say(slog.LevelDebug, format, args)
 	}

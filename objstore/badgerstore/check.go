@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 
 	"github.com/dgraph-io/badger/v4"
@@ -89,8 +90,8 @@ func (c *checker) run() error {
 }
 
 func (c *checker) steps() (err error) {
-	defer damagedTable(&err)
-	for _, step := range []func() error{c.sequence, c.records, c.strangers, c.counts, c.blobFiles, c.sessions} {
+	defer c.e.caught(debug.SetPanicOnFault(true), &err)
+	for _, step := range []func() error{c.tables, c.sequence, c.records, c.strangers, c.counts, c.blobFiles, c.sessions} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -200,14 +201,14 @@ func (c *checker) records() error {
 
 // walk calls f for the records with a tag that decode and reports the others.
 func (c *checker) walk(tag byte, f func(key []byte, value any) error) error {
-	it := c.v.db().NewIterator(badger.IteratorOptions{Prefix: []byte{tag}})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
+	at := c.v.cursor([]byte{tag})
+	defer at.close()
+	for at.seek([]byte{tag}); at.valid(); at.next() {
 		if err := c.going(); err != nil {
 			return err
 		}
-		key := it.Item().KeyCopy(nil)
-		value, err := decodeWhole(key, it.Item())
+		key := at.it.Item().KeyCopy(nil)
+		value, err := decodeWhole(key, at.it.Item())
 		if objstore.KindOf(err) == objstore.ErrCorrupt {
 			err = c.undecoded(key, err)
 		} else if err == nil {
@@ -217,7 +218,7 @@ func (c *checker) walk(tag byte, f func(key []byte, value any) error) error {
 			return err
 		}
 	}
-	return nil
+	return at.err
 }
 
 // undecoded reports a record that does not decode. Its key counts.

@@ -364,7 +364,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		})
 	}
 	for kind := FindingRecord; kind <= FindingStray; kind++ {
-		if !seen[kind] {
+		if !seen[kind] && kind != FindingTable { // TestCheckVerifiesTheBlocksOfTables shows that
 			t.Errorf("no row shows %v", kind)
 		}
 	}

@@ -11,6 +11,30 @@ import (
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
 )
 
+// tables verifies the blocks of Badger's tables, as it does not when it reads them. One that goes meanwhile was compacted.
+func (c *checker) tables() error {
+	for _, t := range c.e.db.Tables() {
+		if err := c.going(); err != nil {
+			return err
+		}
+		r, err := inspectTable(c.e.path(badgerName), t.ID, c.e.badgerOptions(nil), true)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		text := r.unusable
+		if text == "" {
+			text = r.damaged
+		}
+		if err == nil && text != "" {
+			err = c.found(FindingTable, "%s", text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // blobFiles reports the files below blobs/ that nothing refers to. Those that should be
 // there were looked for with the contents that have bytes in them.
 func (c *checker) blobFiles() error {

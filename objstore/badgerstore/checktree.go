@@ -138,19 +138,21 @@ func (c *checker) free(o *record.Object) error {
 	case err != nil:
 		return err
 	case !o.IsDir():
-		if n := c.v.countKeys(record.NamePrefix(o.ID)); n != uint64(o.Links) || n == 0 {
-			return c.found(FindingLinks, "file %d counts %d names and has %d", o.ID, o.Links, n)
+		n, err := c.v.countKeys(record.NamePrefix(o.ID))
+		if err == nil && (n != uint64(o.Links) || n == 0) {
+			err = c.found(FindingLinks, "file %d counts %d names and has %d", o.ID, o.Links, n)
 		}
-		return nil
+		return err
 	case c.roots[o.ID] == "":
 		if err := readable(c.attached(o)); err != nil {
 			return err
 		}
 	}
-	if o.Children > 0 && !c.v.hasKey(record.EntryPrefix(o.ID)) {
-		return c.foundAt(o.Place, FindingChildren, "directory %d counts %d entries and has none", o.ID, o.Children)
+	has, err := c.v.hasKey(record.EntryPrefix(o.ID))
+	if err == nil && o.Children > 0 && !has {
+		err = c.foundAt(o.Place, FindingChildren, "directory %d counts %d entries and has none", o.ID, o.Children)
 	}
-	return nil
+	return err
 }
 
 // attached checks that a directory, which is that of no bucket, is an entry of another, and that one in turn.

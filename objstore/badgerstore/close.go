@@ -48,6 +48,7 @@ func (e *Engine) shutDown() error {
 		e.synced.Store(true)
 		errs = append(errs, e.session.Close())
 		e.collector.close()
+		e.verifier.close()
 		e.committer.close()
 		errs = append(errs, e.syncer.durableUpTo(e.published.Load()), e.syncer.close(), e.logBlocks.close())
 		e.awaitRoomToClose()
@@ -73,6 +74,9 @@ func (e *Engine) release() error {
 	}
 	if e.blobs != nil {
 		errs = append(errs, e.blobs.Close())
+	}
+	if e.verifier != nil {
+		e.verifier.close()
 	}
 	if e.logBlocks != nil {
 		errs = append(errs, e.logBlocks.close())
@@ -122,7 +126,7 @@ func (e *Engine) tableRoomBytes() int64 { return e.sizes.memTableBytes / 2 }
 // markClean notes, if nothing failed, that the next open has nothing to repair
 // and which numbers were never given out.
 func (e *Engine) markClean(failed error) error {
-	if failed != nil {
+	if failed != nil || e.committer.hasFailed() {
 		return nil
 	}
 	return e.marks.Update(true, func(m *marks.Marks) {

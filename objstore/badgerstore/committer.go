@@ -297,6 +297,11 @@ func (c *committer) apply(ov *overlay, batch []*op, sum *effects) error {
 func (c *committer) admit(ov *overlay, batch []*op) (release func(), err error) {
 	const factor = 3 // the log, the table it is flushed to, and a compaction of that
 	bytes := int64(factor*ov.bytes) + c.e.logBlocks.tableBytes()
+	if c.e.logBlocks.tableBytes() > 0 {
+		if err := c.awaitCompactions(); err != nil {
+			return nil, err
+		}
+	}
 	reserve := c.e.guard.ReserveEssential
 	for _, o := range batch {
 		if !o.essential {
@@ -307,6 +312,19 @@ func (c *committer) admit(ov *overlay, batch []*op) (release func(), err error) 
 		return nil, err
 	}
 	return func() { c.e.guard.Release(bytes) }, nil
+}
+
+// awaitCompactions waits where Badger would, for room for one more table, if it does not compact. That
+// wait has an end.
+func (c *committer) awaitCompactions() error {
+	sizes := c.e.sizes
+	c.e.compactions.await(sizes.tablesL0Stall - sizes.memTables - 1)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed != nil {
+		return c.refusal()
+	}
+	return nil
 }
 
 // write makes the batch one transaction of Badger. Until that is committed an error is the

@@ -43,20 +43,23 @@ type Engine struct {
 	session *staging.Session // nil if read-only
 
 	logBlocks *logBlocks // nil if read-only
+	verifier  *verifier  // nil if read-only
 	found     uint64     // the newest commit there was when the store was opened
+	isDamaged bool       // it was opened read-only although it is damaged
 
 	needs       sync.Mutex   // held while the identity is changed
 	openUploads atomic.Int64 // uploads that have records, and some that may be about to
 
-	numbers   *numbers
-	cache     *cache
-	epochs    epochs
-	pins      pins
-	inFlight  inFlight
-	committer committer
-	syncer    *syncer
-	collector *collector
-	watchers  watchers
+	numbers     *numbers
+	cache       *cache
+	epochs      epochs
+	pins        pins
+	inFlight    inFlight
+	committer   committer
+	compactions compactions
+	syncer      *syncer
+	collector   *collector
+	watchers    watchers
 
 	// published is the timestamp readers use: of the last batch that is visible.
 	published atomic.Uint64

@@ -35,6 +35,7 @@ const (
 	FindingMark                                // durable commits that are not there
 	FindingTotal                               // files and directories, other than are counted
 	FindingUpload                              // an upload, a part, a document, or a list of parts that belongs to nothing, or is lost
+	FindingTable                               // a file of Badger's that does not match its checksums
 	FindingNumber                              // a number that may be given out once more
 	FindingOvercounted                         // a payload that would stay for ever
 	FindingUnreferenced                        // a page or payload nothing refers to
@@ -49,7 +50,7 @@ var findingNames = [...]string{
 	FindingDirectory: "directory", FindingChildren: "children", FindingLinks: "links",
 	FindingConflict: "conflict", FindingContent: "content", FindingExtent: "extent", FindingBytes: "bytes",
 	FindingMissing: "missing", FindingUndercounted: "undercounted", FindingQueue: "queue",
-	FindingMark: "mark", FindingTotal: "total", FindingUpload: "upload", FindingNumber: "number", FindingOvercounted: "overcounted",
+	FindingMark: "mark", FindingTotal: "total", FindingUpload: "upload", FindingTable: "table", FindingNumber: "number", FindingOvercounted: "overcounted",
 	FindingUnreferenced: "unreferenced", FindingOrphan: "orphan", FindingOutcome: "outcome",
 	FindingSession: "session", FindingStray: "stray",
 }

@@ -109,7 +109,7 @@ func TestGarbageOfManyPartsGoesInParts(t *testing.T) {
 			t.Fatalf("blob %d has %v, %v", ref.ID, refs, err)
 		}
 	}
-	if n := v.countKeys(record.GarbagePrefix()); n != 0 {
+	if n := countOf(t, v, record.GarbagePrefix()); n != 0 {
 		t.Errorf("%d records of garbage are left", n)
 	}
 }

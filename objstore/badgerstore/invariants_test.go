@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"context"
 	"fmt"
+	"testing"
 )
 
 // findings is all that a check finds.
@@ -30,4 +31,12 @@ func (e *Engine) checkInvariants() error {
 		return fmt.Errorf("%d objects are counted and %d are there", n, last.Objects)
 	}
 	return err
+}
+
+// countOf is the number of keys with the prefix.
+func countOf(t *testing.T, v *view, prefix []byte) uint64 {
+	t.Helper()
+	n, err := v.countKeys(prefix)
+	must(t, err)
+	return n
 }

@@ -58,7 +58,7 @@ func TestSharedPayloadsSurviveTheirFirstOwners(t *testing.T) {
 	must(t, e.checkInvariants())
 	v := e.view()
 	for _, prefix := range "PQRG" {
-		if n := v.countKeys([]byte{byte(prefix)}); n != 0 {
+		if n := countOf(t, v, []byte{byte(prefix)}); n != 0 {
 			t.Errorf("%d keys under %c are left (seed %d)", n, prefix, seed)
 		}
 	}

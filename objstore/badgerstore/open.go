@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
+	"math"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -177,20 +178,56 @@ func (e *Engine) openBadger(context.Context) error {
 			}
 		}
 	}
-	log := &badgerLogger{log: e.log, flushFailed: e.noteStuck}
+	unverified, err := e.lookAtFiles(dir)
+	if err != nil {
+		return err
+	}
+	return e.startBadger(dir, unverified)
+}
+
+// lookAtFiles looks at Badger's files before Badger does, and returns the tables that are yet to be verified: all
+// are verified here if the last process may have died of one.
+func (e *Engine) lookAtFiles(dir string) (unverified []uint64, err error) {
+	opt, closed := e.badgerOptions(nil), e.marks.Get().Clean
+	manifest, damage, err := readManifest(dir, opt, closed)
+	if err != nil {
+		return nil, err
+	}
+	if damage != "" {
+		return nil, problem(objstore.ErrCorrupt, "%s: restore a copy of the store", damage)
+	}
+	bytesMax := int64(math.MaxInt64)
+	if closed {
+		bytesMax = verifiedBytesMax
+	}
+	if e.opt.ReadOnly && closed {
+		bytesMax = 0
+	}
+	unverified, worst, err := checkTables(dir, sortedTables(manifest), opt, bytesMax)
+	switch {
+	case err != nil:
+		return nil, err
+	case worst.unopened != "":
+		return nil, problem(objstore.ErrCorrupt, "%s: restore a copy of the store", worst.unopened)
+	}
+	return unverified, e.refuseDamage(worst.unusable)
+}
+
+func (e *Engine) badgerOptions(log badger.Logger) badger.Options {
+	return badgerOptions(e.path(badgerName), e.sizes, e.opt.ReadOnly, log)
+}
+
+func (e *Engine) startBadger(dir string, unverified []uint64) (err error) {
+	log := &badgerLogger{log: e.log, flushFailed: e.noteStuck, flattens: e.compactions.park}
 	if !e.opt.ReadOnly {
 		log.beforeTable = func() { e.guard.Await(e.tableRoomBytes()) }
 	}
-	opt := badgerOptions(dir, e.sizes, e.opt.ReadOnly, log)
-	if err := checkTables(e.fs, dir, opt); err != nil {
-		return err
-	}
-	db, err := badger.OpenManaged(opt)
+	db, err := badger.OpenManaged(e.badgerOptions(log))
 	switch {
 	case err != nil && e.opt.ReadOnly && !e.marks.Get().Clean:
 		return problem(objstore.ErrUnavailable, "the store was not closed: open it for writing once to repair it")
 	case err != nil:
-		return &objstore.Error{Kind: objstore.ErrCorrupt, Detail: "the key-value files cannot be opened", Err: err}
+		return &objstore.Error{Kind: objstore.ErrCorrupt, Detail: "the key-value files cannot be opened: restore a copy of the store", Err: err}
 	}
 	e.db = db
 	if ignored := log.ignored.Load(); ignored != nil {
@@ -198,9 +235,12 @@ func (e *Engine) openBadger(context.Context) error {
 	}
 	e.batchBytesMax = int(db.MaxBatchSize() * 3 / 4)
 	e.batchKeysMax = int(db.MaxBatchCount() * 3 / 4)
-	if !e.opt.ReadOnly {
-		e.logBlocks, err = newLogBlocks(e.fs, dir, e.sizes.memTableBytes, e.log)
+	if e.opt.ReadOnly {
+		return nil
 	}
+	e.compactions.db = db
+	e.verifier = newVerifier(e, unverified)
+	e.logBlocks, err = newLogBlocks(e.fs, dir, e.sizes.memTableBytes, e.log)
 	return err
 }
 

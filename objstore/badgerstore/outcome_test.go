@@ -50,7 +50,7 @@ func TestOutcomesOutliveTheProcessForADay(t *testing.T) {
 	v := e.view()
 	defer v.close()
 	for _, tag := range []byte{record.TagOutcome, record.TagExpiry} {
-		if n := v.countKeys([]byte{tag}); n != 1 {
+		if n := countOf(t, v, []byte{tag}); n != 1 {
 			t.Errorf("%d keys under %c instead of that of the last write", n, tag)
 		}
 	}
@@ -92,7 +92,7 @@ func TestForgettingOutcomesDoesNotBeginAnew(t *testing.T) {
 	}
 	v := e.view()
 	defer v.close()
-	if left := v.countKeys([]byte{record.TagExpiry}); left != n/expireAtOnce {
+	if left := countOf(t, v, []byte{record.TagExpiry}); left != n/expireAtOnce {
 		t.Errorf("%d outcomes are left instead of %d", left, n/expireAtOnce)
 	}
 	must(t, e.Close())

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -73,16 +74,12 @@ func (e *Engine) checkMark(mark, top uint64) error {
 	}
 	detail := fmt.Sprintf("the log ends at commit %d, but commits up to %d were durable: %d are lost",
 		min(found, top), mark, mark-min(found, top))
-	if e.opt.ReadOnly {
-		e.log.Error(detail)
-		return nil
-	}
-	return problem(objstore.ErrCorrupt, "%s; open it read-only to save what is left", detail)
+	return e.refuseDamage(detail)
 }
 
 // sequenceAt is the last sequence record up to ts, and its timestamp; 0: none.
 func (e *Engine) sequenceAt(ts uint64) (s record.Sequence, found uint64, err error) {
-	defer damagedTable(&err)
+	defer e.caught(debug.SetPanicOnFault(true), &err)
 	txn := e.db.NewTransactionAt(ts, false)
 	defer txn.Discard()
 	key := record.SequenceKey()
@@ -160,7 +157,7 @@ func (e *Engine) takeBack(good, top, objects uint64) (uint64, error) {
 
 // changedAfter is every key with a version after good, but for sequence records.
 func (e *Engine) changedAfter(good, top uint64) (keys [][]byte, err error) {
-	defer damagedTable(&err)
+	defer e.caught(debug.SetPanicOnFault(true), &err)
 	txn := e.db.NewTransactionAt(top, false)
 	defer txn.Discard()
 	it := txn.NewIterator(badger.IteratorOptions{AllVersions: true, SinceTs: good})
@@ -178,7 +175,7 @@ func (e *Engine) changedAfter(good, top uint64) (keys [][]byte, err error) {
 
 // restore adds older values to a transaction, as many as go in.
 func (e *Engine) restore(txn, then *badger.Txn, keys [][]byte) (n int, err error) {
-	defer damagedTable(&err)
+	defer e.caught(debug.SetPanicOnFault(true), &err)
 	size := 0
 	for n < len(keys) && n < e.batchKeysMax && size < e.batchBytesMax/2 {
 		item, err := then.Get(keys[n])

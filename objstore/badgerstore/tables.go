@@ -6,126 +6,163 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/badger/v4/y"
 
-	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
 )
 
 const (
 	tableSuffix = ".sst"
-	// verifiedBytesMax bounds what is read of the tables when a store is opened.
+	// verifiedBytesMax bounds what is read of the tables when a store is opened that was closed in order.
 	verifiedBytesMax = 64 << 20
 )
 
-// checkTables refuses tables whose ends make no sense, and before writing also, up to a bound, those that cannot be
-// walked: a compaction would panic over one where nobody can catch that. A damaged block does not refuse the store if
-// the damage is in a record: it has a checksum of its own, so who reads it finds out, in a compacted table too. If all
-// its records are right the damage is in what Badger has beside them, and nobody can tell what that hides. Badger checks what its tables end with by a checksum, but panics over the lengths that say
-// where that and the index are. Tables that are not in the manifest are what a crash left, and Badger removes them.
-func checkTables(fsys disk.FS, dir string, opt badger.Options) error {
-	file, err := os.Open(filepath.Join(dir, badger.ManifestFilename))
-	if err != nil {
-		return nil // a new store, or Badger says what is wrong
-	}
-	defer file.Close()
-	manifest, _, err := badger.ReplayManifestFile(file, 0, opt)
-	if err != nil {
-		return nil // Badger says what is wrong
-	}
-	budget := int64(verifiedBytesMax)
-	for _, id := range slices.Sorted(maps.Keys(manifest.Tables)) {
-		name := table.NewFilename(id, dir)
-		whole, err := hasTableEnd(fsys, name)
-		if err == nil && whole {
-			whole, err = isTableWhole(fsys, name, id, opt, &budget)
-		}
+// tableReport is what is wrong with a table; no sentences: nothing.
+type tableReport struct {
+	unopened string // it cannot be opened
+	unusable string // it cannot be opened or, if that was tried, walked to its end
+	damaged  string // a block of it does not match its checksum
+}
+
+// checkTables looks at the tables a manifest names, before Badger does: it panics, in goroutines of its own, over ends that
+// make no sense and over blocks it cannot walk, and a compaction loses the keys behind such a block. All of them are
+// opened; blocks are verified up to a number of bytes, and the tables for which that did not do are returned.
+//
+// A block that does not match its checksum makes no table unusable if the damage is in a record: that has a checksum of its own,
+// so who reads it finds out, in a compacted table too. If all its records are right the damage is in what Badger has
+// beside them, and nobody can tell what that hides.
+func checkTables(dir string, ids []uint64, opt badger.Options, bytesMax int64) (unverified []uint64, worst tableReport, err error) {
+	for _, id := range ids {
+		info, err := os.Stat(table.NewFilename(id, dir))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // Badger says so
+			return nil, tableReport{unopened: tableName(id) + " is missing"}, nil
 		}
 		if err != nil {
-			return disk.Error("read table", err)
+			return nil, worst, disk.Error("look at table", err)
 		}
-		if !whole {
-			return problem(objstore.ErrCorrupt, "%s is damaged: see what is left by a check, or restore a copy of the store", filepath.Join(badgerName, filepath.Base(name)))
+		bytesMax -= info.Size()
+		r, err := inspectTable(dir, id, opt, bytesMax >= 0)
+		switch {
+		case err != nil || r.unopened != "":
+			return nil, r, err
+		case r.unusable != "":
+			worst = r
+		case bytesMax < 0:
+			unverified = append(unverified, id)
 		}
 	}
-	return nil
+	return unverified, worst, nil
 }
 
-// hasTableEnd reports whether the index and the checksum of a table have lengths that fit. From the end:
-// the length of the checksum, that, the length of the index, that.
-func hasTableEnd(fsys disk.FS, name string) (bool, error) {
-	f, err := fsys.Open(name)
+// tableName is the name of a table in the store's directory.
+func tableName(id uint64) string {
+	return filepath.Join(badgerName, table.IDToFilename(id))
+}
+
+// inspectTable opens a table and, if that is asked, verifies all its blocks.
+func inspectTable(dir string, id uint64, opt badger.Options, blocks bool) (r tableReport, err error) {
+	data, err := mapFile(table.NewFilename(id, dir))
 	if err != nil {
-		return false, err
+		return r, disk.Error("read table", err)
+	}
+	defer func() { err = errors.Join(err, unmap(data)) }()
+	t, why := openTable(data, id, opt)
+	if why != nil {
+		r.unopened = tableName(id) + " is damaged: " + blockText(why)
+		r.unusable = r.unopened
+		return r, nil
+	}
+	if !blocks {
+		return r, nil
+	}
+	if why = verifyTable(t); why == nil {
+		return r, nil
+	}
+	r.damaged = tableName(id) + ": " + blockText(why)
+	if why = walkTable(t); why != nil {
+		r.unusable = tableName(id) + " is damaged: " + blockText(why)
+	}
+	return r, nil
+}
+
+// blockText is what Badger finds wrong with a table, in short.
+func blockText(err error) string {
+	text := reason(err)
+	var block, off int
+	if i := strings.Index(text, "block: "); i >= 0 {
+		if n, _ := fmt.Sscanf(text[i:], "block: %d, offset:%d", &block, &off); n == 2 {
+			return fmt.Sprintf("the block at %d does not match its checksum", off)
+		}
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return first
+}
+
+// mapFile maps a file to be read, as Badger maps its tables.
+func mapFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err != nil {
-		return false, err
+	if err != nil || info.Size() == 0 {
+		return nil, err
 	}
-	end := info.Size
-	for range 2 {
-		const lengthBytes = 4
-		var length [lengthBytes]byte
-		if end -= lengthBytes; end < 0 {
-			return false, nil
-		}
-		if _, err := f.ReadAt(length[:], end); err != nil {
-			return false, err
-		}
-		end -= int64(binary.BigEndian.Uint32(length[:]))
-	}
-	return end >= 0, nil
+	return syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
 }
 
-// isTableWhole reports whether a table can be opened and, before writing, walked. It says so
-// without having looked once the budget of bytes is used up.
-func isTableWhole(fsys disk.FS, name string, id uint64, opt badger.Options, budget *int64) (bool, error) {
-	f, err := fsys.Open(name)
-	if err != nil {
-		return false, err
+func unmap(data []byte) error {
+	if len(data) == 0 {
+		return nil
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil || info.Size > *budget {
-		return err == nil, err
-	}
-	*budget -= info.Size
-	data := make([]byte, info.Size)
-	if _, err := f.ReadAt(data, 0); err != nil {
-		return false, err
-	}
-	return verifyTable(data, id, opt) == nil, nil
+	return syscall.Munmap(data)
 }
 
-// verifyTable is what Badger finds wrong with a table, whether it says so or panics.
-func verifyTable(data []byte, id uint64, opt badger.Options) (err error) {
-	defer damagedTable(&err)
-	t, err := table.OpenInMemoryTable(data, id, &table.Options{
+// openTable opens a table as Badger will.
+func openTable(data []byte, id uint64, opt badger.Options) (t *table.Table, err error) {
+	defer caught(debug.SetPanicOnFault(true), &err)
+	if !hasTableEnd(data) {
+		return nil, damaged("its end makes no sense")
+	}
+	return table.OpenInMemoryTable(data, id, &table.Options{
 		ReadOnly: true, BlockSize: opt.BlockSize, Compression: opt.Compression, ChkMode: opt.ChecksumVerificationMode,
 	})
-	if err != nil {
-		return err
+}
+
+// hasTableEnd reports whether the index and the checksum of a table have lengths that fit: Badger ends the process
+// over such that do not. From the end: the length of the checksum, that, the length of the index, that.
+func hasTableEnd(data []byte) bool {
+	end := int64(len(data))
+	for range 2 {
+		const lengthBytes = 4
+		if end -= lengthBytes; end < 0 {
+			return false
+		}
+		end -= int64(binary.BigEndian.Uint32(data[end:]))
 	}
-	if opt.ReadOnly || t.VerifyChecksum() == nil {
-		return nil // nothing compacts it, or nothing is wrong with it
-	}
-	return walkTable(t)
+	return end >= 0
+}
+
+// verifyTable is what the checksums of its blocks say, or that they cannot be found.
+func verifyTable(t *table.Table) (err error) {
+	defer caught(debug.SetPanicOnFault(true), &err)
+	return t.VerifyChecksum()
 }
 
 // walkTable goes through a table as a compaction would: keys in order, and to the end.
-func walkTable(t *table.Table) error {
+func walkTable(t *table.Table) (err error) {
+	defer caught(debug.SetPanicOnFault(true), &err)
 	it := t.NewIterator(0)
 	defer it.Close()
 	var last []byte
@@ -133,12 +170,12 @@ func walkTable(t *table.Table) error {
 	for it.Rewind(); it.Valid(); it.Next() {
 		key := it.Key()
 		if len(key) < versionBytes || n > 0 && y.CompareKeys(last, key) >= 0 {
-			return damaged("the keys of a table are in no order")
+			return damaged("its keys are in no order")
 		}
 		v := it.Value()
 		switch {
 		case v.Meta&valueElsewhere != 0:
-			return damaged("a value of a table is not in it")
+			return damaged("a value of it is elsewhere")
 		case v.Meta&valueDeleted == 0 && !isRecord(y.ParseKey(key), v.Value):
 			bad++
 		}
@@ -146,7 +183,7 @@ func walkTable(t *table.Table) error {
 		n++
 	}
 	if n != int(t.KeyCount()) || bad == 0 {
-		return damaged("a table has %d of %d keys, and %d damaged records", n, t.KeyCount(), bad)
+		return damaged("%d of its %d keys are left, with %d damaged records", n, t.KeyCount(), bad)
 	}
 	return nil
 }
@@ -173,10 +210,48 @@ const (
 	valueElsewhere = 1 << 1 // in the value log, where nothing is ever
 )
 
-// damagedTable, deferred, makes an error of a panic: Badger panics over what the blocks of a damaged table say.
-func damagedTable(err *error) {
-	if cause := recover(); cause != nil {
-		first, _, _ := strings.Cut(fmt.Sprint(cause), "\n")
-		*err = damaged("a table of the key-value files cannot be read: %s", first)
+// caught, deferred with what [debug.SetPanicOnFault] said, makes an error of a panic: Badger panics over what
+// the blocks of a damaged table say, and a table that became shorter, or that the disk cannot read, is a fault.
+func caught(onFault bool, err *error) {
+	if cause := recovered(onFault, recover()); cause != nil {
+		*err = cause
 	}
+}
+
+// recovered is the error for what was recovered; nil: nothing.
+func recovered(onFault bool, cause any) error {
+	debug.SetPanicOnFault(onFault)
+	if cause == nil {
+		return nil
+	}
+	return damagedTable(cause)
+}
+
+// damagedTable is the error for a panic of Badger's. One that comes from a block names table and block.
+func damagedTable(cause any) error {
+	text := fmt.Sprint(cause)
+	var id uint64
+	var block int
+	if i := strings.Index(text, "Table ID: "); i >= 0 {
+		if n, _ := fmt.Sscanf(text[i:], "Table ID: %d\nBlock ID: %d", &id, &block); n == 2 {
+			return damaged("%s is damaged: its block %d cannot be read", tableName(id), block)
+		}
+	}
+	first, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return damaged("a table of the key-value files cannot be read: %s", first)
+}
+
+// sortedTables are the tables of a manifest, those first that are compacted first.
+func sortedTables(manifest badger.Manifest) []uint64 {
+	var ids []uint64
+	for id := range manifest.Tables {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(a, b uint64) int {
+		if la, lb := manifest.Tables[a].Level, manifest.Tables[b].Level; la != lb {
+			return int(la) - int(lb)
+		}
+		return int(a) - int(b)
+	})
+	return ids
 }

@@ -140,8 +140,8 @@ func TestPartsOfEndedUploadsGoAtTheNextOpening(t *testing.T) {
 	must(t, e.Close())
 	e = openTest(t, dir, Options{})
 	v := e.view()
-	parts := v.countKeys([]byte{record.TagPart})
-	uploads := v.countKeys([]byte{record.TagUpload})
+	parts := countOf(t, v, []byte{record.TagPart})
+	uploads := countOf(t, v, []byte{record.TagUpload})
 	v.close()
 	if parts != 1 || uploads != 1 || e.openUploads.Load() != 1 {
 		t.Errorf("%d parts, %d uploads, %d counted", parts, uploads, e.openUploads.Load())

@@ -2,6 +2,7 @@ package badgerstore
 
 import (
 	"errors"
+	"runtime/debug"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -65,7 +66,7 @@ func (v *view) get(key []byte) (any, error) {
 
 // read is get without the cache.
 func (v *view) read(key []byte) (value any, err error) {
-	defer damagedTable(&err)
+	defer v.e.caught(debug.SetPanicOnFault(true), &err)
 	item, err := v.db().Get(key)
 	if errors.Is(err, badger.ErrKeyNotFound) {
 		return nil, nil
@@ -77,6 +78,7 @@ func (v *view) read(key []byte) (value any, err error) {
 }
 
 func decodeItem(key []byte, item *badger.Item) (value any, err error) {
+	defer caught(debug.SetPanicOnFault(true), &err)
 	verr := item.Value(func(p []byte) error {
 		value, err = decode(key, p)
 		return nil
@@ -122,19 +124,19 @@ func (v *view) scanKeys(prefix []byte, f func(key []byte) (bool, error)) error {
 }
 
 // countKeys is the number of keys with the prefix.
-func (v *view) countKeys(prefix []byte) (n uint64) {
-	it := v.db().NewIterator(badger.IteratorOptions{Prefix: prefix})
-	defer it.Close()
-	for it.Rewind(); it.Valid(); it.Next() {
+func (v *view) countKeys(prefix []byte) (n uint64, err error) {
+	err = v.scanKeys(prefix, func([]byte) (bool, error) {
 		n++
-	}
-	return n
+		return true, nil
+	})
+	return n, err
 }
 
 // hasKey reports whether there is a key with the prefix.
-func (v *view) hasKey(prefix []byte) bool {
-	it := v.db().NewIterator(badger.IteratorOptions{Prefix: prefix})
-	defer it.Close()
-	it.Rewind()
-	return it.Valid()
+func (v *view) hasKey(prefix []byte) (has bool, err error) {
+	err = v.scanKeys(prefix, func([]byte) (bool, error) {
+		has = true
+		return false, nil
+	})
+	return has, err
 }

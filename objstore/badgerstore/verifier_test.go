@@ -1,0 +1,186 @@
+package badgerstore
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// oneTable is the path of the table with the most bytes.
+func oneTable(t *testing.T, dir string) (path string, size int64) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, badgerName, "*"+tableSuffix))
+	must(t, err)
+	for _, name := range names {
+		info, err := os.Stat(name)
+		must(t, err)
+		if info.Size() > size {
+			path, size = name, info.Size()
+		}
+	}
+	return path, size
+}
+
+// A check of a store that is opened read-only sees what only Badger's checksums tell: C11.
+func TestCheckVerifiesTheBlocksOfTables(t *testing.T) {
+	dir := makeVariedStore(t)
+	path, _ := oneTable(t, dir)
+	p, err := os.ReadFile(path)
+	must(t, err)
+	found := 0
+	for off := int64(0); off < 4096; off += 97 {
+		flip(t, path, off)
+		e, err := Open(t.Context(), dir, Options{ReadOnly: true}, Parts{})
+		if err == nil {
+			all, err := e.findings(CheckOptions{})
+			must(t, errors.Join(err, e.Close()))
+			if len(all) == 0 || all[0].Kind != FindingTable || !strings.Contains(all[0].Text, filepath.Base(path)) {
+				t.Errorf("the bit at %d is flipped, found is %v", off, all)
+			}
+			found++
+		}
+		must(t, os.WriteFile(path, p, 0o600))
+	}
+	if found == 0 {
+		t.Error("this shows nothing")
+	}
+}
+
+// Tables that are verified in the background: Badger compacts only after that, and not at all if one is
+// unusable. Then nothing is written any more, what can be read is, and the next open says which file it is.
+func TestTableFoundUnusableInTheBackgroundStopsWrites(t *testing.T) {
+	dir := makeVariedStore(t)
+	e := openTest(t, dir, Options{})
+	b := mainBucket(t, e)
+	must(t, compactionsGoOn(e))
+	v := newVerifier(e, []uint64{e.db.Tables()[0].ID})
+	<-v.done
+	v.close()
+	must(t, compactionsGoOn(e))
+	id := e.db.Tables()[0].ID
+	path := filepath.Join(dir, tableName(id))
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteAt(make([]byte, 2048), 0) // also what is mapped
+	must(t, errors.Join(err, f.Close()))
+	v = newVerifier(e, []uint64{id})
+	<-v.done
+	v.close()
+	if compactionsGoOn(e) == nil {
+		t.Error("compactions go on")
+	}
+	_, err = b.Put(t.Context(), "new", strings.NewReader("x"), objstore.Unconditional(), objstore.PutOptions{})
+	if objstore.KindOf(err) != objstore.ErrUnavailable || !strings.Contains(err.Error(), filepath.Base(path)) {
+		t.Errorf("put: %v", err)
+	}
+	e.cache.empty()
+	if _, err := getAll(t.Context(), b, "small"); err != nil {
+		wantCorrupt(t, err)
+	}
+	must(t, e.Close())
+	if text := refused(t, dir, Options{}, objstore.ErrCorrupt); !strings.Contains(text, filepath.Base(path)) || !strings.Contains(text, "restore") {
+		t.Error(text)
+	}
+}
+
+// compactionsGoOn is nil if Badger may compact.
+func compactionsGoOn(e *Engine) error {
+	e.compactions.mu.Lock()
+	defer e.compactions.mu.Unlock()
+	if e.compactions.held != nil {
+		return errors.New("they are held")
+	}
+	return nil
+}
+
+// No compaction begins while they are held, however many tables there are, and writes go on up to a bound; then
+// they are made up for.
+func TestHeldCompactionsAreMadeUpFor(t *testing.T) {
+	parts := testParts(t)
+	parts.sizes = smallSizes()
+	e, err := Open(t.Context(), filepath.Join(testDir(t), "store"), Options{Create: true}, parts)
+	must(t, err)
+	b := mainBucket(t, e)
+	e.compactions.hold()
+	held, done := e.compactions.held, make(chan error, 1)
+	go func() {
+		for i := range 3000 {
+			_, err := b.Put(t.Context(), objstore.Key(fmt.Sprintf("k%04d", i)), strings.NewReader(strings.Repeat("x", 1500)),
+				objstore.Unconditional(), objstore.PutOptions{Durability: objstore.Visible})
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+		done <- nil
+	}()
+	for tables := 0; tables < e.sizes.tablesL0Stall-e.sizes.memTables-1; {
+		levels := e.db.Levels()
+		tables = levels[0].NumTables
+		runtime.Gosched()
+		for _, l := range levels[1:] {
+			if l.NumTables > 0 {
+				t.Fatal("there was a compaction")
+			}
+		}
+	}
+	e.compactions.release()
+	<-held.ended
+	must(t, <-done)
+	must(t, e.checkInvariants())
+	must(t, e.Close())
+}
+
+// A table that is cut off while it is mapped is damage to who reads it, and no end of the process: C11.
+func TestTableThatIsCutOffWhileMappedIsDamage(t *testing.T) {
+	dir := makeVariedStore(t)
+	e := openTest(t, dir, Options{})
+	b := mainBucket(t, e)
+	path, _ := oneTable(t, dir)
+	must(t, os.Truncate(path, 0))
+	e.cache.empty()
+	if _, err := getAll(t.Context(), b, "dir/bare"); err != nil {
+		wantCorrupt(t, err)
+	} else {
+		t.Error("it was read")
+	}
+	if !e.committer.hasFailed() {
+		t.Error("the store takes writes")
+	}
+}
+
+// What Badger says in a panic over a block becomes a sentence with the name of the file.
+func TestDamagedBlockIsToldByTheNameOfItsTable(t *testing.T) {
+	err := damagedTable("==== Recovered====\nTable ID: 7\nBlock ID: 3\nEntry Idx: 0\n")
+	if want := "badger/000007.sst is damaged: its block 3 cannot be read"; !strings.Contains(err.Error(), want) {
+		t.Errorf("%q does not say %q", err, want)
+	}
+}
+
+// A length in the manifest that is damaged is no entry that a crash cut off: its tables stay, and the store is refused.
+func TestDamagedManifestIsRefusedByName(t *testing.T) {
+	dir := makeVariedStore(t)
+	manifest := filepath.Join(dir, badgerName, "MANIFEST")
+	p, err := os.ReadFile(manifest)
+	must(t, err)
+	table, _ := oneTable(t, dir)
+	for off := range int64(len(p)) {
+		flip(t, manifest, off)
+		for _, opt := range []Options{{ReadOnly: true}, {}} {
+			if text := refused(t, dir, opt, objstore.ErrCorrupt); !strings.Contains(text, "badger/MANIFEST is damaged: ") {
+				t.Errorf("byte %d: %s", off, text)
+			}
+		}
+		must(t, os.WriteFile(manifest, p, 0o600))
+	}
+	if _, err := os.Stat(table); err != nil {
+		t.Error(err)
+	}
+	must(t, openTest(t, dir, Options{}).checkInvariants())
+}
