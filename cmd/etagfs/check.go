@@ -22,8 +22,8 @@ wrong: whether it is damage (something is lost or may come to be) or garbage
 changes nothing and prints nothing for a clean store.
 
 It exits 8 if there is damage, and 1 if there is garbage only. A store that was
-not closed is not checked: opening it for writing, as a mount does, repairs what
-a crash left.`,
+not closed is not checked, but for damaged key-value files: opening it for
+writing, as a mount does, repairs what a crash left.`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return t.check(c.Context(), args[0], options)

@@ -53,7 +53,7 @@
 //	  staging's own
 //	  filled.mu
 //	  committer.mu
-//	syncer.mu, collector.mu, pins.mu, watchers.mu, epochs.mu, numbers.mu, cacheShard.mu, Engine.mu
+//	syncer.mu, collector.mu, pins.mu, watchers.mu, epochs.mu, numbers.mu, cacheShard.mu, compactions.mu, Engine.mu
 //
 // where those of the last line are leaves. numbers.mu is held over a sync of the marks,
 // Engine.needs, under which no other lock is taken, over one of the file FORMAT.
@@ -66,6 +66,17 @@
 // and for more. What is left is an outsider who takes all of that
 // within the milliseconds a table is written in; nothing acknowledged is lost by that either. On file systems that copy on write
 // blocks cannot be had ahead for good, and the reserve is all there is.
+//
+// # Damaged files of Badger
+//
+// Badger panics over damaged blocks, and in goroutines of its own where nobody can catch that. So the manifest, and of every table
+// the index and the last block, are looked at before Badger does; and all blocks of all tables are verified before
+// the first compaction may read them ([verifier], [compactions]): when the store is opened, or, beyond 64 MiB and if it was closed in order,
+// in the background. Who reads what Badger panics over gets ErrCorrupt; then the store takes
+// no more writes and does not compact, and the next open verifies everything. What is left is a block that
+// goes bad after it was verified, or in the first 50 ms of a large store, and that a compaction reads before anybody else: that ends
+// the process. Nothing acknowledged is lost, and the next open says which file it is. Badger flushes from memory and reads no
+// table when it commits.
 //
 // # How it is checked
 //

@@ -45,7 +45,7 @@ type Engine struct {
 	logBlocks *logBlocks // nil if read-only
 	verifier  *verifier  // nil if read-only
 	found     uint64     // the newest commit there was when the store was opened
-	isDamaged bool       // it was opened read-only although it is damaged
+	damage    string     // why it can only be opened to be read; empty: it is whole
 
 	needs       sync.Mutex   // held while the identity is changed
 	openUploads atomic.Int64 // uploads that have records, and some that may be about to

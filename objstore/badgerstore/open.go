@@ -193,8 +193,8 @@ func (e *Engine) lookAtFiles(dir string) (unverified []uint64, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if damage != "" {
-		return nil, problem(objstore.ErrCorrupt, "%s: restore a copy of the store", damage)
+	if e.damage = damage; damage != "" {
+		return nil, e.refuseForGood()
 	}
 	bytesMax := int64(math.MaxInt64)
 	if closed {
@@ -208,7 +208,8 @@ func (e *Engine) lookAtFiles(dir string) (unverified []uint64, err error) {
 	case err != nil:
 		return nil, err
 	case worst.unopened != "":
-		return nil, problem(objstore.ErrCorrupt, "%s: restore a copy of the store", worst.unopened)
+		e.damage = worst.unopened
+		return nil, e.refuseForGood()
 	}
 	return unverified, e.refuseDamage(worst.unusable)
 }
@@ -224,6 +225,8 @@ func (e *Engine) startBadger(dir string, unverified []uint64) (err error) {
 	}
 	db, err := badger.OpenManaged(e.badgerOptions(log))
 	switch {
+	case err != nil && e.damage != "":
+		return e.refuseForGood()
 	case err != nil && e.opt.ReadOnly && !e.marks.Get().Clean:
 		return problem(objstore.ErrUnavailable, "the store was not closed: open it for writing once to repair it")
 	case err != nil:

@@ -78,10 +78,18 @@ func (e *Engine) refuseDamage(damage string) error {
 	if damage == "" {
 		return nil
 	}
-	e.isDamaged = true
+	e.damage = damage
 	if e.opt.ReadOnly {
 		e.log.Error("the store is damaged", "damage", damage)
 		return nil
 	}
+	if !e.marks.Get().Clean && e.db == nil {
+		return e.refuseForGood()
+	}
 	return problem(objstore.ErrCorrupt, "%s: restore a copy of the store; what is left can be read if it is opened read-only, and a check lists what is lost", damage)
+}
+
+// refuseForGood is the error for a damaged store with logs that nobody can repair: Badger does not open those to be read.
+func (e *Engine) refuseForGood() error {
+	return problem(objstore.ErrCorrupt, "%s: restore a copy of the store", e.damage)
 }

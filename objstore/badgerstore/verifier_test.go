@@ -184,3 +184,20 @@ func TestDamagedManifestIsRefusedByName(t *testing.T) {
 	}
 	must(t, openTest(t, dir, Options{}).checkInvariants())
 }
+
+// A store that is damaged, and was not closed, has one way out: who repairs it and who checks it are told the same.
+func TestDamagedStoreThatWasNotClosedHasOneWayOut(t *testing.T) {
+	dir := crashedStore(t, makeVariedStore(t))
+	path, _ := oneTable(t, dir)
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteAt(make([]byte, 2048), 0)
+	must(t, errors.Join(err, f.Close()))
+	want := filepath.Join(badgerName, filepath.Base(path)) + " is damaged: "
+	for _, opt := range []Options{{ReadOnly: true}, {}, {ReadOnly: true}} {
+		text := refused(t, dir, opt, objstore.ErrCorrupt)
+		if !strings.Contains(text, want) || !strings.HasSuffix(text, ": restore a copy of the store") {
+			t.Error(text)
+		}
+	}
+}
