@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,11 +20,12 @@ func TestDamageIsEIO(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		contents string // to damage
+		named    string // in the log
 		ask      func(m *mounttest.Mount) error
 	}{
-		{"a small content", "the small content", func(m *mounttest.Mount) error { return asks(m.Path("small")) }},
-		{"a large content", large[:64], func(m *mounttest.Mount) error { return asks(m.Path("large")) }},
-		{"a name", "the-name-that-is-lost", func(m *mounttest.Mount) error { return asks(m.Path("dir", "the-name-that-is-lost")) }},
+		{"a small content", "the small content", "small", func(m *mounttest.Mount) error { return asks(m.Path("small")) }},
+		{"a large content", large[:64], "blob ", func(m *mounttest.Mount) error { return asks(m.Path("large")) }},
+		{"a name", "the-name-that-is-lost", "lookup the-name-that-is-lost", func(m *mounttest.Mount) error { return asks(m.Path("dir", "the-name-that-is-lost")) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := onDisk(t)
@@ -41,8 +43,11 @@ func TestDamageIsEIO(t *testing.T) {
 			check(t, m.Path("whole"), "whole")
 			put(t, m.Path("new"), "new")
 			m.Unmount() // then all of the log has come
-			if !strings.Contains(m.Log(), "stored bytes are damaged") {
-				t.Error("the log does not say so")
+			said := slices.ContainsFunc(strings.Split(m.Log(), "\n"), func(line string) bool {
+				return strings.Contains(line, "stored bytes are damaged") && strings.Contains(line, c.named)
+			})
+			if !said {
+				t.Errorf("the log does not say so of %s:\n%s", c.named, m.Log())
 			}
 		})
 	}

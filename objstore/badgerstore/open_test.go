@@ -91,7 +91,7 @@ func TestOpenRefusesWithASentence(t *testing.T) {
 			must(t, os.RemoveAll(filepath.Join(dir, badgerName)))
 		}, Options{}, objstore.ErrCorrupt, "the log ends at commit 0, but commits up to 6 were durable: 6 are lost"},
 		{"manifest damaged", func(t *testing.T, dir string) { flip(t, filepath.Join(dir, badgerName, "MANIFEST"), 12) },
-			Options{}, objstore.ErrCorrupt, "cannot be opened"},
+			Options{}, objstore.ErrCorrupt, "badger/MANIFEST is damaged"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "store")
