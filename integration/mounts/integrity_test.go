@@ -23,7 +23,7 @@ func TestDamageIsEIO(t *testing.T) {
 		named    string // in the log
 		ask      func(m *mounttest.Mount) error
 	}{
-		{"a small content", "the small content", "small", func(m *mounttest.Mount) error { return asks(m.Path("small")) }},
+		{"a small content", "the small content", "read record ", func(m *mounttest.Mount) error { return asks(m.Path("small")) }},
 		{"a large content", large[:64], "blob ", func(m *mounttest.Mount) error { return asks(m.Path("large")) }},
 		{"a name", "the-name-that-is-lost", "lookup the-name-that-is-lost", func(m *mounttest.Mount) error { return asks(m.Path("dir", "the-name-that-is-lost")) }},
 	} {
