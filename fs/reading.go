@@ -37,10 +37,20 @@ func (r *reading) read(ctx context.Context, p []byte, off int64) (int, error) {
 		}
 		defer pinned.release()
 		n, err := pinned.reader.ReadAt(ctx, p, off)
-		if errors.Is(err, io.EOF) {
-			err = nil
-		}
-		return n, err
+		return n, endOrStale(err)
+	}
+}
+
+// endOrStale is what a read answers for a reader's error: nothing for the end of the file, and ErrStale where the
+// store has no pins and the version is gone.
+func endOrStale(err error) error {
+	switch {
+	case errors.Is(err, io.EOF):
+		return nil
+	case objstore.IsLostCondition(err):
+		return &Error{Op: "read", Kind: ErrStale, Err: err}
+	default:
+		return err
 	}
 }
 

@@ -2,8 +2,6 @@ package fs
 
 import (
 	"context"
-	"errors"
-	"io"
 	"sync"
 	"time"
 
@@ -200,10 +198,7 @@ func (t *transaction) read(ctx context.Context, p []byte, off int64) (int, error
 	case t.pin != nil && !t.isEmptied():
 		n, err = t.pin.reader.ReadAt(ctx, p, off)
 	}
-	if errors.Is(err, io.EOF) {
-		err = nil
-	}
-	return n, err
+	return n, endOrStale(err)
 }
 
 func (t *transaction) isEmptied() bool {

@@ -57,12 +57,15 @@ func layers() []layer {
 			[]string{objstore, blockhash, awsSDK, awsConfig, awsS3, smithy},
 			append(forTests, objstore+"/badgerstore", objstore+"/s3server"),
 		},
+		{ // its tests stage in cache
+			objstore + "/flatns", []string{objstore}, append(forTests, awsSDK, objstore+"/s3server", objstore+"/s3store", module+"/cache"),
+		},
 		{module + "/cache", []string{objstore, blockhash}, forTests},
 		{module + "/fs", []string{objstore, blockhash, module + "/cache"}, forTests},
 		{module + "/mount", []string{objstore, module + "/fs", goFuse, sys}, forTests},
 		{
 			module + "/cmd",
-			[]string{objstore, blockhash, objstore + "/badgerstore", objstore + "/s3server", module + "/cache", module + "/fs", module + "/mount", cobra, metrics, sys},
+			[]string{objstore, blockhash, objstore + "/badgerstore", objstore + "/flatns", objstore + "/s3server", objstore + "/s3store", module + "/cache", module + "/fs", module + "/mount", cobra, metrics, sys},
 			append(forTests, goInner),
 		},
 	}

@@ -32,6 +32,8 @@
 // is gone always is: by the next [Prepare] too, even if daemon and kernel wait for each other (removeDead). [Mount.Close], for a
 // daemon that was told to end, does not wait for open files.
 //
+// A namespace without Capabilities.Watch changes without notice: then the kernel keeps no name and no attribute, and asks each time.
+//
 // # Lock order
 //
 //	handles.mu

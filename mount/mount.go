@@ -47,7 +47,7 @@ type Mount struct {
 
 // Start mounts and serves. The directory can be used when it returns.
 func Start(ctx context.Context, config Config) (*Mount, error) {
-	t := newTable(config.Namespace.Root(), time.Now)
+	t := newTable(config.Namespace.Root(), time.Now, !config.Namespace.Capabilities().Watch)
 	k := newNotifier(t, config.Logger)
 	about := &processes{}
 	files, err := fs.New(ctx, fs.Config{

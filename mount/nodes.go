@@ -71,7 +71,9 @@ type reservation struct {
 // table is every node the kernel may name. Nodes hold no state of files: that
 // is package fs's. The table's lock is innermost: nothing is called with it held.
 type table struct {
-	now func() time.Time // constant
+	// Constant.
+	now   func() time.Time
+	blind bool // others change the store without notice: the kernel keeps no name and no attribute
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -85,9 +87,10 @@ type table struct {
 	pins      pins
 }
 
-func newTable(root objstore.ID, now func() time.Time) *table {
+func newTable(root objstore.ID, now func() time.Time, blind bool) *table {
 	t := &table{
 		now:       now,
+		blind:     blind,
 		nodes:     newIndex(),
 		objects:   make(map[objstore.ID]*node),
 		entries:   newEntries(),
@@ -193,7 +196,7 @@ func (t *table) enterListed(at name, e *fs.Entry, since mark) (*node, belief) {
 func (t *table) admit(at name, n *node, since mark) belief {
 	n.lookups++
 	t.entries.look(n, at)
-	if volatile(n.object) || t.changes.objectSince(since, n.object) {
+	if t.blind || volatile(n.object) || t.changes.objectSince(since, n.object) {
 		return belief{}
 	}
 	if !n.regular {
@@ -331,7 +334,7 @@ func (t *table) viewOf(id uint64) (fs.View, bool) {
 func (t *table) unchanged(e name, since mark) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.changes.nameSince(since, e)
+	return !t.blind && !t.changes.nameSince(since, e)
 }
 
 // forgetTimes notes that a request changed names in a directory: the kernel forgets the

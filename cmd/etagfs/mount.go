@@ -23,19 +23,29 @@ const serveFlag = "serve"
 func mountCommand(t *terminal) *cobra.Command {
 	var words []string
 	var foreground, serve bool
+	var cacheDir string
 	c := &cobra.Command{
 		Use:   "mount STORE DIR",
 		Short: "Mount a store at DIR, in the background",
 		Long: `Mount a store at DIR, in the background, and return when it can be used. A
 STORE that does not exist or is an empty directory is made. The background
-process logs to STORE/etagfs.log.`,
+process logs to STORE/etagfs.log.
+
+STORE may also be a bucket of an S3 store that honours conditional writes:
+s3://BUCKET/PREFIX?endpoint=URL&region=NAME or http(s)://HOST:PORT/BUCKET/PREFIX.
+Credentials come from where other AWS clients take them. What is being written,
+kept copies of what lost, blocks that were read, and the log are in a directory
+of the bucket's own below --cache.`,
 		Args: arguments(2, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			store, err := storeDir(args[0])
-			if err != nil {
-				return err
+			store := args[0]
+			if !isRemote(store) {
+				var err error
+				if store, err = storeDir(store); err != nil {
+					return err
+				}
 			}
-			d := daemon{store: store, dir: args[1], options: strings.Join(words, ",")}
+			d := daemon{store: store, dir: args[1], options: strings.Join(words, ","), cache: cacheDir}
 			switch {
 			case serve:
 				return d.runAlone(c.Context())
@@ -47,6 +57,7 @@ process logs to STORE/etagfs.log.`,
 		},
 	}
 	c.Flags().StringArrayVarP(&words, "options", "o", nil, "mount options, separated by commas")
+	c.Flags().StringVar(&cacheDir, "cache", "", "directory for local copies of a remote store (default etagfs in the user's cache directory)")
 	c.Flags().BoolVar(&foreground, "foreground", false, "stay until unmounted, log to standard error")
 	c.Flags().BoolVar(&serve, serveFlag, false, "")
 	if err := c.Flags().MarkHidden(serveFlag); err != nil {
@@ -58,15 +69,26 @@ process logs to STORE/etagfs.log.`,
 // startBackground returns when the process it starts says it is ready. That
 // process decides everything, and speaks through this one if it fails.
 func (t *terminal) startBackground(ctx context.Context, d daemon) error {
-	store, err := filepath.Abs(d.store)
-	if err != nil {
-		return err
+	store := d.store
+	var err error
+	if !isRemote(store) {
+		if store, err = filepath.Abs(d.store); err != nil {
+			return err
+		}
 	}
 	dir, err := filepath.Abs(d.dir)
 	if err != nil {
 		return err
 	}
-	pid, err := mount.StartBackground(ctx, []string{"mount", store, dir, "-o", d.options, "--" + serveFlag})
+	arguments := []string{"mount", store, dir, "-o", d.options, "--" + serveFlag}
+	if d.cache != "" {
+		cache, err := filepath.Abs(d.cache)
+		if err != nil {
+			return err
+		}
+		arguments = append(arguments, "--cache", cache)
+	}
+	pid, err := mount.StartBackground(ctx, arguments)
 	if err != nil || !t.json {
 		return err
 	}
@@ -79,9 +101,10 @@ func (t *terminal) startBackground(ctx context.Context, d daemon) error {
 
 // daemon is a process that serves a mount.
 type daemon struct {
-	store   string
+	store   string // directory, or URL of a remote one
 	dir     string
 	options string
+	cache   string // of a remote store; empty: the default
 }
 
 // runAlone is run for a process nobody listens to: its log is all it leaves behind.
@@ -133,14 +156,12 @@ func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := apart(d.store, point); err != nil {
-		return nil, err
-	}
-	if err := awaitEnding(ctx, d.store); err != nil {
-		return nil, err
-	}
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	store, err := d.open(ctx, options, point, logger)
+	open := d.openLocal
+	if isRemote(d.store) {
+		open = d.openRemote
+	}
+	store, err := open(ctx, options, point, logger)
 	if err != nil {
 		return nil, err
 	}
@@ -148,25 +169,38 @@ func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	logger.Info("mounted", "store", store.dir, "dir", point, "options", d.options)
+	logger.Info("mounted", "store", store.source, "dir", point, "options", d.options)
 	return &served{store, m, logger}, nil
 }
 
 // close commits or keeps what is still open and releases the store.
 func (s *served) close(ctx context.Context) error {
 	err := errors.Join(s.mount.Close(ctx), s.store.Close())
-	s.log.Info("unmounted", "store", s.store.dir)
+	s.log.Info("unmounted", "store", s.store.source)
 	return err
+}
+
+// engine is what is behind a mount.
+type engine interface {
+	GiveBack()
+	Close() error
 }
 
 // openStore is a store that is to be mounted.
 type openStore struct {
-	*badgerstore.Engine
-	dir       string // absolute
+	engine
+	dir       string // absolute; where its log goes
+	source    string // as the mount table names it
 	namespace objstore.Namespace
 }
 
-func (d daemon) open(ctx context.Context, options mount.Options, point string, logger *slog.Logger) (*openStore, error) {
+func (d daemon) openLocal(ctx context.Context, options mount.Options, point string, logger *slog.Logger) (*openStore, error) {
+	if err := apart(d.store, point); err != nil {
+		return nil, err
+	}
+	if err := awaitEnding(ctx, d.store); err != nil {
+		return nil, err
+	}
 	dir, err := filepath.Abs(d.store)
 	if err != nil {
 		return nil, err
@@ -191,7 +225,7 @@ func (d daemon) open(ctx context.Context, options mount.Options, point string, l
 		err := &objstore.Error{Op: "mount", Key: bucket, Kind: objstore.ErrUnsupported}
 		return nil, errors.Join(err, engine.Close())
 	}
-	return &openStore{engine, dir, namespace}, nil
+	return &openStore{engine, dir, dir, namespace}, nil
 }
 
 // mount mounts the store. It is known to be one now: it may get its log.
@@ -206,6 +240,6 @@ func (s *openStore) mount(ctx context.Context, options mount.Options, point stri
 		return nil, err
 	}
 	return mount.Start(ctx, mount.Config{
-		Dir: point, Source: s.dir, Namespace: s.namespace, Options: options, Logger: logger, Host: host,
+		Dir: point, Source: s.source, Namespace: s.namespace, Options: options, Logger: logger, Host: host,
 	})
 }

@@ -12,7 +12,7 @@ func replayCases() []Case {
 		{Name: "RepeatedPutIsAppliedOnce", run: repeatedPutIsAppliedOnce},
 		{Name: "RepeatedDeleteIsAppliedOnce", run: repeatedDeleteIsAppliedOnce},
 		{Name: "RepeatedCopyAndRenameAreAppliedOnce", needs: needRenameFile, run: repeatedCopyAndRenameAreAppliedOnce},
-		{Name: "RepeatedCommitIsAppliedOnce", needs: needNamespace, run: repeatedCommitIsAppliedOnce},
+		{Name: "RepeatedCommitIsAppliedOnce", needs: needNamespace | needAnswers, run: repeatedCommitIsAppliedOnce},
 	}
 }
 

@@ -234,3 +234,6 @@ func Cases() []Case {
 	}
 	return all
 }
+
+// OfNamespace reports whether a case is about an [objstore.Namespace].
+func OfNamespace(c Case) bool { return c.needs&needNamespace != 0 }

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/etagfs/etagfs/cache"
+	"github.com/etagfs/etagfs/mount"
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/blockhash"
+	"github.com/etagfs/etagfs/objstore/flatns"
+	"github.com/etagfs/etagfs/objstore/s3store"
+)
+
+// isRemote reports whether a store is named by a URL of S3.
+func isRemote(store string) bool {
+	scheme, _, isURL := strings.Cut(store, "://")
+	return isURL && (scheme == "s3" || scheme == "http" || scheme == "https")
+}
+
+// remote is a bucket of an S3 store with what is kept of it here.
+type remote struct {
+	area   *cache.Area
+	blocks *cache.Blocks
+}
+
+// GiveBack has nothing to give back.
+func (r *remote) GiveBack() {}
+
+// Close ends both.
+func (r *remote) Close() error {
+	var err error
+	if r.area != nil {
+		err = r.area.Close()
+	}
+	if r.blocks != nil {
+		err = errors.Join(err, r.blocks.Close())
+	}
+	return err
+}
+
+// openRemote opens a bucket. What an earlier mount of it was writing when it died is kept as a conflict.
+func (d daemon) openRemote(ctx context.Context, options mount.Options, point string, logger *slog.Logger) (*openStore, error) {
+	opt, err := s3store.ParseURL(d.store)
+	if err != nil {
+		return nil, err
+	}
+	if options.Bucket != "" {
+		return nil, usageErrorf("%s names a bucket already: leave -o bucket out", d.store)
+	}
+	opt.ReadOnly = options.FS.ReadOnly
+	dir, err := d.cacheDir(opt)
+	if err != nil {
+		return nil, err
+	}
+	if err := apart(dir, point); err != nil {
+		return nil, err
+	}
+	store, err := s3store.Open(ctx, opt, s3store.Parts{Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	r := &remote{}
+	namespace, err := r.open(ctx, store, dir, opt.ReadOnly, logger)
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return &openStore{r, dir, d.store, namespace}, nil
+}
+
+func (r *remote) open(ctx context.Context, store objstore.Store, dir string, readOnly bool, logger *slog.Logger) (ns *flatns.Namespace, err error) {
+	if r.blocks, err = cache.OpenBlocks(dir, cache.BlocksOptions{Logger: logger}); err != nil {
+		return nil, err
+	}
+	limit := store.Capabilities().ObjectBytesMax
+	if r.area, err = cache.OpenArea(dir, cache.Options{ObjectBytesMax: limit, Logger: logger}); err != nil {
+		return nil, err
+	}
+	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
+	ns, err = flatns.New(flatns.Config{
+		Store: r.blocks.Over(store), Conflicts: r.area, ReadOnly: readOnly, Logger: logger,
+		NewStage: func(ctx context.Context, spec objstore.StageSpec, to flatns.Committer) (objstore.Stage, error) {
+			return r.area.NewStage(ctx, spec, to)
+		},
+		NewFile: objstore.NewAttr{Mode: 0o644, UID: uid, GID: gid},
+		NewDir:  objstore.NewAttr{Mode: 0o755, UID: uid, GID: gid},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := r.area.Sweep(ctx, ns); err != nil {
+		logger.Warn("what earlier mounts were writing is still to be kept", "error", err)
+	}
+	return ns, nil
+}
+
+// cacheDir is where a bucket's local copies are: a directory for each bucket and prefix of each service.
+func (d daemon) cacheDir(opt s3store.Options) (string, error) {
+	base := d.cache
+	if base == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return "", usageErrorf("there is no cache directory: give one with --cache")
+		}
+		base = filepath.Join(user, "etagfs")
+	}
+	base, err := filepath.Abs(base)
+	if err != nil {
+		return "", err
+	}
+	sum := blockhash.Of(fmt.Appendf(nil, "%q %q %q", opt.Endpoint, opt.Bucket, opt.Prefix))
+	dir := filepath.Join(base, fmt.Sprintf("%s-%x", opt.Bucket, sum[:8]))
+	return dir, os.MkdirAll(dir, 0o700)
+}

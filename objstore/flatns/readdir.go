@@ -1,0 +1,209 @@
+package flatns
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// headsMax descriptions of entries are asked for at a time.
+const headsMax = 16
+
+// position is where an entry stands in a listing: by component, an object before the directory beside it.
+// This does not depend on what else there is, unlike the order of keys, in which "a-b" comes before "a/".
+type position struct {
+	component string
+	dir       bool
+}
+
+func (p position) compare(q position) int {
+	return cmp.Or(strings.Compare(p.component, q.component), cmp.Compare(rank(p.dir), rank(q.dir)))
+}
+
+func rank(dir bool) int {
+	if dir {
+		return 1
+	}
+	return 0
+}
+
+// listing walks one directory.
+type listing struct {
+	n      *Namespace
+	dir    *node
+	dirKey objstore.Key
+	since  uint64
+	after  *position    // only what comes later; nil: all
+	start  objstore.Key // of the next page: only keys after it
+	max    int
+}
+
+// ReadDir implements [objstore.Namespace].
+func (n *Namespace) ReadDir(ctx context.Context, dir objstore.ID, after string, max int) (entries []objstore.DirEntry, more bool, err error) {
+	l, err := n.listing(ctx, dir, after, max)
+	if err == nil {
+		entries, more, err = l.run(ctx)
+	}
+	if err != nil {
+		return nil, false, named("readdir", idText(dir), err)
+	}
+	return entries, more, nil
+}
+
+func (n *Namespace) listing(ctx context.Context, dir objstore.ID, after string, limit int) (*listing, error) {
+	if err := ended(ctx); err != nil {
+		return nil, err
+	}
+	d, err := n.directory(dir)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := n.key(d)
+	if !ok {
+		return nil, objstore.ErrNotFound
+	}
+	l := &listing{n: n, dir: d, dirKey: key, since: n.now(), start: key, max: max(1, limit)}
+	if after == "" {
+		return l, l.exists(ctx)
+	}
+	component, beside, hashed := objstore.Unescape(after)
+	if hashed {
+		if component, beside, err = n.unhash(ctx, key, after); err != nil {
+			return nil, err
+		}
+	}
+	l.goOnAfter(position{component, !beside})
+	return l, nil
+}
+
+// goOnAfter begins the next page after a position. The directory of that name may still be to come.
+func (l *listing) goOnAfter(p position) {
+	l.after, l.start = &p, l.dirKey+objstore.Key(p.component)
+}
+
+// exists is ErrNotFound if the directory is no more.
+func (l *listing) exists(ctx context.Context) error {
+	if l.dir == l.n.root {
+		return nil
+	}
+	exists, _, err := l.n.below(ctx, l.dirKey)
+	if err == nil && !exists {
+		err = objstore.ErrNotFound
+	}
+	return err
+}
+
+// run describes entries until there are some, or no more.
+func (l *listing) run(ctx context.Context) (entries []objstore.DirEntry, more bool, err error) {
+	for {
+		page, there, more, err := l.page(ctx)
+		if err != nil {
+			return nil, false, err
+		}
+		if len(page) > l.max {
+			page, more = page[:l.max], true
+		}
+		if entries, err = l.describe(ctx, page, there); err != nil || len(entries) > 0 || !more {
+			return entries, more, err
+		}
+		if len(page) > 0 { // all of it is gone: go on after what was looked at, which may be less than was listed
+			l.goOnAfter(page[len(page)-1])
+		}
+	}
+}
+
+// page is what comes next, in order and without gaps, and the set of all positions known to be taken.
+func (l *listing) page(ctx context.Context) (page []position, there map[position]bool, more bool, err error) {
+	list, err := l.n.store.List(ctx, objstore.ListOptions{Prefix: l.dirKey, Delimiter: "/", StartAfter: l.start, Max: l.max + 1})
+	if err != nil {
+		return nil, nil, false, err
+	}
+	there = make(map[position]bool)
+	for _, e := range list.Entries {
+		rest := string(e.Key[len(l.dirKey):])
+		component, isDir := strings.CutSuffix(rest, "/")
+		if rest != "" {
+			there[position{component, isDir}] = true
+		}
+		l.start = e.Key
+	}
+	if list.More {
+		if err := l.addLate(ctx, string(l.start[len(l.dirKey):]), there); err != nil {
+			return nil, nil, false, err
+		}
+	}
+	for p := range there {
+		if l.after == nil || p.compare(*l.after) > 0 {
+			page = append(page, p)
+		}
+	}
+	slices.SortFunc(page, position.compare)
+	return page, there, list.More, nil
+}
+
+// addLate finds the directories whose keys come after the last one of a page, but whose names do not: their
+// names begin that key, and what follows there sorts before "/".
+func (l *listing) addLate(ctx context.Context, last string, there map[position]bool) error {
+	for i := range len(last) + 1 {
+		if i < len(last) && last[i] >= '/' {
+			continue
+		}
+		p := position{last[:i], true}
+		if strings.HasSuffix(last, "/") && i == len(last) || l.after != nil && p.compare(*l.after) <= 0 || there[p] {
+			continue
+		}
+		exists, _, err := l.n.below(ctx, l.dirKey+objstore.Key(p.component)+"/")
+		if err != nil {
+			return err
+		}
+		if exists {
+			there[p] = true
+		}
+	}
+	return nil
+}
+
+// describe asks for each entry, several at a time. What is gone meanwhile is left out.
+func (l *listing) describe(ctx context.Context, page []position, there map[position]bool) ([]objstore.DirEntry, error) {
+	entries := make([]objstore.DirEntry, len(page))
+	errs := make([]error, len(page))
+	slots := make(chan struct{}, headsMax)
+	var all sync.WaitGroup
+	for i, p := range page {
+		slots <- struct{}{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			entries[i], errs[i] = l.entry(ctx, p, !p.dir && there[position{p.component, true}])
+		})
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return slices.DeleteFunc(entries, func(e objstore.DirEntry) bool { return e.Info.ID == 0 }), nil
+}
+
+func (l *listing) entry(ctx context.Context, p position, beside bool) (objstore.DirEntry, error) {
+	key := l.dirKey + objstore.Key(p.component)
+	stored, typ := p.component, objstore.TypeFile
+	if p.dir {
+		key, stored, typ = key+"/", stored+"/", objstore.TypeDir
+	}
+	raw, exists, err := l.n.head(ctx, key)
+	if err != nil || !exists && !p.dir {
+		return objstore.DirEntry{}, err
+	}
+	if !p.dir {
+		typ = typeOf(raw)
+	}
+	there := l.n.see(l.since, l.dir, stored, typ, raw, exists)
+	return objstore.DirEntry{
+		Name: objstore.EscapeName(p.component, beside), Info: l.n.describe(there.id, typ, raw, exists && p.dir),
+	}, nil
+}
