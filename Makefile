@@ -4,6 +4,7 @@ STORE   ?= ./data
 MNT     ?= ./mnt
 OPTIONS ?=
 ROUNDS  ?= 100
+FUZZTIME ?= 5s
 
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -13,7 +14,7 @@ REPORT      := $(GO) run ./integration/testreport
 # What needs no kernel. ./cmd and ./integration mount, the latter one package at a time.
 CORE := $(patsubst %,./%/...,$(wildcard objstore cache fs mount))
 
-.PHONY: help build mount unmount test race racemounts lint crash powerloss bench clean
+.PHONY: help build mount unmount test race racemounts lint s3clients fuzz crash powerloss bench clean
 
 help: ## show this text
 	@echo 'etagfs: a filesystem in which every close is a conditional write'
@@ -21,7 +22,7 @@ help: ## show this text
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
 	@echo
-	@echo '  STORE=$(STORE) MNT=$(MNT) OPTIONS= (mount -o) ROUNDS=$(ROUNDS) can be given on the command line'
+	@echo '  STORE=$(STORE) MNT=$(MNT) OPTIONS= (mount -o) ROUNDS=$(ROUNDS) FUZZTIME=$(FUZZTIME) can be given on the command line'
 
 build: ## build ./bin/etagfs
 	@$(BUILD) -o bin/etagfs ./cmd/etagfs
@@ -49,6 +50,17 @@ racemounts: ## run real mounts under the race detector, the daemon included
 	@CGO_ENABLED=1 $(GO) build -race -o bin/etagfs-race ./cmd/etagfs
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs-race' $(REPORT) \
 		'-race -count=1 -timeout=6m -p=1 -skip=TestSixteenProcessesCountTo3200 ./cmd/etagfs ./integration/mounts'
+
+s3clients: build ## run the clients and suites of others against etagfs serve; some are fetched and built first
+	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) '-timeout=20m -count=1 ./integration/s3clients'
+
+fuzz: ## fuzz each parser of the S3 server for FUZZTIME
+	@set -e; $(GO) list -f '{{$$p := .}}{{range .XTestGoFiles}}{{$$p.ImportPath}} {{$$p.Dir}}/{{.}}{{"\n"}}{{end}}' ./objstore/s3server/... | \
+		while read -r package file; do \
+			for name in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' "$$file"); do \
+				$(GO) test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZTIME) "$$package"; \
+			done; \
+		done
 
 crash: build ## kill stores and daemons, fill their disks, ROUNDS times per test
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) \

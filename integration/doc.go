@@ -6,6 +6,8 @@
 //   - mounttest starts the built program as a child process for one test.
 //   - mounts has the tests on real mounts, one per promise and more.
 //   - embedded runs the tests of package fs on the embedded engine.
+//   - s3 runs the S3 server over the embedded engine, with the SDK of AWS.
+//   - s3clients runs clients and suites of others against etagfs serve.
 //   - crash kills daemons and cuts the power; bench measures.
 //
 // Nothing outside integration may import anything in it.

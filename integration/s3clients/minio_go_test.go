@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
 const (
@@ -21,6 +23,7 @@ const (
 
 // minio-go's functional tests. The checksum kinds of 2026 are among those they know.
 func TestMinioGoSuite(t *testing.T) {
+	mounttest.Need(t, "binary")
 	program := filepath.Join(cached(t, "minio-go@v7.4.1", "minio-go", buildMinioGo), "functional")
 	s := serve(t)
 	ctx, cancel := context.WithTimeout(t.Context(), minioGoTime)

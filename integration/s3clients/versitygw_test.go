@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
 const (
@@ -26,6 +28,7 @@ func versitygwGroups() *regexp.Regexp {
 
 // versitygw's own integration tests, one process each, as one that fails leaves its bucket behind.
 func TestVersitygwSuite(t *testing.T) {
+	mounttest.Need(t, "binary")
 	program := goProgram(t, versitygwModule)
 	s := serve(t, "--region", region)
 	failures := make(map[string]string)
