@@ -237,6 +237,9 @@ func damagedTable(cause any) error {
 			return damaged("%s is damaged: its block %d cannot be read", tableName(id), block)
 		}
 	}
+	if strings.Contains(text, "initIndex") {
+		return damaged("its index or last block cannot be read")
+	}
 	first, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	return damaged("a table of the key-value files cannot be read: %s", first)
 }
