@@ -208,6 +208,7 @@ func wake(finished []*op, own *op) {
 func (c *committer) process(ops []*op) (rest []*op) {
 	base := c.e.view()
 	defer base.close()
+	defer c.e.pins.settle()
 	ov := newOverlay(base)
 	now := c.now()
 	var sum effects

@@ -295,7 +295,8 @@ func (k *keeping) hold(ref objstore.ContentRef, c *record.Conflict) (record.Side
 
 func (k *keeping) contentOf(version objstore.Version, c *record.Conflict) (*record.Content, []byte, error) {
 	if base := k.s.base; base != nil && objstore.VersionOf(base.version) == version {
-		return &base.rec, base.inline, nil
+		inline, err := base.inlineIfAny()
+		return &base.rec, inline, err
 	}
 	o, err := k.t.object(uint64(c.Object))
 	if err != nil {

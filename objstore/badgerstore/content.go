@@ -39,7 +39,6 @@ type incoming struct {
 	// payload is the encoded inline payload, if there is one, and inlineID its number.
 	payload  raw
 	inlineID uint64
-	baseID   uint64        // the number under which the base's bytes came along; 0: they did not
 	blobs    []blob.Sealed // adopted
 	edit     extent.Edit
 	base     *pinned         // what edit refers to; nil: nothing
@@ -130,7 +129,7 @@ func (in *incoming) baseFor(o *record.Object) (base extent.Content, current bool
 		return extent.Content{}, false
 	}
 	same := in.base.lineage == o.ID && in.base.version == o.Version && bytes.Equal(in.base.rec.Root, o.Content.Root)
-	return in.base.content, same && in.base.inline == nil
+	return in.base.content, same && !in.base.isInline()
 }
 
 // make is build, unless in is a content already.
@@ -149,14 +148,17 @@ func (t *tx) make(in *incoming, base extent.Content, consume bool, old leaving) 
 func (t *tx) build(in *incoming, base extent.Content, consume bool, old leaving) (record.Content, error) {
 	none := record.Content{}
 	fresh := in.fresh()
-	if in.base != nil && in.base.inline != nil {
+	if in.base != nil && in.base.isInline() {
 		// The base's payload may be gone by now: its bytes come along as a new one.
+		inline, err := in.base.inline()
+		if err != nil {
+			return none, err
+		}
 		id, err := t.e.numbers.next()
 		if err != nil {
 			return none, err
 		}
-		t.set(record.PayloadKey(id), raw(record.EncodePayload(record.PayloadKey(id), in.base.inline)))
-		in.baseID = id
+		t.set(record.PayloadKey(id), raw(record.EncodePayload(record.PayloadKey(id), inline)))
 		base = extent.FromRun(base.Size, extent.Source{Kind: extent.Inline, ID: id})
 		fresh[extent.Ref{Kind: extent.RefInline, ID: id}] = true
 	}

@@ -99,7 +99,15 @@ func (b *Bucket) baseOf(f staging.Found) (*pinned, error) {
 func (p *pinned) Describe(b []byte) []byte {
 	g := record.EncodeGarbage(nil, &record.Garbage{Lineage: p.lineage, Version: p.version, Content: p.rec})
 	b = binary.AppendUvarint(b, uint64(len(g)))
-	return append(append(b, g...), p.inline...)
+	b = append(b, g...)
+	if !p.isInline() {
+		return b
+	}
+	inline, err := p.inline()
+	if err != nil {
+		p.e.log.Warn("the base of a stage cannot be described", "lineage", p.lineage, "error", err)
+	}
+	return append(b, inline...)
 }
 
 // pinDescribed pins the content Describe was about; nil if that is lost. Nobody may be collecting garbage.
@@ -121,7 +129,7 @@ func (v *view) pinDescribed(b []byte) (*pinned, error) {
 		if int64(len(inline)) != x.Size {
 			return nil, damaged("the base of a stage has %d bytes, not %d", len(inline), x.Size)
 		}
-		return v.e.hold(&pinned{lineage: g.Lineage, version: g.Version, content: x, rec: g.Content, inline: inline}), nil
+		return v.e.hold(&pinned{lineage: g.Lineage, version: g.Version, content: x, rec: g.Content, payload: &payload{bytes: inline}}), nil
 	}
 	c, err := v.contentOf(g.Lineage, g.Version)
 	if err != nil {

@@ -1,9 +1,9 @@
 package badgerstore
 
 import (
-	"bytes"
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -19,11 +19,47 @@ import (
 type pins struct {
 	mu     sync.Mutex
 	counts map[uint64]map[uint64]int // GUARDED_BY(mu): by lineage and version; no zeros, no empty maps
+	going  []pin                     // GUARDED_BY(mu): what the batch being committed removes, as nobody had pinned it
 }
+
+// pin is a version of a lineage.
+type pin struct{ lineage, version uint64 }
 
 func (p *pins) add(lineage, version uint64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.addLocked(lineage, version)
+}
+
+// addIn is add for what somebody saw who may see an old state. It reports whether that is certainly
+// there for as long as it is pinned: if not, it is only for as long as that state is seen. isCurrent tells
+// whether that is the state that is published now.
+func (p *pins) addIn(lineage, version uint64, isCurrent func() bool) (held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.addLocked(lineage, version)
+	return !slices.Contains(p.going, pin{lineage, version}) && isCurrent()
+}
+
+// drop reports whether a version is pinned, and notes if not that the batch being committed removes it.
+func (p *pins) drop(lineage, version uint64) (held bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if held = p.holdsLocked(lineage, version); !held {
+		p.going = append(p.going, pin{lineage, version})
+	}
+	return held
+}
+
+// settle comes when a batch is published, or has failed.
+func (p *pins) settle() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.going = p.going[:0]
+}
+
+// addLocked requires mu, as holdsLocked does.
+func (p *pins) addLocked(lineage, version uint64) {
 	if p.counts[lineage] == nil {
 		p.counts[lineage] = map[uint64]int{}
 	}
@@ -46,6 +82,10 @@ func (p *pins) remove(lineage, version uint64) {
 func (p *pins) holds(lineage, version uint64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.holdsLocked(lineage, version)
+}
+
+func (p *pins) holdsLocked(lineage, version uint64) bool {
 	for pinned := range p.counts[lineage] {
 		if pinned <= version {
 			return true
@@ -63,32 +103,75 @@ type pinned struct {
 	version uint64
 	content extent.Content
 	rec     record.Content // what content was decoded from
-	inline  []byte         // the bytes of a content that is one inline payload; nil otherwise
+	payload *payload       // of a content that is one inline payload; nil otherwise
 
 	filled filled // digests that are not stored, of a content that was assembled from parts
 
 	holders atomic.Int64
 }
 
-// pin reads c, which lineage has at version in v, and holds on to it. The
-// caller has one hold.
+// payload is a content that is one inline payload. It is read when it is asked for: who opens a file to
+// replace it, or has its pages in the kernel's cache, does without.
+type payload struct {
+	mu    sync.Mutex
+	bytes []byte // GUARDED_BY(mu); nil: not read yet
+}
+
+// pin holds on to c, which lineage has at version in v. The caller has one hold.
 func (v *view) pin(lineage, version uint64, c record.Content) (*pinned, error) {
 	x, err := extentsOf(c)
 	if err != nil {
 		return nil, err
 	}
-	p := &pinned{lineage: lineage, version: version, content: x, rec: c}
+	p := &pinned{e: v.e, lineage: lineage, version: version, content: x, rec: c}
 	if run, ok := x.Run(); ok && run.Kind == extent.Inline {
-		payload, err := v.readPayload(run.ID)
-		if err == nil && int64(len(payload)) < run.Off+x.Size {
-			err = damaged("inline payload %d is too short", run.ID)
-		}
-		if err != nil {
-			return nil, err
-		}
-		p.inline = payload[run.Off : run.Off+x.Size]
+		p.payload = &payload{}
 	}
-	return v.e.hold(p), nil
+	p.holders.Store(1)
+	if len(x.Refs()) == 0 || v.e.pins.addIn(lineage, version, v.isCurrent) || p.payload == nil {
+		return p, nil
+	}
+	if p.payload.bytes, err = v.inlineOf(x); err != nil {
+		p.release()
+		return nil, err
+	}
+	return p, nil
+}
+
+// isCurrent reports whether nothing has been published since v was opened.
+func (v *view) isCurrent() bool { return v.e.published.Load() == v.ts }
+
+// inlineOf are the bytes of a content that is one inline payload.
+func (t tree) inlineOf(x extent.Content) ([]byte, error) {
+	run, _ := x.Run()
+	payload, err := t.readPayload(run.ID)
+	if err == nil && int64(len(payload)) < run.Off+x.Size {
+		err = damaged("inline payload %d is too short", run.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return payload[run.Off : run.Off+x.Size], nil
+}
+
+// isInline reports whether the content is one inline payload.
+func (p *pinned) isInline() bool { return p.payload != nil }
+
+// inline are the bytes of a content that is one inline payload.
+func (p *pinned) inline() ([]byte, error) {
+	p.payload.mu.Lock()
+	defer p.payload.mu.Unlock()
+	if p.payload.bytes != nil {
+		return p.payload.bytes, nil
+	}
+	if err := p.e.usable(context.Background()); err != nil {
+		return nil, err
+	}
+	v := p.e.view()
+	defer v.close()
+	var err error
+	p.payload.bytes, err = v.inlineOf(p.content)
+	return p.payload.bytes, err
 }
 
 // hold makes p a content of e with one hold.
@@ -101,16 +184,23 @@ func (e *Engine) hold(p *pinned) *pinned {
 	return p
 }
 
-// pinFresh is pin for a content that was just committed, whose inline payloads are
-// still at hand. The caller has pinned the version already.
-func (e *Engine) pinFresh(lineage, version uint64, c record.Content, payload func(id uint64) []byte) (*pinned, error) {
+// inlineIfAny is inline, nil for any other content.
+func (p *pinned) inlineIfAny() ([]byte, error) {
+	if !p.isInline() {
+		return nil, nil
+	}
+	return p.inline()
+}
+
+// pinFresh is pin for a content that was just committed. The caller has pinned the version already.
+func (e *Engine) pinFresh(lineage, version uint64, c record.Content) (*pinned, error) {
 	x, err := extentsOf(c)
 	if err != nil {
 		return nil, err
 	}
 	p := &pinned{lineage: lineage, version: version, content: x, rec: c}
 	if run, ok := x.Run(); ok && run.Kind == extent.Inline {
-		p.inline = bytes.Clone(payload(run.ID)[run.Off : run.Off+x.Size])
+		p.payload = &payload{}
 	}
 	return e.hold(p), nil
 }
@@ -156,8 +246,12 @@ func (p *pinned) ReadAt(ctx context.Context, buf []byte, off int64) (int, error)
 
 // read fills buf, which lies within the content.
 func (p *pinned) read(ctx context.Context, buf []byte, off int64) (int, error) {
-	if p.inline != nil {
-		return copy(buf, p.inline[off:]), nil
+	if p.isInline() {
+		inline, err := p.inline()
+		if err != nil {
+			return 0, err
+		}
+		return copy(buf, inline[off:]), nil
 	}
 	if run, ok := p.content.Run(); ok {
 		return p.e.readBlob(ctx, extent.Ref{Kind: extent.RefKind(run.Kind), ID: run.ID}, buf, run.Off+off)
@@ -250,11 +344,12 @@ func (p *pinned) Digests(first, n int64) ([]blockhash.Digest, error) {
 
 // kept are the digests of n blocks from first on as they are stored: those that are not known are zeros.
 func (p *pinned) kept(first, n int64) ([]blockhash.Digest, error) {
-	if p.inline != nil {
-		if first != 0 || n < 1 || len(p.inline) == 0 {
-			return nil, nil
+	if p.isInline() {
+		inline, err := p.inline()
+		if err != nil || first != 0 || n < 1 {
+			return nil, err
 		}
-		return []blockhash.Digest{blockhash.Of(p.inline)}, nil
+		return []blockhash.Digest{blockhash.Of(inline)}, nil
 	}
 	v := p.e.view()
 	defer v.close()

@@ -27,6 +27,17 @@ func (v *view) open(o *record.Object, info objstore.Info) (*reader, error) {
 	return &reader{info: info, content: p}, nil
 }
 
+// readInline reads a content that is one inline payload: who asked for it is going to, and may
+// have announced it to others by the time it turns out to be damaged. If it fails r is closed.
+func (r *reader) readInline() error {
+	_, err := r.content.inlineIfAny()
+	if err != nil {
+		r.content.release()
+		r.content = nil
+	}
+	return err
+}
+
 // hold is the content with a hold of its own; nil once the reader is closed.
 func (r *reader) hold() *pinned {
 	r.mu.RLock()

@@ -187,19 +187,19 @@ func (t *tx) revive(id extent.PageID) error {
 }
 
 // discard gives up a content that has no successor. A payload that nobody else
-// refers to and no stage may be based on goes at once: readers of small contents have a copy.
+// refers to and nobody has pinned goes at once.
 func (t *tx) discard(old leaving) error {
 	x, err := extentsOf(old.content)
 	if err != nil || len(x.Refs()) == 0 {
 		return err
 	}
 	r := x.Refs()[0]
-	if r.Kind == extent.RefInline && !t.e.pins.holds(old.lineage, old.version) {
+	if r.Kind == extent.RefInline {
 		refs, err := t.refs(r)
 		if err != nil {
 			return err
 		}
-		if refs.Count == 1 {
+		if refs.Count == 1 && !t.e.pins.drop(old.lineage, old.version) {
 			t.set(record.PayloadKey(r.ID), nil)
 			return nil
 		}

@@ -104,14 +104,18 @@ func (sp *spilling) base() (extent.Content, error) {
 	switch {
 	case in.base == nil:
 		return extent.Content{}, nil
-	case in.base.inline == nil:
+	case !in.base.isInline():
 		return in.base.content, nil
+	}
+	inline, err := in.base.inline()
+	if err != nil {
+		return extent.Content{}, err
 	}
 	id, err := sp.e.numbers.next()
 	if err != nil {
 		return extent.Content{}, err
 	}
-	sp.payloads[id] = record.EncodePayload(record.PayloadKey(id), in.base.inline)
+	sp.payloads[id] = record.EncodePayload(record.PayloadKey(id), inline)
 	return extent.FromRun(in.base.Size(), extent.Source{Kind: extent.Inline, ID: id}), nil
 }
 

@@ -215,20 +215,12 @@ func (s *stage) commitSealed(ctx context.Context, req objstore.CommitRequest) (o
 		s.finish() // an earlier attempt was answered once more
 		return c.res, nil
 	}
-	p, err := s.b.e.pinFresh(lineage, version, c.object.Content, s.payload)
+	p, err := s.b.e.pinFresh(lineage, version, c.object.Content)
 	if err != nil {
 		return objstore.CommitResult{}, err
 	}
 	s.rebase(p, c.res.Info)
 	return c.res, nil
-}
-
-// payload is an inline payload that comes with the sealed content.
-func (s *stage) payload(id uint64) []byte {
-	if id == s.in.baseID {
-		return s.base.inline
-	}
-	return s.sealed.Inline
 }
 
 // baseVersion is the version a commit would replace; 0: none.

@@ -22,6 +22,9 @@ func (b *Bucket) Get(ctx context.Context, key objstore.Key, cond objstore.Cond) 
 		if err == nil {
 			r, err = v.open(o, objectInfoOf(o))
 		}
+		if err == nil {
+			err = r.readInline()
+		}
 		return err
 	})
 	if err != nil {
