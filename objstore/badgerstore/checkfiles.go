@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dgraph-io/badger/v4"
+
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
 )
@@ -25,7 +27,7 @@ func (c *checker) tables() error {
 		if text == "" {
 			text = r.damaged
 		}
-		if err == nil && text != "" {
+		if err == nil && text != "" && c.hasTable(t.ID) {
 			err = c.found(FindingTable, "%s", text)
 		}
 		if err != nil {
@@ -33,6 +35,11 @@ func (c *checker) tables() error {
 		}
 	}
 	return nil
+}
+
+// hasTable reports whether a table is still in use: Badger truncates one before it removes it.
+func (c *checker) hasTable(id uint64) bool {
+	return slices.ContainsFunc(c.e.db.Tables(), func(t badger.TableInfo) bool { return t.ID == id })
 }
 
 // blobFiles reports the files below blobs/ that nothing refers to. Those that should be
