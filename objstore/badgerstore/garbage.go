@@ -14,7 +14,7 @@ const (
 	// collectEvery is how often garbage is looked at that waits for a reader, and the free space.
 	collectEvery = time.Second
 	// collectAtOnce is how many records of garbage go in one mutation.
-	collectAtOnce = 16
+	collectAtOnce = 64
 	// settleAtOnce is how many records of removed blobs wait for each other at most: syncing is for all of them.
 	settleAtOnce = 1024
 	// unlinkAtOnce is about how many blobs one record of garbage says are to be removed.

@@ -194,7 +194,7 @@ func (t *tx) discard(old leaving) error {
 		return err
 	}
 	r := x.Refs()[0]
-	if r.Kind == extent.RefInline {
+	if r.Kind == extent.RefInline && !t.e.pins.holds(old.lineage, old.version) {
 		refs, err := t.refs(r)
 		if err != nil {
 			return err
