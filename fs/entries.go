@@ -90,7 +90,7 @@ func (fs *FS) make(ctx context.Context, op string, r objstore.MakeRequest) (Entr
 	info, err := fs.ns.Make(ctx, r)
 	done(err)
 	if err != nil {
-		return Entry{}, exists(op, r.Name, err)
+		return Entry{}, notMade(op, r.Name, err)
 	}
 	return Entry{View: viewOf(info), Attr: fs.attr(info)}, nil
 }
@@ -118,7 +118,7 @@ func (fs *FS) Link(ctx context.Context, c Caller, v View, dir objstore.ID, name 
 	}
 	info, err := fs.link(ctx, c, f, v.Object, at)
 	if err != nil {
-		return Entry{}, exists("link", name, err)
+		return Entry{}, notMade("link", name, err)
 	}
 	return fs.entry(ctx, c, at, info, true)
 }

@@ -168,3 +168,11 @@ func exists(op, name string, err error) error {
 	}
 	return err
 }
+
+// notMade is exists for operations that some stores do not have: POSIX calls that EPERM.
+func notMade(op, name string, err error) error {
+	if errors.Is(err, objstore.ErrUnsupported) {
+		return &Error{Op: op, Path: name, Kind: ErrNotPermitted, Err: err}
+	}
+	return exists(op, name, err)
+}
