@@ -31,6 +31,7 @@ const (
 	xxh3      = "github.com/zeebo/xxh3"
 	objstore  = module + "/objstore"
 	blockhash = objstore + "/blockhash"
+	wire      = objstore + "/wire"
 )
 
 // layer is a package, with all packages below it that have no layer of their
@@ -51,7 +52,13 @@ func layers() []layer {
 		{objstore + "/badgerstore", []string{objstore, blockhash, badger, sys, xxh3}, forTests}, // xxh3: checksums of records
 		{objstore + "/faultstore", []string{objstore, blockhash}, forTests},
 		{objstore + "/objstoretest", []string{objstore, blockhash}, forTests},
-		{objstore + "/s3server", []string{objstore, blockhash, metrics, xxh3}, append(forTests, awsSDK)}, // xxh3: checksums of clients
+		{wire, []string{objstore}, forTests},
+		{
+			objstore + "/remote",
+			[]string{objstore, wire, awsSDK}, // awsSDK: signatures
+			append(forTests, objstore+"/badgerstore", objstore+"/s3server"),
+		},
+		{objstore + "/s3server", []string{objstore, blockhash, wire, metrics, xxh3}, append(forTests, awsSDK)}, // xxh3: checksums of clients
 		{
 			objstore + "/s3store",
 			[]string{objstore, blockhash, awsSDK, awsConfig, awsS3, smithy},
@@ -65,7 +72,7 @@ func layers() []layer {
 		{module + "/mount", []string{objstore, module + "/fs", goFuse, sys}, forTests},
 		{
 			module + "/cmd",
-			[]string{objstore, blockhash, objstore + "/badgerstore", objstore + "/flatns", objstore + "/s3server", objstore + "/s3store", module + "/cache", module + "/fs", module + "/mount", cobra, metrics, sys},
+			[]string{objstore, blockhash, objstore + "/badgerstore", objstore + "/flatns", objstore + "/remote", objstore + "/s3server", objstore + "/s3store", module + "/cache", module + "/fs", module + "/mount", cobra, metrics, sys},
 			append(forTests, goInner),
 		},
 	}

@@ -130,7 +130,7 @@ func subresource(l level, query url.Values) (sub string, ok bool) {
 // or any that has no value and is no parameter.
 func selects(l level, name string, values []string) bool {
 	switch name {
-	case "acl", "accelerate", "analytics", "attributes", "cors", "delete", "encryption", "events", "etagfs-options",
+	case "acl", "accelerate", "analytics", "attributes", "cors", "delete", "encryption", "events", "etagfs-namespace", "etagfs-options",
 		"intelligent-tiering", "inventory", "legal-hold", "lifecycle", "location", "logging", "metrics", "notification",
 		"object-lock", "ownershipControls", "policy", "policyStatus", "publicAccessBlock", "renameObject", "replication",
 		"requestPayment", "restore", "retention", "select", "session", "tagging", "torrent", "uploadId", "uploads",
@@ -172,6 +172,7 @@ func bucketRoutes() []route {
 		{levelBucket, http.MethodGet, "etagfs-options", "", operation{"GetBucketOptions", "etagfs:GetBucketOptions", accessAdmin, (*call).getBucketOptions}},
 		{levelBucket, http.MethodPut, "etagfs-options", "", operation{"PutBucketOptions", "etagfs:PutBucketOptions", accessAdmin, (*call).putBucketOptions}},
 
+		{levelBucket, http.MethodPost, "etagfs-namespace", "", operation{"Namespace", "", accessRead, (*call).namespace}},
 		{levelBucket, http.MethodPost, "delete", "", operation{"DeleteObjects", "", accessWrite, (*call).deleteObjects}},
 		{levelBucket, http.MethodPost, "", "", operation{"PostObject", "", accessWrite, (*call).postObject}},
 	}

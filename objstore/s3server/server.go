@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/s3server/internal/sessions"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/sigv4"
 )
 
@@ -26,6 +27,9 @@ type Options struct {
 	Region     string     // signatures for another one are refused; empty: RegionDefault, and any
 	Conditions Conditions // which conditional writes are accepted
 	Limits     Limits     // zero fields take their defaults
+	// Settled is called after every change and before it is acknowledged: it returns once those who cache
+	// what was changed have forgotten it. nil: nobody does.
+	Settled func(context.Context)
 
 	Logger  *slog.Logger          // one record per request; nil: none
 	Metrics prometheus.Registerer // nil: none are kept
@@ -42,6 +46,7 @@ type Server struct {
 	settings *settings
 	metrics  *metrics
 	buffers  *buffers
+	sessions *sessions.Table
 
 	closing context.Context // ends when listeners of events shall go
 	stop    context.CancelFunc
@@ -74,6 +79,7 @@ func New(opt Options) (*Server, error) {
 		settings: newSettings(opt.Buckets),
 		metrics:  m,
 		buffers:  newBuffers(),
+		sessions: sessions.New(sessions.Options{Lease: opt.Limits.SessionLease, Rand: opt.Rand, Settled: opt.Settled}),
 	}
 	s.closing, s.stop = context.WithCancel(context.Background())
 	s.ready.Store(true)
@@ -85,7 +91,12 @@ func New(opt Options) (*Server, error) {
 func (s *Server) Drain() {
 	s.ready.Store(false)
 	s.stop()
+	s.sessions.Drain()
 }
+
+// Close gives back what is held for clients: the server must not be asked any more. The store is
+// not closed.
+func (s *Server) Close() { s.sessions.Close() }
 
 // region is what the server says it is in.
 func (s *Server) region() string {

@@ -1,0 +1,33 @@
+// Package remote is an [objstore.Store] and [objstore.Namespace] that a server of this program has: one bucket of it,
+// reached over a socket or a network.
+//
+// # Words
+//
+//   - A session is what the server knows of this store: the readers and stages it holds, by handles. It
+//     outlives connections, and ends when the store is closed, has not been heard of for its lease, or the server ends.
+//   - A request has a number in its session, the same in every attempt.
+//   - A stage keeps what was written here, and pushes all that differs from its base when it is committed or kept.
+//
+// # Lost connections
+//
+// Requests are sent again for as long as Options.Patience says. The server answers a repetition as it answered
+// the first. If the session is gone, because the server began anew, a new one is begun: readers
+// are opened again on the version they read, which fails if that is gone (ErrUnavailable); commits, puts, deletes, copies and renames by
+// key are recognised by their write ids. Of other changes, and of those without an answer in time, the outcome is
+// ErrUnknown. A body that cannot be read twice is not sent again: what became of it is asked for.
+//
+// # Coherence
+//
+// Nothing is cached: every call asks the server. Changes are told in order, and those made here before they
+// are acknowledged here. Those of others may be told after they were acknowledged. Changes made while a
+// session was lost are not told.
+//
+// # Lock order
+//
+// stage.writing, then stage.mu, reader.mu, Store.mu, feed.mu. A reader's is held while it is opened again.
+//
+// # What it does not do
+//
+// It speaks no S3, and claims none of uploads, appends, tags, documents and the feed of keys. What was written and
+// neither committed nor kept is gone when its process is.
+package remote

@@ -1,0 +1,151 @@
+package remote
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/wire"
+)
+
+// feed tells watchers of changes.
+type feed struct {
+	telling sync.Mutex // held while watchers are called
+
+	mu sync.Mutex
+	// Guarded by mu.
+	begun    bool
+	session  *session // told holds in it
+	told     uint64   // number of the last change told
+	moved    chan struct{}
+	watchers map[int]func(objstore.Change)
+	last     int
+}
+
+func (f *feed) init() {
+	f.moved = make(chan struct{})
+	f.watchers = make(map[int]func(objstore.Change))
+}
+
+// Watch implements [objstore.Namespace]. It returns once the server tells of changes, or after
+// Options.Patience: then those before it does are missed.
+func (s *Store) Watch(w func(objstore.Change)) (stop func()) {
+	f := &s.feed
+	f.mu.Lock()
+	f.last++
+	id := f.last
+	f.watchers[id] = w
+	begun := f.begun
+	f.begun = true
+	f.mu.Unlock()
+	if !begun {
+		s.running.Go(s.follow)
+	}
+	f.wait(s.closing, s.opt.Patience, func() bool { return f.session != nil })
+	return func() {
+		f.telling.Lock()
+		defer f.telling.Unlock()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.watchers, id)
+	}
+}
+
+// wait returns when done says so, which is called with mu held.
+func (f *feed) wait(ctx context.Context, patience time.Duration, done func() bool) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		f.mu.Lock()
+		ready, moved := done(), f.moved
+		f.mu.Unlock()
+		if ready {
+			return
+		}
+		select {
+		case <-moved:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// await returns once changes up to number were told.
+func (f *feed) await(ctx context.Context, in *session, number uint64, patience time.Duration) {
+	f.wait(ctx, patience, func() bool { return !f.begun || f.session != in || f.told >= number })
+}
+
+// move notes how far watchers were told.
+func (f *feed) move(in *session, told uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.session, f.told = in, told
+	close(f.moved)
+	f.moved = make(chan struct{})
+}
+
+func (f *feed) tell(c objstore.Change) {
+	f.telling.Lock()
+	defer f.telling.Unlock()
+	f.mu.Lock()
+	all := make([]func(objstore.Change), 0, len(f.watchers))
+	for _, w := range f.watchers {
+		all = append(all, w)
+	}
+	f.mu.Unlock()
+	for _, w := range all {
+		w(c)
+	}
+}
+
+// follow reads the stream of changes until the store is closed.
+func (s *Store) follow() {
+	for s.closing.Err() == nil {
+		session, err := s.current(s.closing)
+		if err == nil {
+			err = s.followIn(session)
+		}
+		if s.closing.Err() == nil {
+			s.parts.Logger.Debug("the stream of changes broke", "error", err)
+			_ = s.parts.Clock.Sleep(s.closing, waitFirst) // ends with the store, too
+		}
+	}
+}
+
+// followIn reads one stream.
+func (s *Store) followIn(in *session) error {
+	f := &s.feed
+	f.mu.Lock()
+	told := f.told
+	if f.session != in {
+		told = 0
+	}
+	f.mu.Unlock()
+	head := wire.Head{Protocol: wire.Protocol, Method: wire.MethodWatch, Session: in.id, ID: in.begin()}
+	defer in.done(head.ID)
+	head.Oldest = in.oldest()
+	r, err := s.send(s.closing, &head, &wire.Watch{After: told}, nil)
+	if err != nil {
+		return err
+	}
+	defer r.body.Close()
+	if r.state.Lost {
+		s.lost(in)
+		return errLost
+	}
+	f.move(in, told)
+	for {
+		var e wire.Event
+		if err := wire.ReadMessage(r.body, &e); err != nil {
+			return err
+		}
+		if e.Change.Kind != 0 && e.Number > told {
+			f.tell(e.Change)
+			told = e.Number
+			f.move(in, told)
+		}
+	}
+}

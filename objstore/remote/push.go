@@ -1,0 +1,139 @@
+package remote
+
+import (
+	"context"
+	"io"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/wire"
+)
+
+// Commit implements [objstore.Stage].
+func (t *stage) Commit(ctx context.Context, req objstore.CommitRequest) (objstore.CommitResult, error) {
+	done, err := t.begin(ctx, "commit")
+	if err != nil {
+		return objstore.CommitResult{}, err
+	}
+	defer done()
+	if err := t.s.identify(&req.WriteID); err != nil {
+		return objstore.CommitResult{}, err
+	}
+	m, err := t.push(ctx, "commit", wire.Push{Commit: &req})
+	if err != nil {
+		return objstore.CommitResult{}, err
+	}
+	t.committed(m.Result)
+	return m.Result, nil
+}
+
+// committed goes on with what was committed as the base: the server's stage has it.
+func (t *stage) committed(res objstore.CommitResult) {
+	base := &reader{s: t.s, info: res.Info, users: 1}
+	if t.handle != 0 {
+		base.session, base.handle, base.borrowed = t.session, t.handle, true
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.base.drop()
+	t.base, t.spec.Empty = base, false
+	t.cut = t.layout.size()
+	t.layout.reset(t.cut)
+	t.changed.Store(false)
+	if t.file != nil {
+		// Space that is not given back now is when the stage is closed.
+		_ = t.file.Truncate(0)
+	}
+}
+
+// Keep implements [objstore.Stage].
+func (t *stage) Keep(ctx context.Context, c objstore.Conflict) (objstore.Conflict, error) {
+	done, err := t.begin(ctx, "keep")
+	if err != nil {
+		return objstore.Conflict{}, err
+	}
+	defer done()
+	m, err := t.push(ctx, "keep", wire.Push{Keep: &c})
+	if err != nil {
+		return objstore.Conflict{}, err
+	}
+	return m.Kept, nil
+}
+
+// push brings the server's stage up to date, which makes one if there is none, and has it do something. It
+// requires writing.
+func (t *stage) push(ctx context.Context, op string, m wire.Push) (wire.Pushed, error) {
+	var in *session
+	var pushed wire.Pushed
+	err := t.s.ask(ctx, request{
+		op: op, key: t.spec.Owner.Path, method: wire.MethodPush, writeID: m.Commit != nil,
+		build: func(ctx context.Context, current *session) (wire.Message, *content, error) {
+			in = current
+			return t.message(ctx, m, current)
+		},
+	}, &pushed)
+	if err != nil {
+		return pushed, err
+	}
+	t.session, t.handle, t.pushed = in, pushed.Stage, t.written
+	return pushed, pushed.Failure.Err()
+}
+
+// message is m for a session: with all that differs from the base, unless the server has it.
+func (t *stage) message(ctx context.Context, m wire.Push, in *session) (wire.Message, *content, error) {
+	m.Owner, m.Empty = t.spec.Owner, t.spec.Empty
+	if t.session == in && t.handle != 0 {
+		m.Stage, m.Bytes = t.handle, t.pushed != t.written
+	} else {
+		handle, err := t.baseIn(ctx, in)
+		if err != nil {
+			return nil, nil, err
+		}
+		m.Base, m.Bytes = handle, t.Changed()
+	}
+	if !m.Bytes {
+		return &m, nil, nil
+	}
+	m.Cut, m.Size, m.Data = t.cut, t.layout.size(), t.layout.all(fromFile)
+	for _, zero := range t.layout.all(fromZero) {
+		// Beyond the cut there are zeros as it is.
+		if zero.Length = min(zero.Length, t.cut-zero.Offset); zero.Length > 0 {
+			m.Zeros = append(m.Zeros, zero)
+		}
+	}
+	if len(m.Data) == 0 {
+		return &m, nil, nil
+	}
+	return &m, t.content(m.Data), nil
+}
+
+// baseIn is the handle of the base in a session. If nothing of it is needed, it may be gone.
+func (t *stage) baseIn(ctx context.Context, in *session) (uint64, error) {
+	if t.base == nil {
+		return 0, nil
+	}
+	handle, err := t.base.handleIn(ctx, in)
+	if err != nil && t.Changed() && len(t.layout.all(fromBase)) == 0 {
+		return 0, nil
+	}
+	return handle, err
+}
+
+// content sends what was written.
+func (t *stage) content(data []wire.Range) *content {
+	c := &content{write: func(w *wire.BodyWriter) error {
+		buf := make([]byte, wire.PartBytes)
+		for _, part := range data {
+			if _, err := io.CopyBuffer(w, onlyReader{io.NewSectionReader(t.file, part.Offset, part.Length)}, buf); err != nil {
+				return err
+			}
+		}
+		return w.End(&wire.None{})
+	}}
+	for _, part := range data {
+		c.size += part.Length
+	}
+	return c
+}
+
+// onlyReader hides WriteTo, which would bring a smaller buffer.
+type onlyReader struct{ io.Reader }

@@ -1,0 +1,24 @@
+// Package sessions answers the requests of package wire over a store: what S3 has no words for.
+//
+// # Words
+//
+//   - A session is what the server knows of one client: the readers and stages it holds for it, by handles, the
+//     outcomes of its latest requests, and the changes it is told of.
+//   - An outcome is the reply to a request that changes something. A request that arrives again gets it again.
+//
+// # Guarantees
+//
+// A request that changes the store has an effect once, however often it arrives in its session, and a reply is
+// the same each time. A body that was cut off has no effect and no outcome. A session that sends nothing for its
+// lease ends: its readers and stages are closed. Nothing but the store outlives the server: commits, puts, deletes, copies and
+// renames by key carry write ids, for which the store keeps what became of them.
+//
+// # Lock order
+//
+// Table.mu, then session.mu; handle.mu before both. None is held while the store is called, but handle.mu is
+// while a stage is pushed. Watchers of the store take changes.mu alone.
+//
+// # What it does not do
+//
+// It knows no HTTP and decides no permissions: who calls does.
+package sessions

@@ -1,0 +1,211 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// None is a message without fields.
+type None struct{}
+
+// Hello is the reply to MethodHello.
+type Hello struct {
+	Session      string
+	Root         objstore.ID
+	Capabilities objstore.Capabilities
+	Lease        time.Duration // without a request, after which the session ends
+	Boot         string        // another one: the server began anew
+}
+
+// Resolve asks what became of request ID, which is refused if it should arrive later.
+type Resolve struct{ ID uint64 }
+
+// Resolved answers it.
+type Resolved struct {
+	Known bool
+	Reply []byte // State and result
+}
+
+// Release gives handles back.
+type Release struct{ Handles []uint64 }
+
+// Watch asks for changes after the first of that many.
+type Watch struct{ After uint64 }
+
+// Event is a change, the Number-th of the session, or with no Kind a sign of life.
+type Event struct {
+	Number uint64
+	Change objstore.Change
+}
+
+// Read asks for bytes behind a handle; a Length of -1 means to the end.
+type Read struct {
+	Handle uint64
+	Offset int64
+	Length int64
+}
+
+// Seek asks for the next data or hole behind a handle.
+type Seek struct {
+	Handle uint64
+	Offset int64
+	Hole   bool
+}
+
+// Offset answers it.
+type Offset struct{ Offset int64 }
+
+// Count asks for a number of ids.
+type Count struct{ Count int }
+
+// Object names an object by its id.
+type Object struct{ ID objstore.ID }
+
+// Text answers with one.
+type Text struct{ Text string }
+
+// Name names an entry of a directory, and what is asked of it.
+type Name struct {
+	Parent     objstore.ID
+	Name       string
+	Cond       objstore.Cond
+	Durability objstore.Durability
+}
+
+// ReadDir asks for entries.
+type ReadDir struct {
+	Dir   objstore.ID
+	After string
+	Max   int
+}
+
+// Entries answers it.
+type Entries struct {
+	Entries []objstore.DirEntry
+	More    bool
+}
+
+// Open asks for a reader, and for the content itself if it has at most Prefetch bytes.
+type Open struct {
+	ID       objstore.ID
+	Want     objstore.Version
+	Prefetch int64
+}
+
+// Opened answers requests for readers.
+type Opened struct {
+	Handle uint64
+	Info   objstore.Info
+	Data   []byte // the whole content, or nil
+}
+
+// Make asks for an object that is no file.
+type Make struct{ Request objstore.MakeRequest }
+
+// Link asks for another name.
+type Link struct {
+	ID         objstore.ID
+	Parent     objstore.ID
+	Name       string
+	Durability objstore.Durability
+}
+
+// Info answers with one.
+type Info struct{ Info objstore.Info }
+
+// Removed answers MethodUnlink and MethodRmdir.
+type Removed struct{ Result objstore.RemoveResult }
+
+// Move asks for a rename.
+type Move struct{ Request objstore.MoveRequest }
+
+// Moved answers it.
+type Moved struct{ Result objstore.MoveResult }
+
+// SetAttr asks for a change of attributes.
+type SetAttr struct {
+	ID         objstore.ID
+	Change     objstore.AttrChange
+	Durability objstore.Durability
+}
+
+// Range is some bytes of a stage.
+type Range struct{ Offset, Length int64 }
+
+// Push brings what a client has staged and says what to do with it. The body is the bytes of Data, one range after
+// the other. What it brings is always all that differs from the base, so that it may be repeated.
+type Push struct {
+	Stage uint64 // 0: a new one,
+	Base  uint64 // a handle, from that; 0: from nothing
+	Empty bool
+	Owner objstore.Owner
+
+	Bytes  bool // what follows counts
+	Cut    int64
+	Zeros  []Range
+	Data   []Range
+	Size   int64
+	Commit *objstore.CommitRequest
+	Keep   *objstore.Conflict
+}
+
+// Pushed answers it.
+type Pushed struct {
+	Stage   uint64
+	Failure Failure // of the commit or of the keeping; the bytes have arrived
+	Result  objstore.CommitResult
+	Kept    objstore.Conflict
+}
+
+// Usage answers MethodUsage.
+type Usage struct{ Usage objstore.Usage }
+
+// Conflict names or describes a conflict.
+type Conflict struct {
+	Conflict objstore.Conflict
+	Side     objstore.ConflictSide
+}
+
+// Conflicts answers MethodListConflicts.
+type Conflicts struct{ Conflicts []objstore.Conflict }
+
+// Key names an object by its key, and what is asked of it.
+type Key struct {
+	Key        objstore.Key
+	Cond       objstore.Cond
+	Durability objstore.Durability
+	WriteID    string
+	Prefetch   int64
+}
+
+// Put begins a put. The body follows, ended by BodyEnd.
+type Put struct {
+	Key     objstore.Key
+	Cond    objstore.Cond
+	Options objstore.PutOptions
+}
+
+// BodyEnd says how a body ended.
+type BodyEnd struct {
+	Failure Failure
+	Digests objstore.Digests
+}
+
+// Copy asks for a copy.
+type Copy struct{ Request objstore.CopyRequest }
+
+// Rename asks for a rename by key.
+type Rename struct{ Request objstore.RenameRequest }
+
+// List asks for a page of keys.
+type List struct{ Options objstore.ListOptions }
+
+// Page answers it.
+type Page struct{ Page objstore.ListPage }
+
+// Answer answers MethodAnswer.
+type Answer struct {
+	Failure Failure
+	Info    objstore.Info
+}
