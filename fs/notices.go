@@ -35,6 +35,9 @@ type notices struct {
 // microseconds.
 const lockedPatience = 10 * time.Millisecond
 
+// settlePatience is how long those who change the store otherwise than through this FS wait for its kernel.
+const settlePatience = time.Second
+
 // telling says how long an answer waits for the kernel to be told what has changed.
 type telling int
 
@@ -166,7 +169,13 @@ func (n *notices) told(ctx context.Context, how telling) {
 		n.drain(ctx)
 		return
 	}
-	patience := time.NewTimer(lockedPatience)
+	n.settled(ctx, lockedPatience)
+}
+
+// settled returns once every change queued before the call has been handled, in the background, and at the latest after
+// patience or with ctx.
+func (n *notices) settled(ctx context.Context, most time.Duration) {
+	patience := time.NewTimer(most)
 	defer patience.Stop()
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -176,6 +185,9 @@ func (n *notices) told(ctx context.Context, how telling) {
 		select {
 		case <-advance:
 			n.mu.Lock()
+		case <-ctx.Done():
+			n.mu.Lock()
+			return
 		case <-patience.C: // run goes on with it
 			n.mu.Lock()
 			return

@@ -33,6 +33,8 @@ type Config struct {
 	Options   Options
 	Logger    *slog.Logger
 	Host      string // for info.json of conflicts
+	// Blind: what others do is told after they were answered, so the kernel keeps no name and no attribute.
+	Blind bool
 }
 
 // Mount is a mounted namespace.
@@ -47,7 +49,7 @@ type Mount struct {
 
 // Start mounts and serves. The directory can be used when it returns.
 func Start(ctx context.Context, config Config) (*Mount, error) {
-	t := newTable(config.Namespace.Root(), time.Now, !config.Namespace.Capabilities().Watch)
+	t := newTable(config.Namespace.Root(), time.Now, config.Blind || !config.Namespace.Capabilities().Watch)
 	k := newNotifier(t, config.Logger)
 	about := &processes{}
 	files, err := fs.New(ctx, fs.Config{
@@ -149,6 +151,10 @@ func (m *Mount) tune(about *processes) {
 		m.log.Info("read-ahead stays at the kernel's default", slog.Any("error", err))
 	}
 }
+
+// Settle returns once the kernel has forgotten what the store had told of before the call, or ctx ends. What has
+// been changed by others is acknowledged after it.
+func (m *Mount) Settle(ctx context.Context) { m.files.Settle(ctx) }
 
 // Done is closed when the directory has been unmounted, by whomever.
 func (m *Mount) Done() <-chan struct{} { return m.done }

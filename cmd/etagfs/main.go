@@ -71,7 +71,7 @@ func rootCommand(t *terminal) *cobra.Command {
 file commits it if nobody else committed since it was opened; otherwise
 close fails with EBUSY and the bytes are kept (etagfs conflicts).
 
-STORE is a directory, or file:///directory.`,
+STORE is a directory, file:///directory, or http://host:port/bucket of etagfs serve.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,11 +30,14 @@ func mountCommand(t *terminal) *cobra.Command {
 		Short: "Mount a store at DIR, in the background",
 		Long: `Mount a store at DIR, in the background, and return when it can be used. A
 STORE that does not exist or is an empty directory is made. The background
-process logs to STORE/etagfs.log.
+process logs to STORE/etagfs.log. A STORE that another process has open is used
+through that process, for as long as it has it.
 
 STORE may also be a bucket of an S3 store that honours conditional writes:
 s3://BUCKET/PREFIX?endpoint=URL&region=NAME or http(s)://HOST:PORT/BUCKET/PREFIX.
-Credentials come from where other AWS clients take them. What is being written,
+Credentials come from where other AWS clients take them. A bucket of etagfs serve,
+http(s)://HOST:PORT/BUCKET, loses nothing of a local mount; its keys may also be in
+ETAGFS_ACCESS_KEY and ETAGFS_SECRET_KEY. What is being written,
 kept copies of what lost, blocks that were read, and the log are in a directory
 of the bucket's own below --cache.`,
 		Args: arguments(2, 2),
@@ -142,9 +146,10 @@ func (d daemon) run(ctx context.Context, log io.Writer) error {
 
 // served is a mounted store.
 type served struct {
-	store *openStore
-	mount *mount.Mount
-	log   *slog.Logger
+	store  *openStore
+	mount  *mount.Mount
+	socket *socket // nil: others cannot use the store
+	log    *slog.Logger
 }
 
 func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
@@ -165,17 +170,33 @@ func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := store.mount(ctx, options, point, log, logger)
-	if err != nil {
+	s := &served{store: store, log: logger}
+	if s.mount, err = store.mount(ctx, options, point, log, logger); err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	s.listen()
 	logger.Info("mounted", "store", store.source, "dir", point, "options", d.options)
-	return &served{store, m, logger}, nil
+	return s, nil
+}
+
+// listen lets others use the store, if it is ours. A store without is a store all the same.
+func (s *served) listen() {
+	if s.store.buckets == nil {
+		return
+	}
+	var err error
+	if s.socket, err = listenBeside(s.store.dir, s.store.buckets, s.mount.Settle, s.log); err != nil {
+		s.log.Warn("no other process can use the store meanwhile", "error", err)
+	}
 }
 
 // close commits or keeps what is still open and releases the store.
 func (s *served) close(ctx context.Context) error {
-	err := errors.Join(s.mount.Close(ctx), s.store.Close())
+	var err error
+	if s.socket != nil {
+		err = s.socket.Close(ctx)
+	}
+	err = errors.Join(err, s.mount.Close(ctx), s.store.Close())
 	s.log.Info("unmounted", "store", s.store.source)
 	return err
 }
@@ -192,6 +213,8 @@ type openStore struct {
 	dir       string // absolute; where its log goes
 	source    string // as the mount table names it
 	namespace objstore.Namespace
+	buckets   objstore.Buckets // of a store that is this process's own; nil: it is another's
+	blind     bool             // see [mount.Config]
 }
 
 func (d daemon) openLocal(ctx context.Context, options mount.Options, point string, logger *slog.Logger) (*openStore, error) {
@@ -205,16 +228,17 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 	if err != nil {
 		return nil, err
 	}
-	readOnly := options.FS.ReadOnly
-	engine, err := badgerstore.Open(ctx, dir,
-		storeOptions(badgerstore.Options{Create: !readOnly, ReadOnly: readOnly, MountPoint: point}),
-		badgerstore.Parts{Logger: logger})
+	readOnly, bucket := options.FS.ReadOnly, cmp.Or(options.Bucket, bucketDefault)
+	engine, attached, err := ownOrAttach(ctx, dir, bucket, logger, func() (*badgerstore.Engine, error) {
+		return badgerstore.Open(ctx, dir,
+			storeOptions(badgerstore.Options{Create: !readOnly, ReadOnly: readOnly, MountPoint: point}),
+			badgerstore.Parts{Logger: logger})
+	})
 	if err != nil {
 		return nil, err
 	}
-	bucket := options.Bucket
-	if bucket == "" {
-		bucket = bucketDefault
+	if attached != nil {
+		return d.shared(attached, attachedPrefix+dir, bucket, point)
 	}
 	store, err := engine.Bucket(ctx, bucket)
 	if err != nil {
@@ -225,7 +249,7 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 		err := &objstore.Error{Op: "mount", Key: bucket, Kind: objstore.ErrUnsupported}
 		return nil, errors.Join(err, engine.Close())
 	}
-	return &openStore{engine, dir, dir, namespace}, nil
+	return &openStore{engine: engine, dir: dir, source: dir, namespace: namespace, buckets: engine}, nil
 }
 
 // mount mounts the store. It is known to be one now: it may get its log.
@@ -241,5 +265,6 @@ func (s *openStore) mount(ctx context.Context, options mount.Options, point stri
 	}
 	return mount.Start(ctx, mount.Config{
 		Dir: point, Source: s.source, Namespace: s.namespace, Options: options, Logger: logger, Host: host,
+		Blind: s.blind,
 	})
 }

@@ -23,17 +23,17 @@ func isRemote(store string) bool {
 	return isURL && (scheme == "s3" || scheme == "http" || scheme == "https")
 }
 
-// remote is a bucket of an S3 store with what is kept of it here.
-type remote struct {
+// flatBucket is a bucket of an S3 store with what is kept of it here.
+type flatBucket struct {
 	area   *cache.Area
 	blocks *cache.Blocks
 }
 
 // GiveBack has nothing to give back.
-func (r *remote) GiveBack() {}
+func (r *flatBucket) GiveBack() {}
 
 // Close ends both.
-func (r *remote) Close() error {
+func (r *flatBucket) Close() error {
 	var err error
 	if r.area != nil {
 		err = r.area.Close()
@@ -53,6 +53,15 @@ func (d daemon) openRemote(ctx context.Context, options mount.Options, point str
 	if options.Bucket != "" {
 		return nil, usageErrorf("%s names a bucket already: leave -o bucket out", d.store)
 	}
+	if isServer(d.store) {
+		store, err := openServer(ctx, d.store, logger)
+		if err == nil {
+			return d.shared(store, d.store, opt.Bucket, point)
+		}
+		if !errors.Is(err, objstore.ErrUnsupported) {
+			return nil, err
+		}
+	}
 	opt.ReadOnly = options.FS.ReadOnly
 	dir, err := d.cacheDir(opt)
 	if err != nil {
@@ -65,15 +74,15 @@ func (d daemon) openRemote(ctx context.Context, options mount.Options, point str
 	if err != nil {
 		return nil, err
 	}
-	r := &remote{}
+	r := &flatBucket{}
 	namespace, err := r.open(ctx, store, dir, opt.ReadOnly, logger)
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	return &openStore{r, dir, d.store, namespace}, nil
+	return &openStore{engine: r, dir: dir, source: d.store, namespace: namespace}, nil
 }
 
-func (r *remote) open(ctx context.Context, store objstore.Store, dir string, readOnly bool, logger *slog.Logger) (ns *flatns.Namespace, err error) {
+func (r *flatBucket) open(ctx context.Context, store objstore.Store, dir string, readOnly bool, logger *slog.Logger) (ns *flatns.Namespace, err error) {
 	if r.blocks, err = cache.OpenBlocks(dir, cache.BlocksOptions{Logger: logger}); err != nil {
 		return nil, err
 	}
@@ -101,6 +110,11 @@ func (r *remote) open(ctx context.Context, store objstore.Store, dir string, rea
 
 // cacheDir is where a bucket's local copies are: a directory for each bucket and prefix of each service.
 func (d daemon) cacheDir(opt s3store.Options) (string, error) {
+	return d.localDir(opt.Bucket, opt.Endpoint, opt.Bucket, opt.Prefix)
+}
+
+// localDir is a directory for what identity names.
+func (d daemon) localDir(bucket string, identity ...string) (string, error) {
 	base := d.cache
 	if base == "" {
 		user, err := os.UserCacheDir()
@@ -113,7 +127,7 @@ func (d daemon) cacheDir(opt s3store.Options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	sum := blockhash.Of(fmt.Appendf(nil, "%q %q %q", opt.Endpoint, opt.Bucket, opt.Prefix))
-	dir := filepath.Join(base, fmt.Sprintf("%s-%x", opt.Bucket, sum[:8]))
+	sum := blockhash.Of(fmt.Appendf(nil, "%q", identity))
+	dir := filepath.Join(base, fmt.Sprintf("%s-%x", bucket, sum[:8]))
 	return dir, os.MkdirAll(dir, 0o700)
 }

@@ -115,6 +115,12 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 		return err
 	}
 	defer stopMetrics()
+	beside, err := listenBeside(dir, engine, nil, logger)
+	if err != nil {
+		logger.Warn("no other process of this machine can use the store meanwhile", "error", err)
+	} else {
+		defer func() { err = errors.Join(err, beside.Close(context.WithoutCancel(ctx))) }()
+	}
 	stopSweep := sweep(ctx, engine, s.uploadAge, logger)
 	defer stopSweep()
 	return s.serve(ctx, t, handler, certificate, metrics, logger)
@@ -159,6 +165,7 @@ func (s server) shutdown(ctx context.Context, handler *s3server.Server, h *http.
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := handler.Shutdown(ctx, h)
+	handler.Close()
 	if end := <-ended; !errors.Is(end, http.ErrServerClosed) {
 		err = errors.Join(err, end)
 	}

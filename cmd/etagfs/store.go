@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ func storeDir(store string) (string, error) {
 	case !isURL:
 		return store, nil
 	case scheme != "file":
-		return "", usageErrorf("%s: there is no store for %s://; give a directory or file:///directory", store, scheme)
+		return "", usageErrorf("%s: there is no store for %s://; give a directory, file:///directory or http://host:port/bucket", store, scheme)
 	}
 	u, err := url.Parse(store)
 	if err != nil || u.Host != "" || u.Path == "" {
@@ -72,19 +73,41 @@ func (l *location) flags(c *cobra.Command) {
 
 // with opens the store, calls f with the bucket, and closes the store.
 func (l *location) with(ctx context.Context, store string, f func(bucket objstore.Store) error) (err error) {
+	if isServer(store) {
+		return l.withServer(ctx, store, f)
+	}
 	dir, err := storeDir(store)
 	if err != nil {
 		return err
 	}
-	engine, err := badgerstore.Open(ctx, dir, storeOptions(badgerstore.Options{Create: l.create}), badgerstore.Parts{})
+	engine, attached, err := ownOrAttach(ctx, dir, l.bucket, slog.New(slog.DiscardHandler), func() (*badgerstore.Engine, error) {
+		return badgerstore.Open(ctx, dir, storeOptions(badgerstore.Options{Create: l.create}), badgerstore.Parts{})
+	})
 	if err != nil {
 		return err
+	}
+	if attached != nil {
+		defer func() { err = errors.Join(err, attached.Close()) }()
+		return f(attached)
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
 	bucket, err := engine.Bucket(ctx, l.bucket)
 	if err != nil {
 		return err
 	}
+	return f(bucket)
+}
+
+// withServer is with for a server's bucket, which the URL names.
+func (l *location) withServer(ctx context.Context, url string, f func(bucket objstore.Store) error) (err error) {
+	if l.bucket != bucketDefault {
+		return usageErrorf("the bucket is part of the URL: leave --bucket out")
+	}
+	bucket, err := openServer(ctx, url, slog.New(slog.DiscardHandler))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, bucket.Close()) }()
 	return f(bucket)
 }
 

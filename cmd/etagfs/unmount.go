@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,6 +50,9 @@ DIR is unmounted, the exit code is 1, and the message says what is still waited 
 
 // awaitRelease waits for the daemon of what was unmounted to end.
 func (t *terminal) awaitRelease(ctx context.Context, m mount.Unmounted, timeout time.Duration) error {
+	if isRemote(m.Source) || strings.HasPrefix(m.Source, attachedPrefix) {
+		return nil // the store is another's
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	err := badgerstore.Released(ctx, m.Source, func(owner badgerstore.LockOwner) {

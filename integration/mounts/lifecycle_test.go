@@ -107,8 +107,11 @@ func TestClosedFilesSurviveAKilledDaemon(t *testing.T) {
 }
 
 // The sentence names who has the store.
-func TestSecondMountOfAStoreIsRefused(t *testing.T) {
+func TestSecondMountOfAStoreWithoutItsSocketIsRefused(t *testing.T) {
 	m := onDisk(t)
+	if err := os.Remove(filepath.Join(m.Store, "etagfs.sock")); err != nil {
+		t.Fatal(err)
+	}
 	other := t.TempDir()
 	out, err := exec.Command(mounttest.Binary(), "mount", m.Store, other, "--foreground").CombinedOutput()
 	var exit *exec.ExitError

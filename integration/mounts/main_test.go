@@ -15,6 +15,7 @@ import (
 
 func TestMain(m *testing.M) {
 	mounttest.Main(m, map[string]mounttest.Role{
+		"append":    appendOften,
 		"increment": increment,
 		"write":     writeOften,
 		"read":      readOften,

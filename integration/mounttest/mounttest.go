@@ -46,6 +46,7 @@ type Options struct {
 	Mount    string        // the list of -o
 	Deadline time.Duration // of the test; 0: two minutes
 	User     uint32        // mount as this user through fusermount3; 0: as who runs the test
+	Source   string        // the store; empty: one of its own. Another's takes the built program
 }
 
 // Mount is a mount that lives as long as a test.
@@ -65,7 +66,7 @@ type Mount struct {
 	expired bool // the deadline passed; guarded by mu
 }
 
-// Start mounts an empty store at an empty directory.
+// Start mounts an empty store, or the one of the options, at an empty directory.
 func Start(t testing.TB, options Options) *Mount {
 	t.Helper()
 	Need(t, "fuse")
@@ -75,6 +76,10 @@ func Start(t testing.TB, options Options) *Mount {
 		share(t, base, options.User)
 	}
 	m := &Mount{Dir: filepath.Join(base, "mnt"), Store: filepath.Join(base, "store"), t: t, options: options}
+	if options.Source != "" {
+		Need(t, "binary")
+		m.Store = options.Source
+	}
 	if err := os.Mkdir(m.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}

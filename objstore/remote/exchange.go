@@ -34,6 +34,7 @@ func (r *reply) close() {
 // refused is an answer that was not made by package wire.
 type refused struct {
 	status  int
+	foreign bool // by a server of another program
 	code    string
 	message string
 }
@@ -48,6 +49,9 @@ func (r *refused) Error() string {
 
 // kind is what a refusal means; 0: the same request may be answered the next time.
 func (r *refused) kind() objstore.Kind {
+	if r.foreign && r.status < http.StatusInternalServerError {
+		return objstore.ErrUnsupported
+	}
 	switch r.status {
 	case http.StatusForbidden, http.StatusUnauthorized:
 		return objstore.ErrPermission
@@ -124,8 +128,9 @@ func (s *Store) sign(ctx context.Context, req *http.Request, body []byte, stream
 }
 
 func readReply(response *http.Response) (*reply, error) {
-	if response.StatusCode != http.StatusOK {
-		return nil, readRefusal(response)
+	foreign := response.Header.Get("Server") != "etagfs"
+	if response.StatusCode != http.StatusOK || foreign {
+		return nil, readRefusal(response, foreign)
 	}
 	r := &reply{body: response.Body}
 	var err error
@@ -139,7 +144,7 @@ func readReply(response *http.Response) (*reply, error) {
 // refusalBytesMax is how much of a refusal is read.
 const refusalBytesMax = 64 << 10
 
-func readRefusal(response *http.Response) error {
+func readRefusal(response *http.Response, foreign bool) error {
 	var document struct {
 		Code    string
 		Message string
@@ -148,7 +153,7 @@ func readRefusal(response *http.Response) error {
 	if err == nil {
 		_ = xml.Unmarshal(text, &document) // the status says enough
 	}
-	return &refused{response.StatusCode, document.Code, document.Message}
+	return &refused{response.StatusCode, foreign, document.Code, document.Message}
 }
 
 // pipedBody is a request's body that is written while it is sent.

@@ -201,7 +201,7 @@ func capabilities(c *Coder, v *objstore.Capabilities) {
 		number(c, set)
 	}
 	for _, has := range []*bool{
-		&v.UniqueVersions, &v.RenameFile, &v.RenameDir, &v.HardLinks, &v.Attributes, &v.PartialCommit, &v.ServerCopy,
+		&v.UniqueVersions, &v.PinnedReaders, &v.OneDelete, &v.RenameFile, &v.RenameDir, &v.HardLinks, &v.Attributes, &v.PartialCommit, &v.ServerCopy,
 		&v.Watch, &v.Headers, &v.Answers,
 	} {
 		flag(c, has)

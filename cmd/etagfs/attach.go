@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore"
+	"github.com/etagfs/etagfs/objstore/remote"
+)
+
+// attachPatience is how long an owner that has the store's lock may take to answer: it may just have begun.
+const attachPatience = 2 * time.Second
+
+// attachInterval is how often it is asked meanwhile.
+const attachInterval = 20 * time.Millisecond
+
+// attachedPrefix begins what the mount table says of a mount through another process.
+const attachedPrefix = "attached:"
+
+// isServer reports whether a store may be a bucket of a server of this program: so may any at an address, but no
+// prefix of one.
+func isServer(store string) bool {
+	_, err := remote.ParseURL(store)
+	return err == nil
+}
+
+// openServer opens a bucket of a server of this program; ErrUnsupported if the server is another.
+func openServer(ctx context.Context, url string, logger *slog.Logger) (*remote.Store, error) {
+	options, err := remote.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	credentials, err := remote.CredentialsOfEnvironment(os.Getenv)
+	if err != nil {
+		return nil, usageErrorf("%v", err)
+	}
+	return remote.Open(ctx, options, remote.Parts{Credentials: credentials, Logger: logger})
+}
+
+// shared is a store that others use as well, to be mounted. Its mount has a log of its own.
+func (d daemon) shared(store *remote.Store, source, bucket, point string) (*openStore, error) {
+	dir, err := d.localDir(bucket, source, bucket, point)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return &openStore{engine: lasting{store}, dir: dir, source: source, namespace: store, blind: true}, nil
+}
+
+// lasting is a store with nothing to give back.
+type lasting struct{ *remote.Store }
+
+// GiveBack does nothing.
+func (lasting) GiveBack() {}
+
+// attach opens a bucket of a store through the process that owns it. An owner that cannot be reached is inUse,
+// which is the refusal of the store itself.
+func attach(ctx context.Context, dir, bucket string, inUse error, logger *slog.Logger) (*remote.Store, error) {
+	dial := func(ctx context.Context) (net.Conn, error) { return dialBeside(ctx, dir) }
+	conn, err := dial(ctx)
+	if err != nil {
+		return nil, inUse
+	}
+	if err := conn.Close(); err != nil {
+		return nil, err
+	}
+	patience, cancel := context.WithTimeout(ctx, attachPatience)
+	defer cancel()
+	store, err := remote.Open(patience, remote.Options{Endpoint: "http://" + socketName, Bucket: bucket}, remote.Parts{Dial: dial, Logger: logger})
+	if errors.Is(err, objstore.ErrUnavailable) {
+		return nil, inUse // it is stopped, or about to end
+	}
+	return store, err
+}
+
+// ownOrAttach opens a store, or attaches to who has it open. open is tried again while the owner has the
+// store and does not listen, for it may be about to begin or to end.
+func ownOrAttach(ctx context.Context, dir, bucket string, logger *slog.Logger, open func() (*badgerstore.Engine, error)) (*badgerstore.Engine, *remote.Store, error) {
+	patience := time.NewTimer(attachPatience)
+	defer patience.Stop()
+	for {
+		engine, err := open()
+		if !errors.Is(err, objstore.ErrInUse) {
+			return engine, nil, err
+		}
+		store, err := attach(ctx, dir, bucket, err, logger)
+		if !errors.Is(err, objstore.ErrInUse) {
+			return nil, store, err
+		}
+		select {
+		case <-patience.C:
+			return nil, nil, err
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		case <-time.After(attachInterval):
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/s3server"
+)
+
+// socketName is where the owner of a store can be spoken to, in its directory.
+const socketName = "etagfs.sock"
+
+// socketGrace is how long requests of others may run on when the owner ends.
+const socketGrace = 2 * time.Second
+
+// socket lets other processes use a store that this one has open. It speaks S3, with this program's extensions.
+type socket struct {
+	handler *s3server.Server
+	http    *http.Server
+	path    string
+	ended   chan error
+}
+
+// listenBeside opens the socket of the store in dir, which this process owns. settled returns once the caches of this
+// process have forgotten what was changed.
+func listenBeside(dir string, buckets objstore.Buckets, settled func(context.Context), logger *slog.Logger) (*socket, error) {
+	everything := s3server.Users{Anonymous: &s3server.User{Admin: []string{"*"}}}
+	handler, err := s3server.New(s3server.Options{Buckets: buckets, Users: everything, Settled: settled, Logger: quietRequests(logger)})
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listenIn(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &socket{handler: handler, http: handler.HTTP(nil), path: filepath.Join(dir, socketName), ended: make(chan error, 1)}
+	go func() { s.ended <- s.http.Serve(handler.Listener(peers{listener, logger})) }()
+	return s, nil
+}
+
+// quietRequests leaves out the record of every request that went well.
+func quietRequests(logger *slog.Logger) *slog.Logger {
+	return slog.New(warnings{logger.Handler()})
+}
+
+type warnings struct{ slog.Handler }
+
+// Enabled implements [slog.Handler].
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// Close ends connections and gives back what was held for others.
+func (s *socket) Close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, socketGrace)
+	defer cancel()
+	err := os.Remove(s.path) // nobody new
+	if errors.Is(err, os.ErrNotExist) {
+		err = nil
+	}
+	err = errors.Join(err, s.handler.Shutdown(ctx, s.http))
+	if end := <-s.ended; !errors.Is(end, http.ErrServerClosed) {
+		err = errors.Join(err, end)
+	}
+	s.handler.Close()
+	return err
+}
+
+// listenIn makes the socket under another name and gives it its own once nobody else can use it. What is there
+// is of an owner that is gone: the store is ours.
+func listenIn(dir string) (net.Listener, error) {
+	fd, address, err := shortAddress(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	const unready = socketName + ".new"
+	if err := unix.Unlinkat(fd, unready, 0); err != nil && err != unix.ENOENT {
+		return nil, &os.PathError{Op: "remove", Path: filepath.Join(dir, unready), Err: err}
+	}
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: address(unready), Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	listener.SetUnlinkOnClose(false)
+	err = unix.Fchmodat(fd, unready, 0o600, 0)
+	if err == nil {
+		err = unix.Renameat(fd, unready, fd, socketName)
+	}
+	if err != nil {
+		return nil, errors.Join(&os.PathError{Op: "listen", Path: filepath.Join(dir, socketName), Err: err}, listener.Close())
+	}
+	return listener, nil
+}
+
+// shortAddress makes addresses of sockets in dir: an address has room for 107 bytes, a path may be longer.
+func shortAddress(dir string) (fd int, address func(name string) string, err error) {
+	fd, err = unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, nil, &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	return fd, func(name string) string { return "/proc/self/fd/" + strconv.Itoa(fd) + "/" + name }, nil
+}
+
+// dialBeside connects to the owner of the store in dir.
+func dialBeside(ctx context.Context, dir string) (net.Conn, error) {
+	fd, address, err := shortAddress(dir)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: "unix", Err: err}
+	}
+	defer unix.Close(fd)
+	var d net.Dialer
+	return d.DialContext(ctx, "unix", address(socketName))
+}
+
+// peers lets in root, and whoever runs this process: the store is theirs as it is.
+type peers struct {
+	net.Listener
+	logger *slog.Logger
+}
+
+// Accept implements [net.Listener].
+func (p peers) Accept() (net.Conn, error) {
+	for {
+		conn, err := p.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		uid, err := peerOf(conn)
+		if err == nil && (uid == 0 || uid == uint32(os.Geteuid())) {
+			return conn, nil
+		}
+		p.logger.Warn("refused a connection", "uid", uid, "error", err)
+		if err := conn.Close(); err != nil {
+			p.logger.Warn("close", "error", err)
+		}
+	}
+}
+
+// peerOf is the user at the other end of a socket, as the kernel knows it.
+func peerOf(conn net.Conn) (uid uint32, err error) {
+	c, ok := conn.(*net.UnixConn)
+	if !ok {
+		return 0, fmt.Errorf("%T is no socket", conn)
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		var cred *unix.Ucred
+		if cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); failed == nil {
+			uid = cred.Uid
+		}
+	})
+	return uid, errors.Join(err, failed)
+}
