@@ -1,6 +1,8 @@
 package badgerstore
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -239,34 +241,54 @@ func (b *Bucket) ListUploads(ctx context.Context, opt objstore.UploadListOptions
 		opt.Max = listEntries
 	}
 	err = b.read(ctx, "list uploads", string(opt.Prefix), func(v *view) error {
-		all, err := v.openUploads(b.root, opt.Prefix)
-		for _, u := range all {
-			if !addUpload(&page, opt, u) {
-				page.More = true
-				break
-			}
-		}
-		return err
+		return v.eachUpload(b.root, opt.Prefix, opt.AfterKey, func(u objstore.Upload) bool {
+			page.More = !addUpload(&page, opt, u)
+			return !page.More
+		})
 	})
 	return page, err
 }
 
-// openUploads are the uploads to keys with a prefix, by key and id.
-func (t tree) openUploads(root uint64, prefix objstore.Key) (all []objstore.Upload, err error) {
-	err = t.src.scan(record.UploadPrefix(root, string(prefix)), func(at []byte, value any) (bool, error) {
+// eachUpload calls f for the uploads to keys with a prefix, by key and id, until it returns false. It may
+// leave out uploads to keys before from, of which it reads none.
+func (v *view) eachUpload(root uint64, prefix, from objstore.Key, f func(objstore.Upload) bool) error {
+	group := []objstore.Upload{} // to keys that are the same up to the first NUL: their records are not in order
+	flush := func() bool {
+		slices.SortFunc(group, compareUploads)
+		more := !slices.ContainsFunc(group, func(u objstore.Upload) bool { return !f(u) })
+		group = group[:0]
+		return more
+	}
+	ended := false
+	within := record.UploadPrefix(root, string(prefix))
+	start := record.UploadsOfKey(root, untilNUL(from))
+	if bytes.Compare(start, within) < 0 {
+		start = within
+	}
+	err := v.scanFrom(within, start, func(at []byte, value any) (bool, error) {
 		_, key, number := record.ParseUploadKey(at)
+		if len(group) > 0 && untilNUL(group[0].Key) != untilNUL(objstore.Key(key)) && !flush() {
+			ended = true
+			return false, nil
+		}
 		if u, ok := value.(*record.Upload); ok && !u.Closed && strings.HasPrefix(key, string(prefix)) {
-			all = append(all, infoOfUpload(key, number, u))
+			group = append(group, infoOfUpload(key, number, u))
 		}
 		return true, nil
 	})
-	slices.SortFunc(all, func(a, b objstore.Upload) int {
-		if by := strings.Compare(string(a.Key), string(b.Key)); by != 0 {
-			return by
-		}
-		return strings.Compare(string(a.ID), string(b.ID))
-	})
-	return all, err
+	if err == nil && !ended {
+		flush()
+	}
+	return err
+}
+
+func untilNUL(key objstore.Key) string {
+	text, _, _ := strings.Cut(string(key), "\x00")
+	return text
+}
+
+func compareUploads(a, b objstore.Upload) int {
+	return cmp.Or(strings.Compare(string(a.Key), string(b.Key)), strings.Compare(string(a.ID), string(b.ID)))
 }
 
 // addUpload adds u to a page if it belongs there, and reports false if the page is full.
@@ -311,8 +333,10 @@ func (b *Bucket) AbortUpload(ctx context.Context, key objstore.Key, id objstore.
 func (b *Bucket) AbortUploadsBefore(ctx context.Context, before time.Time) (count int, err error) {
 	var all []objstore.Upload
 	err = b.read(ctx, "abort uploads", "", func(v *view) error {
-		all, err = v.openUploads(b.root, "")
-		return err
+		return v.eachUpload(b.root, "", "", func(u objstore.Upload) bool {
+			all = append(all, u)
+			return true
+		})
 	})
 	if err != nil {
 		return 0, err
