@@ -20,6 +20,8 @@ func TestDeleteObjectIsTheWholeTable(t *testing.T) {
 		{writeRow{"exists, If-Match: *", "exists", "If-Match: *", 204, "", ""}, 204},
 		{writeRow{"exists, If-Match other", "exists", `If-Match: "{other}"`, 412, "PreconditionFailed", "If-Match"}, 412},
 		{writeRow{"exists, none", "exists", "", 204, "", ""}, 204},
+		{writeRow{"exists, If-None-Match: *, which is no condition of deletes and is not passed over", "exists", "If-None-Match: *", 501, "NotImplemented", "If-None-Match"}, 501},
+		{writeRow{"exists, If-None-Match: etag", "exists", `If-None-Match: "{other}"`, 501, "NotImplemented", "If-None-Match"}, 501},
 		{writeRow{"missing, none", "missing", "", 204, "", ""}, 204},
 		{writeRow{"missing, If-Match: etag", "missing", `If-Match: "{other}"`, 404, "NoSuchKey", ""}, 204},
 		{writeRow{"missing, If-Match: *", "missing", "If-Match: *", 404, "NoSuchKey", ""}, 204},

@@ -168,3 +168,28 @@ func TestAppendsGoToTheEnd(t *testing.T) {
 		t.Errorf("%q", got.body)
 	}
 }
+
+// An append whose answer was lost is repeated as it was: its bytes are there once, also where
+// the object has changed since, and as another request it is refused.
+func TestAppendRepeatedIsAnsweredAgain(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	add := func(text, offset, id string) answer {
+		return b.do("PUT", "/box/log", text, "x-amz-write-offset-bytes: "+offset, "x-etagfs-write-id: "+id)
+	}
+	b.want("created", add("one ", "0", "a1"), 200, "")
+	first := add("two ", "4", "a2")
+	b.want("appended", first, 200, "")
+	for range 2 {
+		again := add("two ", "4", "a2")
+		if b.want("again", again, 200, ""); again.etag() != first.etag() || again.header.Get("x-amz-object-size") != "8" {
+			t.Errorf("%v instead of %v", again.header, first.header)
+		}
+	}
+	b.want("someone else", add("three", "8", "a3"), 200, "")
+	b.want("again, after that", add("two ", "4", "a2"), 200, "")
+	b.want("another offset under the same id", add("two ", "13", "a2"), 400, "IdempotencyParameterMismatch")
+	b.want("the same without its id", b.do("PUT", "/box/log", "two ", "x-amz-write-offset-bytes: 4"), 400, "InvalidWriteOffset")
+	if got := b.must("GET", "/box/log", "").body; got != "one two three" {
+		t.Errorf("%q", got)
+	}
+}
