@@ -100,7 +100,9 @@ func TestAWSCommandLine(t *testing.T) {
 }
 
 // boto3 of the distribution, and conditional writes through headers it does not know.
-func TestBoto3(t *testing.T) { runBoto3(t, "/usr/bin/python3") }
+func TestBoto3(t *testing.T) {
+	each(t, func(t *testing.T, s *server) { runBoto3(t, s, "/usr/bin/python3") })
+}
 
 // boto3 of whichever python3 comes first, if that is another.
 func TestBoto3OfThePath(t *testing.T) {
@@ -108,12 +110,12 @@ func TestBoto3OfThePath(t *testing.T) {
 	if out, err := python.try("-c", "import sys, boto3; assert not sys.executable.startswith('/usr/bin/')"); err != nil {
 		t.Skipf("needs another-boto3: %s", tail(out, 1))
 	}
-	runBoto3(t, "python3")
+	each(t, func(t *testing.T, s *server) { runBoto3(t, s, "python3") })
 }
 
-func runBoto3(t *testing.T, python string) {
-	s, d := serve(t), newSamples(t)
-	c := newClient(t, python)
+func runBoto3(t *testing.T, s *server, python string) {
+	d := newSamples(t)
+	c := newClient(t, python, "AWS_CA_BUNDLE="+s.authority, "SSL_CERT_FILE="+s.authority)
 	if out, err := c.try("-c", "import boto3"); err != nil {
 		t.Skipf("needs boto3: %s", tail(out, 1))
 	}

@@ -19,7 +19,11 @@ func TestJavaScriptSDK(t *testing.T) {
 		t.Skipf("needs node-20: %s", version)
 	}
 	modules := filepath.Join(cached(t, "node-"+lockDigest(t), "npm", installNode), "node_modules")
-	s, d := serve(t), newSamples(t)
+	each(t, func(t *testing.T, s *server) { runJavaScript(t, s, modules) })
+}
+
+func runJavaScript(t *testing.T, s *server, modules string) {
+	d := newSamples(t)
 	work := t.TempDir()
 	if err := os.Symlink(modules, filepath.Join(work, "node_modules")); err != nil {
 		t.Fatal(err)
@@ -28,7 +32,7 @@ func TestJavaScriptSDK(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(work, "client.mjs"), script, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	out := newClient(t, "node").run("--preserve-symlinks", filepath.Join(work, "client.mjs"), s.URL, bucket, d.dir)
+	out := newClient(t, "node", "NODE_EXTRA_CA_CERTS="+s.authority).run("--preserve-symlinks", filepath.Join(work, "client.mjs"), s.URL, bucket, d.dir)
 	if !strings.HasSuffix(out, "done") {
 		t.Errorf("%s", out)
 	}

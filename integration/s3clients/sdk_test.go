@@ -30,8 +30,9 @@ func refused(t *testing.T, what string, err error, want string) {
 }
 
 // aws-sdk-go-v2: put, get, list, copy, delete.
-func TestGoSDK(t *testing.T) {
-	s := serve(t)
+func TestGoSDK(t *testing.T) { each(t, runGoSDK) }
+
+func runGoSDK(t *testing.T, s *server) {
 	c, ctx, b := s.client(), t.Context(), aws.String(bucket)
 	body := bytes.Repeat([]byte("etag"), 1000)
 	put := must(c.PutObject(ctx, &s3.PutObjectInput{Bucket: b, Key: aws.String("dir/k ey+ä"), Body: bytes.NewReader(body), Metadata: map[string]string{"a": "1"}}))(t)
@@ -59,8 +60,10 @@ func TestGoSDK(t *testing.T) {
 }
 
 // aws-sdk-go-v2: 100 MB in parts, with every checksum algorithm the client knows, completed on a condition.
-func TestGoSDKInParts(t *testing.T) {
-	s, d := serve(t), newSamples(t)
+func TestGoSDKInParts(t *testing.T) { each(t, runGoSDKInParts) }
+
+func runGoSDKInParts(t *testing.T, s *server) {
+	d := newSamples(t)
 	c, ctx, b := s.client(), t.Context(), aws.String(bucket)
 	file := must(os.Open(d.path("big")))(t)
 	defer file.Close()
@@ -83,8 +86,9 @@ func TestGoSDKInParts(t *testing.T) {
 }
 
 // aws-sdk-go-v2: conditional writes as they are used.
-func TestGoSDKConditions(t *testing.T) {
-	s := serve(t)
+func TestGoSDKConditions(t *testing.T) { each(t, runGoSDKConditions) }
+
+func runGoSDKConditions(t *testing.T, s *server) {
 	c, ctx, b, key := s.client(), t.Context(), aws.String(bucket), aws.String("k")
 	put := func(body string, match, noneMatch *string) (*s3.PutObjectOutput, error) {
 		return c.PutObject(ctx, &s3.PutObjectInput{Bucket: b, Key: key, Body: bytes.NewReader([]byte(body)), IfMatch: match, IfNoneMatch: noneMatch})

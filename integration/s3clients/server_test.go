@@ -39,6 +39,9 @@ const (
 type server struct {
 	t   *testing.T
 	URL string
+	// authority is the file of the certificate, if the server speaks TLS, and http a client that trusts it.
+	authority string
+	http      *http.Client
 
 	cmd    *exec.Cmd
 	log    *lines
@@ -67,7 +70,7 @@ func (l *lines) String() string {
 func serve(t *testing.T, args ...string) *server {
 	t.Helper()
 	mounttest.Need(t, "binary")
-	s := &server{t: t, log: &lines{}, exited: make(chan struct{})}
+	s := &server{t: t, http: http.DefaultClient, log: &lines{}, exited: make(chan struct{})}
 	store := filepath.Join(t.TempDir(), "store")
 	s.cmd = exec.Command(mounttest.Binary(), append([]string{"--json", "serve", store, "--listen", "127.0.0.1:0"}, args...)...)
 	s.cmd.Env = append(os.Environ(), "ETAGFS_ACCESS_KEY="+accessKey, "ETAGFS_SECRET_KEY="+secretKey)
@@ -136,7 +139,7 @@ func tail(text string, count int) string {
 }
 
 // addr is the server's as HOST:PORT.
-func (s *server) addr() string { return strings.TrimPrefix(s.URL, "http://") }
+func (s *server) addr() string { return s.URL[strings.LastIndex(s.URL, "/")+1:] }
 
 // client is aws-sdk-go-v2 as it comes, without retries.
 func (s *server) client(options ...func(*s3.Options)) *s3.Client {
@@ -144,6 +147,7 @@ func (s *server) client(options ...func(*s3.Options)) *s3.Client {
 		BaseEndpoint: aws.String(s.URL),
 		Region:       region,
 		UsePathStyle: true,
+		HTTPClient:   s.http,
 		Credentials:  credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
 		Retryer:      aws.NopRetryer{},
 

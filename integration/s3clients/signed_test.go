@@ -69,7 +69,7 @@ func answerOf(t *testing.T, resp *http.Response) answer {
 
 func (s *server) send(req *http.Request) answer {
 	s.t.Helper()
-	return answerOf(s.t, must(http.DefaultTransport.RoundTrip(req))(s.t))
+	return answerOf(s.t, must(s.http.Do(req))(s.t))
 }
 
 // do sends a request that is signed as it should be.
