@@ -19,7 +19,7 @@ CORE := $(patsubst %,./%/...,$(wildcard objstore cache fs mount))
 help: ## show this text
 	@echo 'etagfs: a filesystem in which every close is a conditional write'
 	@echo
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo '  STORE=$(STORE) MNT=$(MNT) OPTIONS= (mount -o) ROUNDS=$(ROUNDS) FUZZTIME=$(FUZZTIME) can be given on the command line'
