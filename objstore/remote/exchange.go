@@ -232,7 +232,7 @@ func (s *Store) exchange(ctx context.Context, q request) (*reply, error) {
 			return r, err
 		}
 		s.lost(session)
-		if sessions == sessionsMax || tries.sent && !q.writeID && q.method.Mutates() {
+		if sessions == sessionsMax || tries.sent && q.method.Mutates() && (q.single || !q.writeID) {
 			return nil, tries.failed(err)
 		}
 	}

@@ -101,10 +101,26 @@ func (s *Store) Put(ctx context.Context, key objstore.Key, body io.Reader, cond 
 		}}
 	}
 	info, err := s.infoOf(ctx, q)
+	if q.single && errors.Is(err, errLost) {
+		info, err = s.afterwards(ctx, key, opt.WriteID)
+	}
 	if err != nil && p.err != nil {
 		return objstore.Info{}, p.failure(key)
 	}
 	return info, err
+}
+
+// afterwards is what became of a put whose body cannot be sent again, which was sent to a server that is gone: nothing
+// is under way any more.
+func (s *Store) afterwards(ctx context.Context, key objstore.Key, writeID string) (objstore.Info, error) {
+	a, err := s.Answer(context.WithoutCancel(ctx), writeID)
+	switch {
+	case objstore.KindOf(err) == objstore.ErrNotFound:
+		return objstore.Info{}, &objstore.Error{Op: "put", Key: string(key), Kind: objstore.ErrUnavailable, Detail: "the server began anew before all was sent"}
+	case err != nil:
+		return objstore.Info{}, &objstore.Error{Op: "put", Key: string(key), Kind: objstore.ErrUnknown, Err: err}
+	}
+	return a.Info, a.Err
 }
 
 // putBody is the body of a put on its way.
