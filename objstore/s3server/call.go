@@ -27,12 +27,13 @@ type call struct {
 	query   url.Values
 	op      operation
 
-	signed *sigv4.Signed
-	user   *User // nil: nobody
-	store  objstore.Store
-	conf   bucketSettings
-	code   s3code.Code // of the refusal, if there was one
-	err    error
+	signed  *sigv4.Signed
+	user    *User // nil: nobody
+	store   objstore.Store
+	conf    bucketSettings
+	missing error       // NoSuchBucket, until the signature of a form has been seen
+	code    s3code.Code // of the refusal, if there was one
+	err     error
 }
 
 func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
@@ -79,7 +80,10 @@ func (c *call) serve() error {
 	}
 	c.op = op
 	if err := c.openBucket(); err != nil {
-		return err
+		if op.name != opPostObject || !errors.Is(err, s3code.NoSuchBucket) {
+			return err
+		}
+		c.missing = err // its signature is in the body, and is looked at first
 	}
 	c.allowOrigin()
 	if op.action != "" {

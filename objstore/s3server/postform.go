@@ -33,6 +33,9 @@ func (c *call) postObject() error {
 		return err
 	}
 	post, err := c.verifyForm(form)
+	if err == nil {
+		err = c.missing
+	}
 	if err != nil {
 		return err
 	}

@@ -10,10 +10,13 @@ import (
 	"github.com/etagfs/etagfs/objstore/s3server"
 )
 
-// signedForm are the fields of a form signed for a bucket, by SigV4 as for POST policies.
+// signedForm are the fields of a form signed for a bucket, or for none, by SigV4 as for POST policies.
 func signedForm(secret, bucket string) []string {
+	if bucket != "" {
+		bucket = `{"bucket":"` + bucket + `"},`
+	}
 	policy := base64.StdEncoding.EncodeToString([]byte(`{"expiration":"2026-02-03T05:00:00Z","conditions":[
-		{"bucket":"` + bucket + `"},["starts-with","$key",""],
+		` + bucket + `["starts-with","$key",""],
 		{"x-amz-algorithm":"AWS4-HMAC-SHA256"},{"x-amz-credential":"` + formCredential + `"},{"x-amz-date":"20260203T040506Z"}]}`))
 	key := []byte("AWS4" + secret)
 	for _, part := range []string{"20260203", "us-east-1", "s3", "aws4_request", policy} {
@@ -36,5 +39,15 @@ func TestSignedFormsUploadToTheirBucketOnly(t *testing.T) {
 	b.want("its bucket", b.post("x", signedForm(writer.SecretKey, "box")...), 204, "")
 	b.want("another bucket", b.post("x", signedForm(writer.SecretKey, "chest")...), 403, "AccessDenied")
 	b.want("another bucket named in a field", b.post("x", append(signedForm(writer.SecretKey, "chest"), "bucket=chest")...), 403, "AccessDenied")
+	b.want("any bucket", b.post("x", signedForm(writer.SecretKey, "")...), 403, "AccessDenied")
 	b.want("another secret", b.post("x", signedForm("not the secret", "box")...), 403, "SignatureDoesNotMatch")
+}
+
+// Who has no signature learns nothing of which buckets there are.
+func TestFormsAreVerifiedBeforeTheirBucketIsLookedFor(t *testing.T) {
+	writer := s3server.User{Name: "writer", AccessKey: "AKIAWRITER", SecretKey: "a secret of the writer", Write: []string{"*"}}
+	b := serve(t, s3server.Options{Users: s3server.Users{Users: []s3server.User{writer}}})
+	b.want("not signed by the writer", b.postTo("/none", "x", signedForm("not the secret", "none")...), 403, "SignatureDoesNotMatch")
+	b.want("signed by the writer", b.postTo("/none", "x", signedForm(writer.SecretKey, "none")...), 404, "NoSuchBucket")
+	b.want("no form", b.do("POST", "/none", "x"), 412, "RequestIsNotMultiPartContent")
 }

@@ -12,6 +12,11 @@ import (
 // post sends a form; fields are "name=value".
 func (b *bench) post(file string, fields ...string) answer {
 	b.t.Helper()
+	return b.postTo("/box", file, fields...)
+}
+
+func (b *bench) postTo(path, file string, fields ...string) answer {
+	b.t.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	for _, field := range fields {
@@ -30,7 +35,7 @@ func (b *bench) post(file string, fields ...string) answer {
 	if err := form.Close(); err != nil {
 		b.t.Fatal(err)
 	}
-	return b.do("POST", "/box", body.String(), "Content-Type: "+form.FormDataContentType())
+	return b.do("POST", path, body.String(), "Content-Type: "+form.FormDataContentType())
 }
 
 func TestFormsUploadFiles(t *testing.T) {

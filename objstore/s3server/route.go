@@ -65,6 +65,9 @@ type operation struct {
 	handle func(*call) error
 }
 
+// opPostObject is signed in its body.
+const opPostObject = "PostObject"
+
 // route leads to an operation. sub is the sub-resource, a query parameter that selects
 // another operation than the method alone would; header likewise.
 type route struct {
@@ -174,7 +177,7 @@ func bucketRoutes() []route {
 
 		{levelBucket, http.MethodPost, "etagfs-namespace", "", operation{"Namespace", "", accessRead, (*call).namespace}},
 		{levelBucket, http.MethodPost, "delete", "", operation{"DeleteObjects", "", accessWrite, (*call).deleteObjects}},
-		{levelBucket, http.MethodPost, "", "", operation{"PostObject", "", accessWrite, (*call).postObject}},
+		{levelBucket, http.MethodPost, "", "", operation{opPostObject, "", accessWrite, (*call).postObject}},
 	}
 }
 

@@ -188,11 +188,11 @@ func (p *PostPolicy) Check(f Form) error {
 	return s3code.AccessDenied.With("Invalid according to Policy: Extra input fields: " + strings.Join(extra, ", "))
 }
 
-// isFreeField reports whether a field needs no condition. "bucket" is not the
-// user's but the caller's.
+// isFreeField reports whether a field needs no condition. The bucket, which is no field of the user's
+// but where the form went, needs one as with S3: a policy without it would hold in all of them.
 func isFreeField(name string) bool {
 	switch name {
-	case "policy", "x-amz-signature", "file", "bucket":
+	case "policy", "x-amz-signature", "file":
 		return true
 	}
 	return strings.HasPrefix(name, "x-ignore-")
