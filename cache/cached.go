@@ -32,7 +32,10 @@ func (s cachedStore) Get(ctx context.Context, key objstore.Key, cond objstore.Co
 	if info.Size > s.b.opt.PinBytes {
 		return r, nil
 	}
-	if err := r.fetchAll(ctx); err != nil {
+	switch err := r.fetchAll(ctx); {
+	case objstore.KindOf(err) == objstore.ErrNoSpace:
+		s.b.opt.Logger.Warn("no space to hold on to an object that is read", "key", string(key), "error", err)
+	case err != nil:
 		return nil, errors.Join(err, r.Close())
 	}
 	return r, nil
@@ -58,7 +61,7 @@ func (r *cachedReader) span(index int64) int64 {
 	return min(blockBytes, r.info.Size-index*blockBytes)
 }
 
-// fetchAll fetches and holds on to every block, so that nothing that happens to the object can keep it from being read.
+// fetchAll fetches and holds on to every block, as far as there is space, so that nothing that happens to the object can keep it from being read.
 func (r *cachedReader) fetchAll(ctx context.Context) error {
 	for index := int64(0); index*blockBytes < r.info.Size; index++ {
 		if err := r.ensure(ctx, index, true); err != nil {

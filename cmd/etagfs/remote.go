@@ -17,6 +17,10 @@ import (
 	"github.com/etagfs/etagfs/objstore/s3store"
 )
 
+// memoryBytes bounds what a mount of a bucket has of contents in memory: half of it for bodies on their way to
+// the store, half for blocks on their way from it.
+const memoryBytes = 128 << 20
+
 // isRemote reports whether a store is named by a URL of S3.
 func isRemote(store string) bool {
 	scheme, _, isURL := strings.Cut(store, "://")
@@ -63,6 +67,7 @@ func (d daemon) openRemote(ctx context.Context, options mount.Options, point str
 		}
 	}
 	opt.ReadOnly = options.FS.ReadOnly
+	opt.PartBytes, opt.Uploads = s3store.PartBytesDefault, memoryBytes/2/s3store.PartBytesDefault
 	dir, err := d.cacheDir(opt)
 	if err != nil {
 		return nil, err
@@ -83,7 +88,7 @@ func (d daemon) openRemote(ctx context.Context, options mount.Options, point str
 }
 
 func (r *flatBucket) open(ctx context.Context, store objstore.Store, dir string, readOnly bool, logger *slog.Logger) (ns *flatns.Namespace, err error) {
-	if r.blocks, err = cache.OpenBlocks(dir, cache.BlocksOptions{Logger: logger}); err != nil {
+	if r.blocks, err = cache.OpenBlocks(dir, cache.BlocksOptions{MemoryBytes: memoryBytes / 2, Logger: logger}); err != nil {
 		return nil, err
 	}
 	limit := store.Capabilities().ObjectBytesMax

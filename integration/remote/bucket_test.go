@@ -2,6 +2,8 @@ package remote
 
 import (
 	"bufio"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,14 +36,23 @@ type bucket struct {
 	env     []string
 }
 
+// foreignVariable names a MinIO server to test against in place of our own.
+const foreignVariable = "ETAGFS_MINIO"
+
+// The keys of the server.
+const (
+	accessKey = "remotetests"
+	secretKey = "remotetests-secret"
+)
+
 // serve starts a server over an empty store.
 func serve(t *testing.T) *bucket {
 	t.Helper()
 	mounttest.Need(t, "fuse", "root")
-	b := &bucket{t: t, program: built(t), env: append(os.Environ(),
-		"AWS_ACCESS_KEY_ID=remotetests", "AWS_SECRET_ACCESS_KEY=remotetests-secret", "AWS_REGION=us-east-1",
-		"ETAGFS_ACCESS_KEY=remotetests", "ETAGFS_SECRET_KEY=remotetests-secret",
-	)}
+	if program := os.Getenv(foreignVariable); program != "" {
+		return serveForeign(t, program)
+	}
+	b := newBucket(t)
 	cmd := b.command("serve", filepath.Join(t.TempDir(), "store"), "--listen", "127.0.0.1:0")
 	cmd.Stderr = nil // its log
 	out, err := cmd.StdoutPipe()
@@ -59,6 +70,51 @@ func serve(t *testing.T) *bucket {
 	}
 	b.url = url
 	return b
+}
+
+func newBucket(t *testing.T) *bucket {
+	t.Helper()
+	return &bucket{t: t, program: built(t), env: append(os.Environ(),
+		"AWS_ACCESS_KEY_ID="+accessKey, "AWS_SECRET_ACCESS_KEY="+secretKey, "AWS_REGION=us-east-1",
+		"ETAGFS_ACCESS_KEY="+accessKey, "ETAGFS_SECRET_KEY="+secretKey,
+	)}
+}
+
+// serveForeign starts a MinIO server that has the bucket, and waits until it listens.
+func serveForeign(t *testing.T, program string) *bucket {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // a free port
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, dir := newBucket(t), t.TempDir()
+	b.url = "http://" + address
+	if err := os.Mkdir(filepath.Join(dir, "main"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "server", dir, "--address", address)
+	cmd.Env = append(b.env, "MINIO_ROOT_USER="+accessKey, "MINIO_ROOT_PASSWORD="+secretKey)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { end(t, cmd) })
+	tries := time.NewTicker(50 * time.Millisecond)
+	defer tries.Stop()
+	for range 600 {
+		<-tries.C
+		if answer, err := http.Get(b.url + "/minio/health/ready"); err == nil {
+			answer.Body.Close()
+			if answer.StatusCode == http.StatusOK {
+				return b
+			}
+		}
+	}
+	t.Fatalf("%s does not start", program)
+	return nil
 }
 
 // built is the program to test.

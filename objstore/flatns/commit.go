@@ -175,6 +175,7 @@ func (c *commit) make(ctx context.Context, p place, there found) (objstore.Commi
 	if err := c.n.makeExplicit(ctx, p.dir); err != nil {
 		return objstore.CommitResult{}, err
 	}
+	defer c.n.occupy(spot{p.dir, p.stored(false)})()
 	raw, err := c.put(ctx, p.key(false), on(there), c.n.fresh(objstore.TypeFile, target.Attr))
 	if err != nil {
 		return objstore.CommitResult{}, err

@@ -39,7 +39,7 @@
 //
 // # Lock order
 //
-// Namespace.renaming, over calls of the store; pin.mu, over calls of the store; Namespace.telling; Namespace.mu.
+// Namespace.renaming and occupied names, over calls of the store; pin.mu, over calls of the store; Namespace.telling; Namespace.mu.
 //
 // # What it does not do
 //

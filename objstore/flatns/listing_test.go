@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -109,11 +110,11 @@ func TestListingGoesOnWherePagesVanish(t *testing.T) {
 	for i := range 9 {
 		must(t, w.put(ctx, objstore.Key(fmt.Sprintf("f%d", i)), "", nil))
 	}
-	removed := 0
+	var removed atomic.Int64
 	m := w.mount(func(s objstore.Store) objstore.Store {
 		return hooked{Store: s, list: func(objstore.ListOptions) error { return nil }, head: func(key objstore.Key) error {
 			if key < "f4" {
-				removed++
+				removed.Add(1)
 				return &objstore.Error{Op: "head", Kind: objstore.ErrNotFound}
 			}
 			return nil
@@ -121,7 +122,7 @@ func TestListingGoesOnWherePagesVanish(t *testing.T) {
 	})
 	entries, _, err := m.ReadDir(ctx, m.root, "", 2)
 	must(t, err)
-	if len(entries) == 0 || entries[0].Name != "f4" || removed != 4 {
-		t.Errorf("%d entries were gone, then came %+v", removed, entries)
+	if len(entries) == 0 || entries[0].Name != "f4" || removed.Load() != 4 {
+		t.Errorf("%d entries were gone, then came %+v", removed.Load(), entries)
 	}
 }

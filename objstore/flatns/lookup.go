@@ -139,10 +139,10 @@ func (n *Namespace) look(ctx context.Context, p place) (found, error) {
 		return found{}, err
 	}
 	if !isFile {
-		n.missed(since, p.dir, p.stored(false))
+		n.missed(since, p, p.stored(false))
 	}
 	if !isDir {
-		n.missed(since, p.dir, p.stored(true))
+		n.missed(since, p, p.stored(true))
 	}
 	switch {
 	case p.beside && !(isFile && isDir), !isFile && !isDir, p.name != objstore.EscapeName(p.component, p.beside):
@@ -257,7 +257,7 @@ func (n *Namespace) statPlace(ctx context.Context, p place, dir bool) (found, er
 			return n.foundDir(ctx, since, p, explicit)
 		}
 		if err == nil {
-			n.missed(since, p.dir, p.stored(true))
+			n.missed(since, p, p.stored(true))
 		}
 		return found{}, err
 	}
@@ -266,7 +266,7 @@ func (n *Namespace) statPlace(ctx context.Context, p place, dir bool) (found, er
 		return n.foundFile(since, p, raw), nil
 	}
 	if err == nil {
-		n.missed(since, p.dir, p.stored(false))
+		n.missed(since, p, p.stored(false))
 	}
 	return found{}, err
 }

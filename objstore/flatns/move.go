@@ -33,14 +33,11 @@ func (n *Namespace) move(ctx context.Context, req objstore.MoveRequest) (objstor
 			alone = true
 			continue // what was looked at may have moved meanwhile
 		}
-		raw, err := m.run(ctx)
+		res, err := m.run(ctx)
 		if objstore.IsLostCondition(err) {
 			continue // prepare will say whether it is the caller's condition
 		}
-		if err != nil {
-			return objstore.MoveResult{}, err
-		}
-		return m.moved(raw), nil
+		return res, err
 	}
 	return objstore.MoveResult{}, contended()
 }
@@ -92,17 +89,26 @@ func (m *mover) checkReplace(ctx context.Context) error {
 	return nil
 }
 
-// run moves what is in the store.
-func (m *mover) run(ctx context.Context) (objstore.Info, error) {
+// run moves what is in the store, and then in the table.
+func (m *mover) run(ctx context.Context) (objstore.MoveResult, error) {
 	for _, dir := range []*node{m.from.dir, m.to.dir} {
 		if err := m.n.makeExplicit(ctx, dir); err != nil {
-			return objstore.Info{}, err
+			return objstore.MoveResult{}, err
 		}
 	}
-	if m.src.isDir() {
-		return m.directory(ctx)
+	isDir := m.src.isDir()
+	defer m.n.occupy(spot{m.from.dir, m.from.stored(isDir)}, spot{m.to.dir, m.to.stored(isDir)})()
+	var raw objstore.Info
+	var err error
+	if isDir {
+		raw, err = m.directory(ctx)
+	} else {
+		raw, err = m.n.transfer(ctx, m.from.key(false), m.src.raw, m.to.key(false), on(m.dst))
 	}
-	return m.n.transfer(ctx, m.from.key(false), m.src.raw, m.to.key(false), on(m.dst))
+	if err != nil {
+		return objstore.MoveResult{}, err
+	}
+	return m.moved(raw), nil
 }
 
 // moved notes and tells.

@@ -49,10 +49,11 @@ type Namespace struct {
 	watchers map[int]func(objstore.Change) // GUARDED_BY(telling)
 	lastTold int                           // GUARDED_BY(telling): the last key of watchers
 
-	mu     sync.Mutex
-	nodes  map[objstore.ID]*node // GUARDED_BY(mu): those that have a name
-	lastID objstore.ID           // GUARDED_BY(mu)
-	epoch  uint64                // GUARDED_BY(mu): moves with every change this mount makes
+	mu       sync.Mutex
+	nodes    map[objstore.ID]*node  // GUARDED_BY(mu): those that have a name
+	lastID   objstore.ID            // GUARDED_BY(mu)
+	occupied map[spot]chan struct{} // GUARDED_BY(mu): closed when the change is in the table
+	epoch    uint64                 // GUARDED_BY(mu): moves with every change this mount makes
 }
 
 // New makes a namespace of a store. A store without conditional puts is ErrUnsupported, unless only read.
@@ -73,7 +74,7 @@ func New(cfg Config) (*Namespace, error) {
 	root := &node{id: 1, typ: objstore.TypeDir, children: make(map[string]*node)}
 	return &Namespace{
 		Conflicts: cfg.Conflicts, cfg: cfg, store: cfg.Store, caps: caps, started: cfg.Clock(), root: root,
-		watchers: make(map[int]func(objstore.Change)), nodes: map[objstore.ID]*node{root.id: root}, lastID: root.id,
+		occupied: make(map[spot]chan struct{}), watchers: make(map[int]func(objstore.Change)), nodes: map[objstore.ID]*node{root.id: root}, lastID: root.id,
 	}, nil
 }
 

@@ -77,6 +77,57 @@ func (n *Namespace) keyLocked(d *node) (objstore.Key, bool) {
 	return objstore.Key(strings.Join(parts, "")), true
 }
 
+// spot is a stored name in a directory.
+type spot struct {
+	dir    *node
+	stored string
+}
+
+// occupy keeps others from taking note of what the store says of some names, and of what is below them, until the
+// change of this mount that is under way is in the table. Who occupies looks nothing up until release.
+func (n *Namespace) occupy(spots ...spot) (release func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, s := range spots {
+		n.settle(s)
+	}
+	for _, s := range spots { // one that was waited for first may be taken again
+		if n.occupied[s] != nil {
+			n.settle(s)
+		}
+	}
+	done := make(chan struct{})
+	for _, s := range spots {
+		n.occupied[s] = done
+	}
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		for _, s := range spots {
+			if n.occupied[s] == done {
+				delete(n.occupied, s)
+			}
+		}
+		close(done)
+	}
+}
+
+// settle waits until neither the spot nor what it is in is occupied. It requires mu, and lets go of it meanwhile.
+func (n *Namespace) settle(s spot) {
+	for {
+		busy := n.occupied[s]
+		for d := s.dir; busy == nil && d.parent != nil; d = d.parent {
+			busy = n.occupied[spot{d.parent, d.stored}]
+		}
+		if busy == nil {
+			return
+		}
+		n.mu.Unlock()
+		<-busy
+		n.mu.Lock()
+	}
+}
+
 // now is the moment up to which this mount's changes are known to a request that begins.
 func (n *Namespace) now() uint64 {
 	n.mu.Lock()
@@ -89,6 +140,7 @@ func (n *Namespace) now() uint64 {
 func (n *Namespace) see(since uint64, dir *node, stored string, typ objstore.FileType, raw objstore.Info, explicit bool) *node {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.settle(spot{dir, stored})
 	there := dir.children[stored]
 	if there != nil && there.born > since {
 		return there
@@ -104,11 +156,14 @@ func (n *Namespace) see(since uint64, dir *node, stored string, typ objstore.Fil
 	return there
 }
 
-// missed notes that the store has nothing of a stored name.
-func (n *Namespace) missed(since uint64, dir *node, stored string) {
+// missed notes that the store has nothing of a stored name. A directory that this mount has renamed since the
+// request began was asked for under its old key.
+func (n *Namespace) missed(since uint64, p place, stored string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if there := dir.children[stored]; there != nil && there.born <= since {
+	n.settle(spot{p.dir, stored})
+	key, ok := n.keyLocked(p.dir)
+	if there := p.dir.children[stored]; there != nil && there.born <= since && ok && key == p.dirKey {
 		n.forget(there)
 	}
 }

@@ -156,6 +156,7 @@ func (n *Namespace) make(ctx context.Context, req objstore.MakeRequest) (objstor
 		return objstore.Info{}, err
 	}
 	isDir := req.Type == objstore.TypeDir
+	defer n.occupy(spot{p.dir, p.stored(isDir)})()
 	fresh := n.fresh(req.Type, req.Attr)
 	fresh.Xattrs = req.Xattrs
 	raw, err := n.put(ctx, p.key(isDir), strings.NewReader(req.Target), objstore.IfAbsent(), fresh,
