@@ -75,6 +75,9 @@ func (c *call) readParts() ([]s3xml.CompletedPart, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(text) == 0 {
+		return nil, s3code.InvalidRequest.With("You must specify at least one part")
+	}
 	request, err := decodeDocument[s3xml.CompleteMultipartUpload](text)
 	if err != nil {
 		return nil, err
@@ -167,7 +170,8 @@ func (c *call) chooseParts(upload objstore.Upload, parts map[int]objstore.Part, 
 		}
 		if p.Size < c.opt.Limits.PartBytesMin && i < len(named)-1 {
 			return nil, s3code.EntityTooSmall.With("", s3code.Detail{Name: "ProposedSize", Value: strconv.FormatInt(p.Size, 10)},
-				s3code.Detail{Name: "MinSizeAllowed", Value: strconv.FormatInt(c.opt.Limits.PartBytesMin, 10)}, s3code.Detail{Name: "PartNumber", Value: strconv.Itoa(p.Number)})
+				s3code.Detail{Name: "MinSizeAllowed", Value: strconv.FormatInt(c.opt.Limits.PartBytesMin, 10)}, s3code.Detail{Name: "PartNumber", Value: strconv.Itoa(p.Number)},
+				s3code.Detail{Name: "ETag", Value: string(p.ETag)})
 		}
 		total += p.Size
 		chosen = append(chosen, p)

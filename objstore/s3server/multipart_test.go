@@ -157,6 +157,10 @@ func TestCompleteChecksItsParts(t *testing.T) {
 		}
 		b.want(r.row, b.completeUpload("k", id, r.parts, headers...), 400, r.code)
 	}
+	b.want("no document", b.do("POST", "/box/k?uploadId="+id, ""), 400, "InvalidRequest")
+	if a := b.completeUpload("k", id, []string{one, two, three}); !strings.Contains(a.body, "<ProposedSize>1</ProposedSize><MinSizeAllowed>4</MinSizeAllowed><PartNumber>2</PartNumber><ETag>") {
+		t.Errorf("too small: %s", a.body)
+	}
 	if after := b.image(); after != before {
 		t.Errorf("a refused completion left a trace:\n%s\n%s", after, before)
 	}

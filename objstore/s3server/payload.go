@@ -3,6 +3,7 @@ package s3server
 import (
 	"errors"
 	"io"
+	"strconv"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/awschunked"
@@ -53,7 +54,7 @@ func (c *call) payloadOf(wanted checksum.Wanted, md5 bool) (*payload, error) {
 	p := c.hashed(src, length, wanted, md5)
 	p.chunked = chunked
 	if length > p.bytesMax {
-		return nil, s3code.EntityTooLarge.With("")
+		return nil, p.tooLarge(s3code.Detail{Name: "ProposedSize", Value: strconv.FormatInt(length, 10)})
 	}
 	return p, nil
 }
@@ -81,12 +82,16 @@ func (p *payload) algorithms() []checksum.Algorithm {
 func (p *payload) Read(b []byte) (int, error) {
 	n, err := p.src.Read(b)
 	if p.hashes.Bytes() > p.bytesMax {
-		err = s3code.EntityTooLarge.With("")
+		err = p.tooLarge() // by how much is not known: the rest is not read
 	}
 	if err != nil && err != io.EOF {
 		p.err = err
 	}
 	return n, err
+}
+
+func (p *payload) tooLarge(details ...s3code.Detail) error {
+	return s3code.EntityTooLarge.With("", append(details, s3code.Detail{Name: "MaxSizeAllowed", Value: strconv.FormatInt(p.bytesMax, 10)})...)
 }
 
 // finish compares what was read with what was promised, before anything of it can be seen.
@@ -108,7 +113,8 @@ func (p *payload) verify() (checksum.Value, error) {
 	case p.length >= 0 && n != p.length:
 		return checksum.Value{}, s3code.IncompleteBody.With("")
 	case n < p.bytesMin:
-		return checksum.Value{}, s3code.EntityTooSmall.With("")
+		return checksum.Value{}, s3code.EntityTooSmall.With("", s3code.Detail{Name: "ProposedSize", Value: strconv.FormatInt(n, 10)},
+			s3code.Detail{Name: "MinSizeAllowed", Value: strconv.FormatInt(p.bytesMin, 10)})
 	}
 	if p.signed.Payload == sigv4.PayloadDigest {
 		if err := p.hashes.VerifySHA256(p.signed.Digest); err != nil {

@@ -5,18 +5,19 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"strings"
 	"testing"
 
 	"github.com/etagfs/etagfs/objstore/s3server"
 )
 
 // signedForm are the fields of a form signed for a bucket, or for none, by SigV4 as for POST policies.
-func signedForm(secret, bucket string) []string {
+func signedForm(secret, bucket string, more ...string) []string {
 	if bucket != "" {
 		bucket = `{"bucket":"` + bucket + `"},`
 	}
 	policy := base64.StdEncoding.EncodeToString([]byte(`{"expiration":"2026-02-03T05:00:00Z","conditions":[
-		` + bucket + `["starts-with","$key",""],
+		` + bucket + `["starts-with","$key",""],` + strings.Join(more, "") + `
 		{"x-amz-algorithm":"AWS4-HMAC-SHA256"},{"x-amz-credential":"` + formCredential + `"},{"x-amz-date":"20260203T040506Z"}]}`))
 	key := []byte("AWS4" + secret)
 	for _, part := range []string{"20260203", "us-east-1", "s3", "aws4_request", policy} {
@@ -40,6 +41,14 @@ func TestSignedFormsUploadToTheirBucketOnly(t *testing.T) {
 	b.want("another bucket", b.post("x", signedForm(writer.SecretKey, "chest")...), 403, "AccessDenied")
 	b.want("another bucket named in a field", b.post("x", append(signedForm(writer.SecretKey, "chest"), "bucket=chest")...), 403, "AccessDenied")
 	b.want("any bucket", b.post("x", signedForm(writer.SecretKey, "")...), 403, "AccessDenied")
+	for file, want := range map[string]string{
+		"x":       "<Code>EntityTooSmall</Code><Message>Your proposed upload is smaller than the minimum allowed size</Message><ProposedSize>1</ProposedSize><MinSizeAllowed>2</MinSizeAllowed>",
+		"xxxxxxx": "<Code>EntityTooLarge</Code><Message>Your proposed upload exceeds the maximum allowed size</Message><MaxSizeAllowed>5</MaxSizeAllowed>",
+	} {
+		if a := b.post(file, signedForm(writer.SecretKey, "box", `["content-length-range",2,5],`)...); a.status != 400 || !strings.Contains(a.body, want) {
+			t.Errorf("%d bytes of 2 to 5: %d %s", len(file), a.status, a.body)
+		}
+	}
 	b.want("another secret", b.post("x", signedForm("not the secret", "box")...), 403, "SignatureDoesNotMatch")
 }
 
