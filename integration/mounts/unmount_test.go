@@ -152,6 +152,9 @@ func TestUnmountNamesOtherMountNamespaces(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
 	}
+	if code := m.Wait(); code != 0 { // it has let go of the store, but may not have ended
+		t.Errorf("the daemon ended with exit code %d", code)
+	}
 }
 
 // A daemon that is told to end does, though such a copy is left; what is asked of that fails.
