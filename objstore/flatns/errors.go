@@ -9,7 +9,7 @@ import (
 )
 
 // attemptsMax bounds how often a write whose condition was lost is prepared again from what is there now.
-const attemptsMax = 64
+const attemptsMax = 1000
 
 // problem is an error yet without its operation.
 func problem(kind objstore.Kind, detail string) error {

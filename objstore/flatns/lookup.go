@@ -133,7 +133,7 @@ func (n *Namespace) look(ctx context.Context, p place) (found, error) {
 	if p.component != "" { // the object of that key is the directory's own marker
 		wait.Go(func() { file, isFile, fileErr = n.head(ctx, p.key(false)) })
 	}
-	isDir, explicit, dirErr := n.below(ctx, p.key(true))
+	dir, dirErr := n.dirAt(ctx, p)
 	wait.Wait()
 	if err := errors.Join(fileErr, dirErr); err != nil {
 		return found{}, err
@@ -141,16 +141,42 @@ func (n *Namespace) look(ctx context.Context, p place) (found, error) {
 	if !isFile {
 		n.missed(since, p, p.stored(false))
 	}
-	if !isDir {
+	if !dir.exists {
 		n.missed(since, p, p.stored(true))
 	}
 	switch {
-	case p.beside && !(isFile && isDir), !isFile && !isDir, p.name != objstore.EscapeName(p.component, p.beside):
+	case p.beside && !(isFile && dir.exists), !isFile && !dir.exists, p.name != objstore.EscapeName(p.component, p.beside):
 		return found{}, nil
-	case isDir && !p.beside:
-		return n.foundDir(ctx, since, p, explicit)
+	case dir.exists && !p.beside:
+		return n.foundDir(since, p, dir), nil
 	}
 	return n.foundFile(since, p, file), nil
+}
+
+// directory is what the store says of one.
+type directory struct {
+	exists   bool
+	explicit bool
+	marker   objstore.Info // if explicit
+}
+
+// dirAt asks for a directory: where one is known to have had a marker for that, which is cheaper, and otherwise,
+// or if that is gone, for anything that has its key or is below.
+func (n *Namespace) dirAt(ctx context.Context, p place) (d directory, err error) {
+	n.mu.Lock()
+	known := p.dir.children[p.stored(true)]
+	marked := known != nil && known.explicit
+	n.mu.Unlock()
+	if marked {
+		if d.marker, d.explicit, err = n.head(ctx, p.key(true)); err != nil || d.explicit {
+			d.exists = d.explicit
+			return d, err
+		}
+	}
+	if d.exists, d.explicit, err = n.below(ctx, p.key(true)); err == nil && d.explicit {
+		d.marker, d.explicit, err = n.head(ctx, p.key(true))
+	}
+	return d, err
 }
 
 func (n *Namespace) foundFile(since uint64, p place, raw objstore.Info) found {
@@ -159,17 +185,9 @@ func (n *Namespace) foundFile(since uint64, p place, raw objstore.Info) found {
 	return found{there, raw, n.describe(there.id, typ, raw, false)}
 }
 
-// foundDir asks for the marker.
-func (n *Namespace) foundDir(ctx context.Context, since uint64, p place, explicit bool) (found, error) {
-	var raw objstore.Info
-	var err error
-	if explicit {
-		if raw, explicit, err = n.head(ctx, p.key(true)); err != nil {
-			return found{}, err
-		}
-	}
-	there := n.see(since, p.dir, p.stored(true), objstore.TypeDir, raw, explicit)
-	return found{there, raw, n.describe(there.id, objstore.TypeDir, raw, explicit)}, nil
+func (n *Namespace) foundDir(since uint64, p place, d directory) found {
+	there := n.see(since, p.dir, p.stored(true), objstore.TypeDir, d.marker, d.explicit)
+	return found{there, d.marker, n.describe(there.id, objstore.TypeDir, d.marker, d.explicit)}
 }
 
 // head describes an object; false if the store says that there is none.
@@ -252,9 +270,9 @@ func (n *Namespace) stat(ctx context.Context, id objstore.ID) (found, error) {
 func (n *Namespace) statPlace(ctx context.Context, p place, dir bool) (found, error) {
 	since := n.now()
 	if dir {
-		exists, explicit, err := n.below(ctx, p.key(true))
-		if err == nil && exists {
-			return n.foundDir(ctx, since, p, explicit)
+		d, err := n.dirAt(ctx, p)
+		if err == nil && d.exists {
+			return n.foundDir(since, p, d), nil
 		}
 		if err == nil {
 			n.missed(since, p, p.stored(true))

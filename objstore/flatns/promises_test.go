@@ -116,6 +116,13 @@ func (w *world) is(ctx context.Context, key objstore.Key, want string) error {
 }
 
 func oneCreateWins(ctx context.Context, w *world) error {
+	err := w.beatenTo(ctx, func(m *mounted, name string) error {
+		_, err := m.create(ctx, m.root, name, "x")
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	var mounts []*mounted
 	for range 8 {
 		mounts = append(mounts, w.mount())
@@ -132,23 +139,29 @@ func oneCreateWins(ctx context.Context, w *world) error {
 	return nil
 }
 
-// oneMkdirWins lets another mount make the directory between the look and the put of this one.
 func oneMkdirWins(ctx context.Context, w *world) error {
+	return w.beatenTo(ctx, func(m *mounted, name string) error {
+		_, err := m.mkdir(ctx, m.root, name)
+		return err
+	})
+}
+
+// beatenTo lets another mount make a name between the look and the put of this one.
+func (w *world) beatenTo(ctx context.Context, mk func(m *mounted, name string) error) error {
 	a := w.mount()
 	for round := range 5 {
-		name, raced := fmt.Sprintf("d%d", round), false
+		name, raced := fmt.Sprintf("beaten%d", round), false
 		b := w.mount(func(s objstore.Store) objstore.Store {
 			return hooked{Store: s, put: func(_ objstore.Key, c objstore.Cond) (objstore.Cond, error) {
 				if raced {
 					return c, nil
 				}
 				raced = true
-				_, err := a.mkdir(ctx, a.root, name)
-				return c, err
+				return c, mk(a, name)
 			}}
 		})
-		if _, err := b.mkdir(ctx, b.root, name); !raced || objstore.KindOf(err) != objstore.ErrPrecondition {
-			return fmt.Errorf("the second mkdir got: %v", err)
+		if err := mk(b, name); !raced || objstore.KindOf(err) != objstore.ErrPrecondition {
+			return fmt.Errorf("the second got: %v", err)
 		}
 	}
 	return nil
