@@ -65,9 +65,9 @@ func Start(ctx context.Context, config Config) (*Mount, error) {
 		return nil, err
 	}
 	b := newBridge(t, k, files, config.Logger, time.Now)
-	server, err := fuse.NewServer(b, config.Dir, serverOptions(config))
+	server, err := mountAt(config, b)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("mount %s: %w", config.Dir, mountError(err)), files.Close(ctx))
+		return nil, errors.Join(err, files.Close(ctx))
 	}
 	m := &Mount{dir: config.Dir, log: config.Logger, files: files, server: server, done: make(chan struct{})}
 	m.tune(about)
@@ -76,6 +76,20 @@ func Start(ctx context.Context, config Config) (*Mount, error) {
 		close(m.done)
 	}()
 	return m, nil
+}
+
+// mountAt mounts what b answers for.
+func mountAt(config Config, b *bridge) (*fuse.Server, error) {
+	claimed, err := claim(config.Dir)
+	if err != nil {
+		return nil, err
+	}
+	defer claimed.Close()
+	server, err := fuse.NewServer(b, config.Dir, serverOptions(config))
+	if err != nil {
+		return nil, fmt.Errorf("mount %s: %w", config.Dir, mountError(err))
+	}
+	return server, nil
 }
 
 // mountError says what to do about a refusal of fusermount3, of which the library only passes on that there was one.

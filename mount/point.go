@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // Prepare makes dir ready to be mounted on: what a dead daemon left there is taken away. It returns
@@ -20,15 +22,45 @@ func Prepare(dir string, fates Fates) (string, error) {
 	if err := removeDead(point, fates); err != nil {
 		return "", err
 	}
-	if m, found, err := mountedAt(point); err != nil {
+	if err := free(point); err != nil {
 		return "", err
-	} else if found && m.fsType == fsType {
-		return "", fmt.Errorf("%s is a mount of %s already: unmount it first or choose another directory", point, m.source)
 	}
 	if err := emptyDirectory(point); err != nil {
 		return "", err
 	}
 	return point, fuseAvailable()
+}
+
+// free refuses a point that is a mount of ours.
+func free(point string) error {
+	m, found, err := mountedAt(point)
+	if err == nil && found && m.fsType == fsType {
+		return fmt.Errorf("%s is a mount of %s already: unmount it first or choose another directory", point, m.source)
+	}
+	return err
+}
+
+// claim makes sure that nobody else mounts at point before what it returns is closed: one of two mounts would
+// be hidden below the other.
+func claim(point string) (*os.File, error) {
+	if err := free(point); err != nil {
+		return nil, err
+	}
+	dir, err := os.Open(point)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	switch {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		err = fmt.Errorf("%s is locked by a process that is about to mount there, or has another reason: try again", point)
+	default: // it may have been mounted on just before; a filesystem without locks has to do without
+		err = free(point)
+	}
+	if err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	return dir, nil
 }
 
 // resolve is the full path of dir without symlinks. It looks at the parent only: dir itself

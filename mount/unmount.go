@@ -53,7 +53,7 @@ func Unmount(dir string, fates Fates) (Unmounted, error) {
 	case !found:
 		return Unmounted{}, fmt.Errorf("nothing is mounted at %s", point)
 	case m.fsType != fsType:
-		return Unmounted{}, fmt.Errorf("%s is no mount of etagfs but %s of type %s", point, m.source, m.fsType)
+		return Unmounted{}, fmt.Errorf("%s is a mount of type %s, not one of etagfs", point, m.fsType)
 	case os.Geteuid() != 0 && m.user != strconv.Itoa(os.Getuid()):
 		return Unmounted{}, fmt.Errorf("%s was mounted by user %s: only that user and root can unmount it: %w", point, m.user, syscall.EPERM)
 	}

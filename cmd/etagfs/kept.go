@@ -31,6 +31,9 @@ const (
 // with calls f with the conflicts of a mount or a store. A store that is mounted is reached
 // through its mount.
 func (p *conflictPlace) with(ctx context.Context, dirOrStore string, f func(keptCopies) error) error {
+	if dirOrStore == "" {
+		return noStore()
+	}
 	if area, found := p.areaIn(dirOrStore); found {
 		return f(keptInMount{area})
 	}

@@ -49,6 +49,9 @@ of the bucket's own below --cache.`,
 					return err
 				}
 			}
+			if args[1] == "" {
+				return noMountPoint()
+			}
 			d := daemon{store: store, dir: args[1], options: strings.Join(words, ","), cache: cacheDir}
 			switch {
 			case serve:

@@ -20,12 +20,18 @@ const program = "etagfs"
 
 const bucketDefault = badgerstore.MainBucket
 
+// noStore and noMountPoint say that a name a script forgot to fill in is not the working directory.
+func noStore() error { return usageErrorf("the name of the store is empty; give a directory") }
+func noMountPoint() error {
+	return usageErrorf("the name of the mount point is empty; give a directory")
+}
+
 // storeDir is the directory behind a store's URL.
 func storeDir(store string) (string, error) {
 	scheme, _, isURL := strings.Cut(store, "://")
 	switch {
 	case store == "":
-		return "", usageErrorf("the name of the store is empty; give a directory")
+		return "", noStore()
 	case !isURL:
 		return store, nil
 	case scheme != "file":

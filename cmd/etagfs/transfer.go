@@ -58,6 +58,9 @@ all; without FILE it is called like the last component of KEY.`,
 			if len(args) == 3 {
 				file = args[2]
 			}
+			if file == "" {
+				return usageErrorf("the name of the file is empty")
+			}
 			if file == standardStream {
 				if err := t.bytesOnly(); err != nil {
 					return err
@@ -227,6 +230,9 @@ func (r *reading) Read(p []byte) (int, error) {
 func (t *terminal) source(ctx context.Context, args []string) (io.ReadCloser, error) {
 	if len(args) == 0 || args[0] == standardStream {
 		return io.NopCloser(t.in), nil
+	}
+	if args[0] == "" {
+		return nil, usageErrorf("the name of the file is empty")
 	}
 	file, err := os.Open(args[0])
 	if err != nil {

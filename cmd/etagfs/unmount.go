@@ -31,6 +31,9 @@ DIR is unmounted, the exit code is 1, and the message says what is still waited 
 			if timeout <= 0 {
 				return usageErrorf("--timeout %s: there is no such wait", timeout)
 			}
+			if args[0] == "" {
+				return noMountPoint()
+			}
 			m, err := mount.Unmount(args[0], daemonFate)
 			if err != nil {
 				return err

@@ -161,6 +161,9 @@ func (e *Engine) openMarks(context.Context) error {
 // openBadger opens the key-value engine.
 func (e *Engine) openBadger(context.Context) error {
 	dir := e.path(badgerName)
+	if err := checkAccess(dir, e.opt.ReadOnly); err != nil {
+		return err
+	}
 	if !e.opt.ReadOnly {
 		if err := e.fs.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
 			return disk.Error("create store", err)
