@@ -249,6 +249,91 @@ func TestAttachedMountSurvivesItsOwner(t *testing.T) {
 	check(t, m[0].Path("g"), "more")
 }
 
+// closeLater writes to FILE, says so, and closes it when it is told to. It ends with what close said.
+func closeLater(args []string) error {
+	flags := os.O_WRONLY
+	if args[1] == "truncate" {
+		flags |= os.O_TRUNC
+	}
+	f, err := os.OpenFile(args[0], flags, 0)
+	if err != nil {
+		return err
+	}
+	if _, err := f.WriteAt([]byte("MINE"), 0); err != nil {
+		return err
+	}
+	fmt.Println("written")
+	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
+		return err
+	}
+	closed := f.Close()
+	fmt.Println(errors.Is(closed, syscall.EBUSY), closed == nil)
+	return nil
+}
+
+// changed is another process that has changed a file. What it returns closes the file and tells what close said.
+func changed(t *testing.T, path, how string) (closes func() string) {
+	t.Helper()
+	cmd := mounttest.Command(t, "later", path, how)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := bufio.NewReader(out)
+	if line, err := said.ReadString('\n'); err != nil {
+		t.Fatalf("%q, %v", line, err)
+	}
+	return func() string {
+		fmt.Fprintln(in, "close")
+		line, err := said.ReadString('\n')
+		if err := errors.Join(err, cmd.Wait()); err != nil {
+			t.Error(err)
+		}
+		switch strings.TrimSpace(line) {
+		case "true false":
+			return "EBUSY"
+		case "false true":
+			return "success"
+		default:
+			return "another error"
+		}
+	}
+}
+
+// C3, C4, C10: what a handle has changed while the owner was gone is committed if nobody was first, loses to who was, and
+// is an error if its base is gone and needed: never silence. The handles are those of other processes: a descriptor
+// that a new daemon inherits would have to be committed before it begins.
+func TestChangedHandlesOutliveTheOwner(t *testing.T) {
+	m := together(t, "socket", 2)
+	base := strings.Repeat("base ", 50_000)
+	closes := make(map[string]func() string)
+	for name, how := range map[string]string{"wins": "keep", "loses": "truncate", "partly": "keep"} {
+		put(t, m[0].Path(name), base)
+		closes[name] = changed(t, m[1].Path(name), how)
+	}
+	m[0].Signal(syscall.SIGKILL)
+	m[0].Wait()
+	m[0].Restart()
+	put(t, m[0].Path("loses"), "other")
+	put(t, m[0].Path("partly"), "other")
+	for name, want := range map[string]string{"wins": "success", "loses": "EBUSY", "partly": "another error"} {
+		if got := closes[name](); got != want {
+			t.Errorf("%s: close is %s instead of %s", name, got, want)
+		}
+	}
+	check(t, m[0].Path("wins"), "MINE"+base[4:])
+	check(t, m[0].Path("loses"), "other")
+	check(t, m[0].Path("partly"), "other")
+	checkKept(t, m[0], "MINE")
+}
+
 // Commands on a store that is mounted use it through its owner; what they do is seen in the mount at once.
 func TestCommandsOnAMountedStore(t *testing.T) {
 	m := together(t, "socket", 1)[0]

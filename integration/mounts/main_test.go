@@ -16,6 +16,7 @@ import (
 func TestMain(m *testing.M) {
 	mounttest.Main(m, map[string]mounttest.Role{
 		"append":    appendOften,
+		"later":     closeLater,
 		"increment": increment,
 		"write":     writeOften,
 		"read":      readOften,
