@@ -1,0 +1,85 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/memstore"
+)
+
+// The path of a store may be longer than the address of a socket; what another owner left behind is no obstacle.
+func TestSocketInADeepDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("deep/", 40))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	engine, logger := memstore.New(memstore.Options{}), slog.New(slog.DiscardHandler)
+	for _, name := range []string{socketName, socketName + ".new"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := listenBeside(dir, engine, nil, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(dir, socketName))
+	if err != nil || info.Mode() != os.ModeSocket|0o600 {
+		t.Errorf("the socket is %v, %v", info.Mode(), err)
+	}
+	store, err := attach(t.Context(), dir, memstore.MainBucket, objstore.ErrInUse, logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Put(t.Context(), "k", strings.NewReader("x"), objstore.IfAbsent(), objstore.PutOptions{}); err != nil {
+		t.Error(err)
+	}
+	if err := errors.Join(store.Close(), s.Close(t.Context())); err != nil {
+		t.Error(err)
+	}
+	if _, err := attach(t.Context(), dir, memstore.MainBucket, objstore.ErrInUse, logger); !errors.Is(err, objstore.ErrInUse) {
+		t.Errorf("an owner that does not listen any more: %v", err)
+	}
+}
+
+// Others than root and whoever owns the process are not answered. The socket's mode keeps them out; this is for
+// a directory that is open to all on a file system without modes.
+func TestPeerIsKnownByTheKernel(t *testing.T) {
+	dir := t.TempDir()
+	listener, err := listenIn(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	accepted := make(chan net.Conn, 1)
+	go func() {
+		if conn, err := (peers{listener, slog.New(slog.DiscardHandler)}).Accept(); err == nil {
+			accepted <- conn
+		}
+	}()
+	conn, err := dialBeside(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	at := <-accepted
+	defer at.Close()
+	if uid, err := peerOf(at); err != nil || uid != uint32(os.Geteuid()) {
+		t.Errorf("the peer is %d, %v", uid, err)
+	}
+	one, other := net.Pipe()
+	defer other.Close()
+	if _, err := peerOf(one); err == nil {
+		t.Error("a pipe has a user")
+	}
+	if _, err := io.WriteString(conn, "x"); err != nil {
+		t.Error(err)
+	}
+}
