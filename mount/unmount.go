@@ -33,6 +33,7 @@ func (e *BusyError) Error() string {
 type Unmounted struct {
 	Dir    string // its full path
 	Source string // the store
+	Daemon Daemon // who served it, where its [Fate] is not known otherwise
 	device string
 }
 
@@ -63,6 +64,9 @@ func Unmount(dir string, fates Fates) (Unmounted, error) {
 	unmounted := Unmounted{Dir: point, Source: m.source, device: m.device}
 	if left, found, err := mountedAt(point); err != nil || !found || left.id != m.id {
 		return unmounted, err // its daemon was gone
+	}
+	if fates(m.source, point) == FateUnknown { // it has just answered; asking one that is stopped would keep the mount busy
+		unmounted.Daemon = daemonOf(point)
 	}
 	return unmounted, take(point)
 }

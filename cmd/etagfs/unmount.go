@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -16,6 +17,9 @@ import (
 // releaseTimeout is how long an unmount waits unless told. A daemon may have as much left to write as the
 // machine has memory.
 const releaseTimeout = 2 * time.Minute
+
+// waitPatience is how long it waits for a daemon before it says so.
+const waitPatience = time.Second
 
 func unmountCommand(t *terminal) *cobra.Command {
 	var timeout time.Duration
@@ -53,11 +57,11 @@ DIR is unmounted, the exit code is 1, and the message says what is still waited 
 
 // awaitRelease waits for the daemon of what was unmounted to end.
 func (t *terminal) awaitRelease(ctx context.Context, m mount.Unmounted, timeout time.Duration) error {
-	if isRemote(m.Source) || strings.HasPrefix(m.Source, attachedPrefix) {
-		return nil // the store is another's
-	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if isRemote(m.Source) || strings.HasPrefix(m.Source, attachedPrefix) {
+		return t.awaitDaemon(ctx, m) // the store is another's
+	}
 	err := badgerstore.Released(ctx, m.Source, func(owner badgerstore.LockOwner) {
 		fmt.Fprintf(t.err, "waiting for %s to commit and to release %s%s\n", owner, m.Source, obstacles(owner, m))
 	})
@@ -69,6 +73,21 @@ func (t *terminal) awaitRelease(ctx context.Context, m mount.Unmounted, timeout 
 		return err
 	}
 	return fmt.Errorf("%s is unmounted, but %s has yet to commit and to release %s%s", m.Dir, owner, m.Source, obstacles(owner, m))
+}
+
+// awaitDaemon waits for a daemon that has no store of its own to end.
+func (t *terminal) awaitDaemon(ctx context.Context, m mount.Unmounted) error {
+	patient, cancel := context.WithTimeout(ctx, waitPatience)
+	defer cancel()
+	err := m.Daemon.Ended(patient)
+	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		fmt.Fprintf(t.err, "waiting for process %d to commit to %s\n", m.Daemon.PID(), m.Source)
+		err = m.Daemon.Ended(ctx)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("%s is unmounted, but process %d has yet to commit to %s", m.Dir, m.Daemon.PID(), m.Source)
+	}
+	return err
 }
 
 // obstacles says, as far as can be found out, what keeps the daemon of what was unmounted from ending.
