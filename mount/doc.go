@@ -49,7 +49,7 @@
 // It knows nothing of stores except kinds of errors. Passthrough of reads is not offered yet.
 //
 // Deviations: an open directory that was removed or replaced has no attributes (ESTALE). A CREATE that finds the file at its second
-// attempt opens it if its mode alone, without supplementary groups, allows that. A descriptor opened again for writing through
+// attempt opens it if its mode bits allow that. A descriptor opened again for writing through
 // /proc/self/fd, while others have the same version open for reading, is a transaction of its own whose size fstat(2)
 // does not show; a mapping of it is not separate from theirs. A thread in another pid namespace cannot
 // be told from others: its /proc/self/fd of an old version gives ESTALE. A record lock (fcntl(2)) taken

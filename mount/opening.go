@@ -76,7 +76,7 @@ func (b *bridge) createOrOpen(in *fuse.CreateIn, base string, out *fuse.CreateOu
 	return fuse.ENOENT
 }
 
-// openExisting opens a file by name, if its mode alone shows that c may.
+// openExisting opens a file by name, if its mode shows that c may. What is no file has to go first.
 func (b *bridge) openExisting(ctx context.Context, c fs.Caller, dir objstore.ID, base string, mode fs.OpenMode) (*fs.Handle, fs.Entry, error) {
 	look := b.fs.Lookup
 	if mode.Write {
@@ -89,33 +89,13 @@ func (b *bridge) openExisting(ctx context.Context, c fs.Caller, dir objstore.ID,
 	switch {
 	case e.Attr.Type == objstore.TypeDir:
 		return nil, fs.Entry{}, &objstore.Error{Op: "create", Key: base, Kind: objstore.ErrIsDir}
-	case e.Attr.Type != objstore.TypeFile || !permits(&e.Attr, c, mode):
+	case e.Attr.Type != objstore.TypeFile: // one that leads elsewhere; only the kernel can follow it
+		return nil, fs.Entry{}, &objstore.Error{Op: "create", Key: base, Kind: objstore.ErrNotFound}
+	case !permits(&e.Attr, c, groupsOf(c.Thread), mode):
 		return nil, fs.Entry{}, &objstore.Error{Op: "create", Key: base, Kind: objstore.ErrPermission}
 	}
 	mode.Current = true
 	return b.fs.Open(ctx, c, e.View, mode)
-}
-
-// permits reports whether the mode bits allow c to open a file, whatever groups c is in beside its own.
-func permits(a *fs.Attr, c fs.Caller, mode fs.OpenMode) bool {
-	var want uint32
-	if mode.Read {
-		want |= 0o4
-	}
-	if mode.Write {
-		want |= 0o2
-	}
-	group, other := a.Mode>>3&want == want, a.Mode&want == want
-	switch {
-	case c.UID == 0:
-		return true
-	case c.UID == a.UID:
-		return a.Mode>>6&want == want
-	case c.GID == a.GID:
-		return group
-	default:
-		return group && other
-	}
 }
 
 // Open implements [fuse.RawFileSystem].
