@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/etagfs/etagfs/objstore/s3server"
 )
@@ -57,19 +56,11 @@ func randomRequest(r *rand.Rand) (method, path, body string, headers []string) {
 
 // Whatever is asked, the answer is no failure of the server, and what is refused leaves no trace.
 func TestMalformedRequestsAreRefusedWithoutATrace(t *testing.T) {
-	if *seed == 0 {
-		*seed = rand.Uint64()
-	}
-	t.Logf("-s3.seed=%d", *seed)
-	r := rand.New(rand.NewPCG(*seed, 1))
-	rounds := 6000
-	if testing.Short() {
-		rounds = 1000
-	}
-	b := serve(t, s3server.Options{Limits: s3server.Limits{StallTime: time.Second}})
+	r := randomOf(t, 1)
+	b := serve(t, s3server.Options{})
 	b.must("PUT", "/box/k", body)
 	statuses := map[int]int{}
-	for i := range rounds {
+	for i := range rounds(1000, 6000) {
 		method, path, text, headers := randomRequest(r)
 		if strings.Contains(path, "events") && method == "GET" {
 			continue // a stream has no end

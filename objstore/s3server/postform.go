@@ -46,7 +46,11 @@ func (c *call) postObject() error {
 	if err := checkNewKey(c.key); err != nil {
 		return err
 	}
-	info, err := c.putForm(form, post)
+	test, err := putTest(c.r.Header, c.opt.Conditions)
+	if err != nil {
+		return err
+	}
+	info, err := c.putForm(form, post, test)
 	if err != nil {
 		return err
 	}
@@ -55,9 +59,12 @@ func (c *call) postObject() error {
 	return c.answerForm(form.fields, info)
 }
 
-// permitForm asks for what PutObject needs.
+// permitForm asks for what PutObject needs. The conditions are headers of the request, as those of PutObject.
 func (c *call) permitForm() error {
 	if err := c.permit("s3:PutObject", accessWrite, c.bucket, c.key, string(c.key), c.creationKeys); err != nil {
+		return err
+	}
+	if err := c.permitProbe(hdrIfMatch); err != nil {
 		return err
 	}
 	return c.requireCondition()
@@ -128,7 +135,7 @@ func (c *call) verifyForm(form *postForm) (*sigv4.PostPolicy, error) {
 }
 
 // putForm puts the file.
-func (c *call) putForm(form *postForm, post *sigv4.PostPolicy) (objstore.Info, error) {
+func (c *call) putForm(form *postForm, post *sigv4.PostPolicy, test writeTest) (objstore.Info, error) {
 	h := make(http.Header, len(form.fields))
 	for name, value := range form.fields {
 		h.Set(name, value)
@@ -151,10 +158,17 @@ func (c *call) putForm(form *postForm, post *sigv4.PostPolicy) (objstore.Info, e
 			body.bytesMin, body.bytesMax = least, min(most, body.bytesMax)
 		}
 	}
-	info, err := c.store.Put(c.ctx(), c.key, body, objstore.Unconditional(), objstore.PutOptions{
+	cond, err := c.decidePut(test, c.key, "")
+	if err != nil {
+		return objstore.Info{}, err
+	}
+	info, err := c.store.Put(c.ctx(), c.key, body, cond, objstore.PutOptions{
 		ContentType: d.contentType, UserMeta: d.meta, Headers: d.headers, Tags: d.tags, Finish: body.finish,
 	})
-	return info, body.refusal(err)
+	if err != nil {
+		return info, c.failPut(test, "", body.refusal(err))
+	}
+	return info, nil
 }
 
 func formTags(text string) (map[string]string, error) {

@@ -13,12 +13,17 @@ import (
 
 // signedForm are the fields of a form signed for a bucket, or for none, by SigV4 as for POST policies.
 func signedForm(secret, bucket string, more ...string) []string {
+	return signedFormOf(secret, "AKIAWRITER", bucket, more...)
+}
+
+func signedFormOf(secret, accessKey, bucket string, more ...string) []string {
+	credential := accessKey + "/20260203/us-east-1/s3/aws4_request"
 	if bucket != "" {
 		bucket = `{"bucket":"` + bucket + `"},`
 	}
 	policy := base64.StdEncoding.EncodeToString([]byte(`{"expiration":"2026-02-03T05:00:00Z","conditions":[
 		` + bucket + `["starts-with","$key",""],` + strings.Join(more, "") + `
-		{"x-amz-algorithm":"AWS4-HMAC-SHA256"},{"x-amz-credential":"` + formCredential + `"},{"x-amz-date":"20260203T040506Z"}]}`))
+		{"x-amz-algorithm":"AWS4-HMAC-SHA256"},{"x-amz-credential":"` + credential + `"},{"x-amz-date":"20260203T040506Z"}]}`))
 	key := []byte("AWS4" + secret)
 	for _, part := range []string{"20260203", "us-east-1", "s3", "aws4_request", policy} {
 		mac := hmac.New(sha256.New, key)
@@ -26,12 +31,10 @@ func signedForm(secret, bucket string, more ...string) []string {
 		key = mac.Sum(nil)
 	}
 	return []string{
-		"key=k", "policy=" + policy, "x-amz-algorithm=AWS4-HMAC-SHA256", "x-amz-credential=" + formCredential,
+		"key=k", "policy=" + policy, "x-amz-algorithm=AWS4-HMAC-SHA256", "x-amz-credential=" + credential,
 		"x-amz-date=20260203T040506Z", "x-amz-signature=" + hex.EncodeToString(key),
 	}
 }
-
-const formCredential = "AKIAWRITER/20260203/us-east-1/s3/aws4_request"
 
 // A form is signed for the bucket it is sent to, whatever a field of it says.
 func TestSignedFormsUploadToTheirBucketOnly(t *testing.T) {

@@ -17,6 +17,13 @@ func (b *bench) post(file string, fields ...string) answer {
 
 func (b *bench) postTo(path, file string, fields ...string) answer {
 	b.t.Helper()
+	kind, body := b.form(file, fields...)
+	return b.do("POST", path, body, "Content-Type: "+kind)
+}
+
+// form is a form as a browser writes it, and its content type.
+func (b *bench) form(file string, fields ...string) (contentType, text string) {
+	b.t.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
 	for _, field := range fields {
@@ -35,7 +42,7 @@ func (b *bench) postTo(path, file string, fields ...string) answer {
 	if err := form.Close(); err != nil {
 		b.t.Fatal(err)
 	}
-	return b.do("POST", path, body.String(), "Content-Type: "+form.FormDataContentType())
+	return form.FormDataContentType(), body.String()
 }
 
 func TestFormsUploadFiles(t *testing.T) {
@@ -71,5 +78,33 @@ func TestFormsNeedRightsAndConditions(t *testing.T) {
 	b.want("there", b.post("x", "key=up/k"), 204, "")
 	required := serve(t, s3server.Options{})
 	required.putOptions(`{"require-conditions":"any"}`)
-	required.want("a form has no conditions", required.post("x", "key=k"), 403, "AccessDenied")
+	required.want("a form without conditions", required.post("x", "key=k"), 403, "AccessDenied")
+}
+
+// The conditions of a form are headers of its request, and are those of PutObject: a bucket that requires one
+// gets what it asks for.
+func TestFormsAreConditionalByTheirHeaders(t *testing.T) {
+	for _, r := range append(putRows(), writeRow{"exists, unconditional", "exists", "", 200, "", ""}) {
+		t.Run(r.name, func(t *testing.T) {
+			b := serve(t, s3server.Options{})
+			etag := b.given(r.state)
+			if strings.HasSuffix(r.headers, "*") {
+				b.putOptions(`{"require-conditions":"any"}`)
+			}
+			before := b.image()
+			kind, body := b.form("new", "key=k")
+			a := b.do("POST", "/box", body, append(r.lines(etag), "Content-Type: "+kind)...)
+			if r.status == 200 {
+				b.want(r.name, a, 204, "")
+				if got := b.must("GET", "/box/k", "").body; got != "new" {
+					t.Errorf("the object is %q", got)
+				}
+				return
+			}
+			r.check(t, b, a, before)
+		})
+	}
+	writer := serve(t, s3server.Options{Users: s3server.Users{Anonymous: &s3server.User{Write: []string{"box"}}}})
+	kind, body := writer.form("new", "key=k")
+	writer.want("If-Match without the right to read", writer.do("POST", "/box", body, "Content-Type: "+kind, "If-Match: "+otherETag), 403, "AccessDenied")
 }
