@@ -3,6 +3,8 @@ package s3server_test
 import (
 	"crypto/md5"
 	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
 	"strings"
 	"testing"
 
@@ -177,4 +179,127 @@ func TestIfMatchNeedsTheRightToRead(t *testing.T) {
 	b.want("put If-None-Match", b.do("PUT", "/box/k", "new", "If-None-Match: *"), 412, "PreconditionFailed")
 	b.want("get", b.do("GET", "/box/k", ""), 403, "AccessDenied")
 	b.want("delete If-Match: *", b.do("DELETE", "/box/k", "", "If-Match: *"), 204, "")
+}
+
+// Policies seen in the wild beside the documented ones.
+func TestOtherPoliciesAboutConditions(t *testing.T) {
+	for _, r := range []struct {
+		policy string
+		// Which headers let a put, and what else, pass.
+		allowed string
+	}{
+		{allow("s3:PutObject", `{"StringEquals":{"s3:if-none-match":"*"}}`), "put *"},
+		{allow("s3:PutObject", "") + "," + deny("s3:PutObject", `{"Bool":{"s3:ObjectCreationOperation":"false"}}`), "put, put *, append, form"}, // no multipart
+		{allow("s3:PutObject", "") + "," + deny("s3:PutObject", `{"StringNotEquals":{"s3:if-none-match":"*"}}`), "put *"},
+		{allow("s3:PutObject", "") + "," + deny("s3:PutObject", `{"Null":{"s3:if-none-match":"true"}}`), "put *"},
+		{allow("s3:PutObject", "") + "," + deny("s3:PutObject", `{"Null":{"s3:if-none-match":"true"},"Bool":{"s3:ObjectCreationOperation":"true"}}`), "put *, create, part"},
+	} {
+		b := serve(t, s3server.Options{Users: s3server.Users{Anonymous: &s3server.User{}}})
+		admin := b.withUsers(s3server.Users{Anonymous: everything()})
+		upload := admin.createUpload("up")
+		b.putPolicy(r.policy)
+		kind, form := b.form("x", "key=form")
+		var allowed []string
+		for _, attempt := range []struct {
+			what string
+			a    answer
+		}{
+			{"put", b.do("PUT", "/box/one", "x")},
+			{"put *", b.do("PUT", "/box/two", "x", "If-None-Match: *")},
+			{"append", b.do("PUT", "/box/three", "x", "x-amz-write-offset-bytes: 0")},
+			{"form", b.do("POST", "/box", form, "Content-Type: "+kind)},
+			{"create", b.do("POST", "/box/up?uploads", "")},
+			{"part", b.do("PUT", "/box/up?partNumber=1&uploadId="+upload, "x")},
+		} {
+			switch {
+			case attempt.a.status/100 == 2:
+				allowed = append(allowed, attempt.what)
+			case attempt.a.status != 403:
+				t.Errorf("%s: %s: %d %s", r.policy, attempt.what, attempt.a.status, attempt.a.body)
+			}
+		}
+		if got := strings.Join(allowed, ", "); got != r.allowed {
+			t.Errorf("%s\nlets pass %s instead of %s", r.policy, got, r.allowed)
+		}
+	}
+}
+
+// Every way to make an object is one: none gets around a bucket that requires conditions.
+func TestAllThatMakesObjectsIsConditional(t *testing.T) {
+	for _, policy := range []bool{false, true} {
+		b := serve(t, s3server.Options{})
+		for _, key := range []string{"k", "source"} {
+			b.must("PUT", "/box/"+key, "old")
+		}
+		upload := b.createUpload("k")
+		part := b.putPart("k", upload, 1, "new")
+		if policy {
+			b.must("PUT", "/box?policy", `{"Version":"2012-10-17","Statement":[`+deny("s3:PutObject", `{"Null":{"s3:if-none-match":"true"},"Bool":{"s3:ObjectCreationOperation":"true"}}`)+`]}`)
+		} else {
+			b.putOptions(`{"require-conditions":"create"}`)
+		}
+		kind, form := b.form("x", "key=k")
+		for what, ask := range map[string]func(headers ...string) answer{
+			"put": func(h ...string) answer { return b.do("PUT", "/box/k", "x", h...) },
+			"append": func(h ...string) answer {
+				return b.do("PUT", "/box/k", "x", append(h, "x-amz-write-offset-bytes: 3")...)
+			},
+			"copy": func(h ...string) answer {
+				return b.do("PUT", "/box/k", "", append(h, "x-amz-copy-source: box/source")...)
+			},
+			"rename": func(h ...string) answer {
+				return b.do("PUT", "/box/k?renameObject", "", append(h, "x-amz-rename-source: source")...)
+			},
+			"complete": func(h ...string) answer { return b.completeUpload("k", upload, []string{part}, h...) },
+			"form":     func(h ...string) answer { return b.do("POST", "/box", form, append(h, "Content-Type: "+kind)...) },
+		} {
+			before := b.image()
+			b.want(what, ask(), 403, "AccessDenied")
+			b.want(what+" with an empty header", ask("If-None-Match:"), 403, "AccessDenied")
+			b.want(what+" with the other header", ask("If-Match: "+otherETag), 403, "AccessDenied")
+			b.want(what+" with the header", ask("If-None-Match: *"), 412, "PreconditionFailed")
+			if b.image() != before {
+				t.Errorf("%s left a trace", what)
+			}
+		}
+	}
+}
+
+// A header that a presigned address does not sign could have been added by anyone: it does not get anyone past
+// a policy, but it is a condition.
+func TestPoliciesTrustWhatAnAddressSigns(t *testing.T) {
+	s := newStage(t)
+	s.made(message{method: "PUT", path: "/box", query: []field{{"policy", ""}}, body: `{"Version":"2012-10-17","Statement":[` +
+		`{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::box/kept/*","Condition":{"Null":{"s3:if-none-match":"true"}}}]}`})
+	put := func(path string, signed, added []field) answer {
+		m := message{method: "PUT", path: path, body: "x", mode: byAddress, headers: signed}.sign()
+		m.headers = append(m.headers, added...)
+		a, err := s.exchange("PUT", m.write("PUT"))
+		if err != nil {
+			t.Error(err)
+		}
+		return a
+	}
+	absent := []field{{"If-None-Match", "*"}}
+	s.want("signed", put("/box/kept/a", absent, nil), 200, "")
+	s.want("signed, and there is one", put("/box/kept/a", absent, nil), 412, "PreconditionFailed")
+	s.want("added", put("/box/kept/b", nil, absent), 403, "AccessDenied")
+	s.want("signed, and taken away", func() answer {
+		m := message{method: "PUT", path: "/box/kept/c", body: "x", mode: byAddress, headers: absent}.sign()
+		m.headers = m.headers[:1]
+		a, err := s.exchange("PUT", m.write("PUT"))
+		if err != nil {
+			t.Error(err)
+		}
+		return a
+	}(), 403, "SignatureDoesNotMatch")
+	s.want("added where nothing is required", put("/box/k", nil, absent), 412, "PreconditionFailed")
+	s.made(message{method: "PUT", path: "/box", query: []field{{"etagfs-options", ""}}, body: `{"require-conditions":"create"}`, headers: []field{{"x-amz-checksum-crc32", crcOf(`{"require-conditions":"create"}`)}}})
+	s.want("the option: added", put("/box/d", nil, absent), 403, "AccessDenied")
+	s.want("the option: signed", put("/box/d", absent, nil), 200, "")
+}
+
+// crcOf is the CRC-32 of text as a header has it.
+func crcOf(text string) string {
+	return base64.StdEncoding.EncodeToString(binary.BigEndian.AppendUint32(nil, crc32.ChecksumIEEE([]byte(text))))
 }
