@@ -17,6 +17,7 @@ type badgerLogger struct {
 	log         *slog.Logger
 	beforeTable func()       // called before a compaction makes a table, which waits for it; may be nil
 	flushFailed func(string) // called when a log could not be made a table; may be nil
+	compacted   func()       // called when tables were compacted; may be nil
 	flattens    func()       // called when a Flatten has stopped the compactors, which waits for it; may be nil
 	ignored     atomic.Pointer[string]
 }
@@ -25,6 +26,7 @@ const (
 	saysTableIgnored = "Ignoring table"
 	saysFlushFailed  = "error flushing memtable to disk"
 	saysTableIsNext  = "[%d] LOG Compact. Added"
+	saysCompacted    = "[Compactor: %d] Compaction for level"
 	saysFlattens     = "\n"
 )
 
@@ -60,7 +62,10 @@ func (l *badgerLogger) Infof(format string, args ...any) {
 
 // Debugf implements badger.Logger.
 func (l *badgerLogger) Debugf(format string, _ ...any) {
-	if l.beforeTable != nil && strings.HasPrefix(format, saysTableIsNext) {
+	switch {
+	case strings.HasPrefix(format, saysTableIsNext) && l.beforeTable != nil:
 		l.beforeTable()
+	case strings.HasPrefix(format, saysCompacted) && l.compacted != nil:
+		l.compacted()
 	}
 }

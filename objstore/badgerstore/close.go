@@ -129,6 +129,9 @@ func (e *Engine) markClean(failed error) error {
 	if failed != nil || e.committer.hasFailed() {
 		return nil
 	}
+	if err := e.syncer.noteManifest(); err != nil {
+		return err
+	}
 	return e.marks.Update(true, func(m *marks.Marks) {
 		m.Clean, m.Durable, m.Lease = true, e.published.Load(), e.numbers.last.Load()+1
 		m.LowBlob = m.Lease

@@ -70,7 +70,8 @@
 // # Damaged files of Badger
 //
 // Badger panics over damaged blocks, and in goroutines of its own where nobody can catch that. So the manifest, and of every table
-// the index and the last block, are looked at before Badger does; and all blocks of all tables are verified before
+// the index and the last block, are looked at before Badger does: the marks say how much of the manifest must be
+// there, which is noted moments after Badger made or compacted tables. And all blocks of all tables are verified before
 // the first compaction may read them ([verifier], [compactions]): when the store is opened, or, beyond 64 MiB and if it was closed in order,
 // in the background. Who reads what Badger panics over gets ErrCorrupt; then the store takes
 // no more writes and does not compact, and the next open verifies everything. What is left is a block that

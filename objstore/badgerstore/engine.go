@@ -72,6 +72,8 @@ type Engine struct {
 	closed atomic.Bool
 	synced atomic.Bool // Close has made all that was committed durable
 	stuck  chan string // capacity 1: why Badger cannot write a table
+
+	compacted chan struct{} // capacity 1: Badger has compacted tables
 }
 
 var (

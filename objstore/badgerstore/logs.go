@@ -98,6 +98,9 @@ func (l *badgerLogs) note(numbers []int, published uint64) {
 	l.begins, l.published = begins, published
 }
 
+// isFlushing reports whether there are logs that are to become tables: there were in the last round, or there was none.
+func (l *badgerLogs) isFlushing() bool { return l.names == nil || len(l.begins) > 1 }
+
 // flushed is a commit up to which no log holds anything, not after a loss of power either.
 func (l *badgerLogs) flushed() uint64 {
 	flushed := l.published

@@ -1,9 +1,12 @@
 package badgerstore
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,20 +14,37 @@ import (
 	"github.com/dgraph-io/badger/v4"
 
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/marks"
 )
 
-// manifestEntryBytes is what an entry begins with: its length and checksum.
-const manifestEntryBytes = 8
+const (
+	// manifestHeadBytes is what a manifest begins with. Its first entry follows at once: Badger
+	// gives the file its name when it has one.
+	manifestHeadBytes = 8
+	// manifestEntryBytes is what an entry begins with: its length and checksum.
+	manifestEntryBytes = 8
+)
 
 // readManifest is the manifest of the tables in dir, looked at before Badger does: that takes an entry which goes
-// beyond the end for one a crash cut off, and removes the tables that are in it. damage says what is wrong.
-// A store that was closed has no such entry.
-func readManifest(dir string, opt badger.Options, closed bool) (manifest badger.Manifest, damage string, err error) {
+// beyond the end for one a crash cut off, and zeros for entries that say nothing, and removes the tables that were in it.
+// damage says what is wrong. What the mark says was synced must be there; and a store that was closed has no entry
+// that is cut off.
+func readManifest(dir string, opt badger.Options, mark marks.Marks) (manifest badger.Manifest, damage string, err error) {
 	name := filepath.Join(dir, badger.ManifestFilename)
-	f, err := os.Open(name)
+	p, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return manifest, missingManifest(dir), nil
 	}
+	if torn := tornInManifest(p, mark); err == nil && torn < len(p) {
+		if opt.ReadOnly {
+			return manifest, "", errNotClosed
+		}
+		p, err = p[:torn], os.Truncate(name, int64(torn))
+	}
+	if err != nil {
+		return manifest, "", disk.Error("read manifest", err)
+	}
+	f, err := os.Open(name)
 	if err != nil {
 		return manifest, "", disk.Error("read manifest", err)
 	}
@@ -34,17 +54,123 @@ func readManifest(dir string, opt badger.Options, closed bool) (manifest badger.
 	if why != nil {
 		return manifest, is + blockText(why), nil
 	}
-	p, err := os.ReadFile(name)
-	if err != nil {
-		return manifest, "", disk.Error("read manifest", err)
-	}
-	switch {
-	case hasWrongLength(p[min(int(end), len(p)):]):
-		return manifest, is + "an entry has a wrong length", nil
-	case closed && int64(len(p)) != end:
-		return manifest, is + "its last entry is cut off", nil
+	if why := manifestLoss(p, int(end), mark); why != "" {
+		return manifest, is + why, nil
 	}
 	return manifest, "", nil
+}
+
+// tornInManifest is where the last entry begins if a loss of power left zeros in place of its end, or else where the
+// manifest ends. No such entry was synced, so Badger had not yet acted on it.
+func tornInManifest(p []byte, mark marks.Marks) int {
+	synced := syncedInManifest(p, mark)
+	for off := manifestHeadBytes; off+manifestEntryBytes < len(p); {
+		next := nextInManifest(p, off)
+		if next > len(p) || mark.Clean {
+			break
+		}
+		sum := binary.BigEndian.Uint32(p[off+4:])
+		isWhole := next > off+manifestEntryBytes && checksum(p[off+manifestEntryBytes:next]) == sum
+		if off > manifestHeadBytes && off >= synced && !isWhole && len(bytes.TrimRight(p, "\x00")) < next {
+			return off
+		}
+		off = next
+	}
+	return len(p)
+}
+
+// manifestLoss is what is missing in a manifest whose last whole entry ends at end; empty: nothing.
+func manifestLoss(p []byte, end int, mark marks.Marks) string {
+	if end < manifestHeadBytes+manifestEntryBytes {
+		return "its first entry is cut off"
+	}
+	end = min(end, len(p))
+	if synced := syncedInManifest(p, mark); end < synced {
+		return fmt.Sprintf("it ends at %d, and was %d bytes long", end, synced)
+	}
+	if zeros := zerosInManifest(p, end); zeros < end {
+		return fmt.Sprintf("there are zeros at %d", zeros)
+	}
+	switch {
+	case hasWrongLength(p[end:]):
+		return "an entry has a wrong length"
+	case mark.Clean && len(p) != end:
+		return "its last entry is cut off"
+	}
+	return ""
+}
+
+// syncedInManifest is how long a manifest must be. One that was rewritten since the mark begins with another entry,
+// which is not empty.
+func syncedInManifest(p []byte, mark marks.Marks) int {
+	if len(p) >= manifestHeadBytes+manifestEntryBytes {
+		if begin := manifestBegin(p); begin != mark.ManifestBegin && begin != 0 {
+			return 0
+		}
+	}
+	return int(mark.ManifestBytes)
+}
+
+// manifestBegin is the checksum of the first entry of a manifest, 0 if that is empty: until it is rewritten.
+func manifestBegin(p []byte) uint32 { return binary.BigEndian.Uint32(p[manifestHeadBytes+4:]) }
+
+// nextInManifest is where the entry at off ends.
+func nextInManifest(p []byte, off int) int {
+	return off + manifestEntryBytes + int(binary.BigEndian.Uint32(p[off:]))
+}
+
+// zerosInManifest is where the first empty entry begins, or else the end: but for the first Badger writes none.
+func zerosInManifest(p []byte, end int) int {
+	off := nextInManifest(p, manifestHeadBytes)
+	for off < end && binary.BigEndian.Uint32(p[off:]) > 0 {
+		off = nextInManifest(p, off)
+	}
+	return off
+}
+
+// manifestWatch syncs the manifest, so that it can be said how long it must be. Badger syncs each entry too, but
+// not before it can be seen.
+type manifestWatch struct {
+	fs   disk.FS
+	dir  string
+	size int64 // when it was last synced
+}
+
+// sync returns how long the manifest is for good. changed is false if that was told before.
+func (w *manifestWatch) sync() (begin, bytes uint32, changed bool, err error) {
+	name := filepath.Join(w.dir, badger.ManifestFilename)
+	info, err := w.fs.Stat(name)
+	if err != nil || info.Size == w.size {
+		return 0, 0, false, disk.Error("look at manifest", err)
+	}
+	f, err := w.fs.Open(name)
+	if err != nil {
+		return 0, 0, false, disk.Error("open manifest", err)
+	}
+	p := make([]byte, info.Size)
+	n, err := f.ReadAt(p, 0)
+	if err == nil || errors.Is(err, io.EOF) {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return 0, 0, false, disk.Error("sync manifest", err)
+	}
+	end := wholeManifest(p[:n])
+	if end == 0 {
+		return 0, 0, false, nil // it is replaced at this moment
+	}
+	w.size = info.Size
+	return manifestBegin(p), uint32(end), true, nil
+}
+
+// wholeManifest is where the last entry ends that is there to its end.
+func wholeManifest(p []byte) (end int) {
+	for off := manifestHeadBytes; off+manifestEntryBytes <= len(p); {
+		if off = nextInManifest(p, off); off <= len(p) {
+			end = off
+		}
+	}
+	return end
 }
 
 // missingManifest says so if there are tables.
@@ -70,3 +196,6 @@ func hasWrongLength(tail []byte) bool {
 	}
 	return false
 }
+
+// checksum is that of an entry of the manifest.
+func checksum(p []byte) uint32 { return crc32.Checksum(p, crc32.MakeTable(crc32.Castagnoli)) }

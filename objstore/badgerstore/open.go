@@ -55,7 +55,7 @@ func Open(ctx context.Context, dir string, opt Options, parts Parts) (*Engine, e
 	e := &Engine{
 		dir: dir, opt: opt.withDefaults(), sizes: opt.Profile.sizes(),
 		log: parts.Logger, clock: parts.Clock, rand: parts.Rand, fs: parts.Disk, closeWithin: parts.closeWithin,
-		buckets: map[string]*Bucket{}, checked: map[uint64]bool{}, stuck: make(chan string, 1),
+		buckets: map[string]*Bucket{}, checked: map[uint64]bool{}, stuck: make(chan string, 1), compacted: make(chan struct{}, 1),
 	}
 	if parts.sizes != nil {
 		e.sizes = *parts.sizes
@@ -192,7 +192,7 @@ func (e *Engine) openBadger(context.Context) error {
 // are verified here if the last process may have died of one.
 func (e *Engine) lookAtFiles(dir string) (unverified []uint64, err error) {
 	opt, closed := e.badgerOptions(nil), e.marks.Get().Clean
-	manifest, damage, err := readManifest(dir, opt, closed)
+	manifest, damage, err := readManifest(dir, opt, e.marks.Get())
 	if err != nil {
 		return nil, err
 	}
@@ -221,17 +221,21 @@ func (e *Engine) badgerOptions(log badger.Logger) badger.Options {
 	return badgerOptions(e.path(badgerName), e.sizes, e.opt.ReadOnly, log)
 }
 
+// errNotClosed refuses to open for reading what has to be repaired first.
+var errNotClosed = problem(objstore.ErrUnavailable, "the store was not closed: open it for writing once to repair it")
+
 func (e *Engine) startBadger(dir string, unverified []uint64) (err error) {
 	log := &badgerLogger{log: e.log, flushFailed: e.noteStuck, flattens: e.compactions.park}
 	if !e.opt.ReadOnly {
 		log.beforeTable = func() { e.guard.Await(e.tableRoomBytes()) }
+		log.compacted = e.noteCompaction
 	}
 	db, err := badger.OpenManaged(e.badgerOptions(log))
 	switch {
 	case err != nil && e.damage != "":
 		return e.refuseForGood()
 	case err != nil && e.opt.ReadOnly && !e.marks.Get().Clean:
-		return problem(objstore.ErrUnavailable, "the store was not closed: open it for writing once to repair it")
+		return errNotClosed
 	case err != nil:
 		return &objstore.Error{Kind: objstore.ErrCorrupt, Detail: "the key-value files cannot be opened: restore a copy of the store", Err: err}
 	}
@@ -260,11 +264,11 @@ func (e *Engine) start(ctx context.Context) error {
 	if e.opt.ReadOnly {
 		return nil
 	}
-	err := e.marks.Update(true, func(m *marks.Marks) { m.Clean = false })
+	e.syncer = newSyncer(e, e.newBadgerLogs(), e.marks.Get().Durable)
+	err := errors.Join(e.syncer.noteManifest(), e.marks.Update(true, func(m *marks.Marks) { m.Clean = false }))
 	if err != nil {
 		return err
 	}
-	e.syncer = newSyncer(e, e.newBadgerLogs(), e.marks.Get().Durable)
 	if err := errors.Join(e.sweepBlobs(), e.collector.load()); err != nil {
 		return err
 	}

@@ -53,6 +53,7 @@ type syncer struct {
 
 	// Owned by the goroutine.
 	logs     *badgerLogs
+	manifest manifestWatch
 	syncedAt time.Time // of the marks
 }
 
@@ -64,7 +65,7 @@ type undurable struct {
 
 func newSyncer(e *Engine, logs *badgerLogs, durable uint64) *syncer {
 	s := &syncer{
-		e: e, logs: logs, durable: durable,
+		e: e, logs: logs, durable: durable, manifest: manifestWatch{fs: e.fs, dir: e.path(badgerName)},
 		finished: make(chan struct{}), work: make(chan struct{}, 1),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -138,11 +139,12 @@ func (s *syncer) wait(ts uint64) error {
 // run is the goroutine.
 func (s *syncer) run() {
 	defer close(s.done)
-	timer := time.NewTimer(time.Hour)
+	timer := time.NewTimer(syncAfter)
 	defer timer.Stop()
 	for {
 		select {
 		case <-s.work:
+		case <-s.e.compacted:
 		case <-timer.C:
 		case <-s.stop:
 			return
@@ -177,12 +179,18 @@ func (s *syncer) rounds() time.Duration {
 	}
 }
 
-// settle syncs the marks once nothing else is to do.
+// settle syncs the marks once nothing else is to do, and looks whether Badger has made a table of a log.
 func (s *syncer) settle() time.Duration {
 	if wait := marksAfter - time.Since(s.syncedAt); wait > 0 && s.e.marks.Dirty() {
 		return wait
 	}
+	if s.logs.isFlushing() {
+		s.round()
+	}
 	s.syncMarks()
+	if s.logs.isFlushing() {
+		return syncAfter
+	}
 	return time.Hour
 }
 
@@ -276,7 +284,7 @@ func (s *syncer) lowBlob(ts, low uint64) uint64 {
 // syncMarks makes the marks durable; then older versions may go.
 func (s *syncer) syncMarks() {
 	mark := s.e.marks.Get().Durable
-	if err := s.e.marks.Sync(); err != nil {
+	if err := errors.Join(s.noteManifest(), s.e.marks.Sync()); err != nil {
 		s.e.committer.fail(err)
 		s.mu.Lock()
 		s.failed = err
@@ -289,6 +297,15 @@ func (s *syncer) syncMarks() {
 	safe := s.e.epochs.turn(s.e.published.Load)
 	s.e.db.SetDiscardTs(min(safe, mark, s.logs.flushed()))
 	s.e.collector.wake()
+}
+
+// noteManifest notes how long the manifest is for good.
+func (s *syncer) noteManifest() error {
+	begin, bytes, changed, err := s.manifest.sync()
+	if err != nil || !changed {
+		return err
+	}
+	return s.e.marks.Update(false, func(m *marks.Marks) { m.ManifestBegin, m.ManifestBytes = begin, bytes })
 }
 
 // close ends the goroutine; what is not durable stays so, but for blobs that were removed.

@@ -89,6 +89,14 @@ func (e *Engine) refuseDamage(damage string) error {
 	return problem(objstore.ErrCorrupt, "%s: restore a copy of the store; what is left can be read if it is opened read-only, and a check lists what is lost", damage)
 }
 
+// noteCompaction makes the syncer look at the manifest.
+func (e *Engine) noteCompaction() {
+	select {
+	case e.compacted <- struct{}{}:
+	default:
+	}
+}
+
 // refuseForGood is the error for a damaged store with logs that nobody can repair: Badger does not open those to be read.
 func (e *Engine) refuseForGood() error {
 	return problem(objstore.ErrCorrupt, "%s: restore a copy of the store", e.damage)

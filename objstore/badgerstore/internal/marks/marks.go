@@ -41,6 +41,11 @@ type Marks struct {
 	Lease   uint64 // numbers below this may have been given out
 	LowBlob uint64 // blobs with lower numbers are committed or gone
 	Clean   bool   // the store was closed in order after this
+
+	// The manifest of the key-value engine, which names its tables, was synced up to here. It may be rewritten: then
+	// it begins with something else. 0 bytes: nobody knows.
+	ManifestBytes uint32
+	ManifestBegin uint32 // checksum of its first entry
 }
 
 // File is an open marks file.
@@ -179,7 +184,8 @@ func encode(m Marks, generation uint64) []byte {
 		flags = 1
 	}
 	p = binary.BigEndian.AppendUint32(p, flags)
-	for _, v := range [...]uint64{generation, m.Durable, m.Lease, m.LowBlob, 0} {
+	manifest := uint64(m.ManifestBegin)<<32 | uint64(m.ManifestBytes)
+	for _, v := range [...]uint64{generation, m.Durable, m.Lease, m.LowBlob, manifest} {
 		p = binary.BigEndian.AppendUint64(p, v)
 	}
 	return binary.BigEndian.AppendUint64(p, xxh3.Hash(p))
@@ -199,5 +205,6 @@ func decode(p []byte) (m Marks, generation uint64, err error) {
 	m.Durable = binary.BigEndian.Uint64(body[24:])
 	m.Lease = binary.BigEndian.Uint64(body[32:])
 	m.LowBlob = binary.BigEndian.Uint64(body[40:])
+	m.ManifestBegin, m.ManifestBytes = binary.BigEndian.Uint32(body[48:]), binary.BigEndian.Uint32(body[52:])
 	return m, generation, nil
 }

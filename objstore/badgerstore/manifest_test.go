@@ -1,0 +1,138 @@
+package badgerstore
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/dgraph-io/badger/v4"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// tabledStore is a copy of a store that runs, with tables that were made since it was opened, and with
+// commits that are in no table; and how much of its manifest is known to be synced.
+func tabledStore(t *testing.T) (dir string, synced int) {
+	parts := testParts(t)
+	parts.sizes = smallSizes()
+	running := filepath.Join(testDir(t), "store")
+	e, err := Open(t.Context(), running, Options{Create: true}, parts)
+	must(t, err)
+	t.Cleanup(func() { must(t, e.Close()) })
+	b := mainBucket(t, e)
+	for i := 0; e.db.Levels()[0].NumTables < 3; i++ {
+		mustPut(t, b, objstore.Key(fmt.Sprintf("d%d/%d", i%3, i)), []byte(strings.Repeat("x", 1500)))
+	}
+	mustPut(t, b, "last", []byte("in a log"))
+	must(t, e.Sync(t.Context()))
+	manifest := filepath.Join(running, badgerName, badger.ManifestFilename)
+	for { // no timer: it is noted within a second
+		info, err := os.Stat(manifest)
+		must(t, err)
+		if synced = int(e.marks.Get().ManifestBytes); synced == int(info.Size()) {
+			break
+		}
+		mustPut(t, b, "last", []byte("in a log"))
+	}
+	dir = filepath.Join(testDir(t), "store")
+	must(t, copyStore(running, dir))
+	return dir, synced
+}
+
+// C11: a manifest that is cut off, or whose end is zeros, after a crash as after a close, refuses the store by its name and
+// leaves the tables: it never opens as a smaller one.
+func TestManifestThatIsCutOffIsRefusedAfterACrash(t *testing.T) {
+	dir, synced := tabledStore(t)
+	manifest := filepath.Join(dir, badgerName, badger.ManifestFilename)
+	p, err := os.ReadFile(manifest)
+	must(t, err)
+	if len(p) != synced {
+		t.Fatalf("the manifest is %d bytes long and %d are synced", len(p), synced)
+	}
+	tables, err := filepath.Glob(filepath.Join(dir, badgerName, "*"+tableSuffix))
+	must(t, err)
+	for n := range p {
+		zeroed := append(p[:n:n], make([]byte, len(p)-n)...)
+		for what, damaged := range map[string][]byte{"cut off": p[:n], "zeros": zeroed} {
+			must(t, os.WriteFile(manifest, damaged, 0o600))
+			for _, opt := range []Options{{ReadOnly: true}, {}} {
+				if text := refused(t, dir, opt, objstore.ErrCorrupt); !strings.Contains(text, "badger/MANIFEST is damaged: ") {
+					t.Errorf("%s at %d: %s", what, n, text)
+				}
+			}
+		}
+	}
+	for _, name := range tables {
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
+	}
+	must(t, os.WriteFile(manifest, p, 0o600))
+	wantHeld(t, dir)
+}
+
+// wantHeld opens a copy of a tabledStore, which has all that was put, and damages nothing when it goes on.
+func wantHeld(t *testing.T, dir string) {
+	t.Helper()
+	for range 2 {
+		e, err := Open(t.Context(), dir, Options{}, testParts(t))
+		must(t, err)
+		if got, err := getAll(t.Context(), mainBucket(t, e), "last"); err != nil || string(got) != "in a log" {
+			t.Errorf("the last that was put: %q, %v", got, err)
+		}
+		must(t, errors.Join(e.checkInvariants(), e.Close()))
+	}
+}
+
+// C8: an entry of the manifest that a loss of power left half written is none, whatever is there of it.
+func TestManifestEntryThatWasNotSyncedIsIgnored(t *testing.T) {
+	good, synced := tabledStore(t)
+	p, err := os.ReadFile(filepath.Join(good, badgerName, badger.ManifestFilename))
+	must(t, err)
+	entry := p[lastEntry(p):]
+	for n := range len(entry) {
+		for what, torn := range map[string][]byte{"cut off": entry[:n], "zeros": append(entry[:n:n], make([]byte, len(entry)-n)...)} {
+			dir := filepath.Join(testDir(t), "store")
+			must(t, copyStore(good, dir))
+			must(t, os.WriteFile(filepath.Join(dir, badgerName, badger.ManifestFilename), append(p[:synced:synced], torn...), 0o600))
+			wantHeld(t, dir)
+			if t.Failed() {
+				t.Fatalf("%s at %d of %d", what, n, len(entry))
+			}
+			must(t, os.RemoveAll(filepath.Dir(dir)))
+		}
+	}
+}
+
+// lastEntry is where the last entry of a manifest begins.
+func lastEntry(p []byte) (last int) {
+	for off := manifestHeadBytes; off < len(p); off = nextInManifest(p, off) {
+		last = off
+	}
+	return last
+}
+
+// A manifest that Badger rewrote after it was last noted is shorter, and begins with something else: no damage.
+func TestManifestThatWasRewrittenIsWhole(t *testing.T) {
+	dir, _ := tabledStore(t)
+	name := filepath.Join(dir, badgerName, badger.ManifestFilename)
+	p, err := os.ReadFile(name)
+	must(t, err)
+	rewritten := append([]byte(nil), p[:manifestHeadBytes]...)
+	var changes []byte
+	for off := manifestHeadBytes; off < len(p); off = nextInManifest(p, off) {
+		changes = append(changes, p[off+manifestEntryBytes:nextInManifest(p, off)]...) // the fields of a message add up
+	}
+	rewritten = binary.BigEndian.AppendUint32(rewritten, uint32(len(changes)))
+	rewritten = binary.BigEndian.AppendUint32(rewritten, checksum(changes))
+	must(t, os.WriteFile(name, append(rewritten, changes...), 0o600))
+	wantHeld(t, dir)
+	must(t, os.WriteFile(name, p[:manifestHeadBytes], 0o600))
+	if text := refused(t, dir, Options{}, objstore.ErrCorrupt); !strings.Contains(text, "badger/MANIFEST is damaged: its first entry") {
+		t.Error(text)
+	}
+}
