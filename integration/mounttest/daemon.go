@@ -71,7 +71,9 @@ func daemon(m *Mount) *exec.Cmd {
 		if m.options.Mount != "" {
 			args = append(args, "-o", m.options.Mount)
 		}
-		return exec.Command(binary, args...)
+		cmd := exec.Command(binary, append(args, m.options.Args...)...)
+		cmd.Env = append(os.Environ(), m.options.Env...)
+		return cmd
 	}
 	program, err := os.Executable()
 	if err != nil {

@@ -47,6 +47,8 @@ type Options struct {
 	Deadline time.Duration // of the test; 0: two minutes
 	User     uint32        // mount as this user through fusermount3; 0: as who runs the test
 	Source   string        // the store; empty: one of its own. Another's takes the built program
+	Args     []string      // more arguments of the built program
+	Env      []string      // more environment of the built program
 }
 
 // Mount is a mount that lives as long as a test.
