@@ -45,6 +45,7 @@ type Engine struct {
 	logBlocks *logBlocks // nil if read-only
 	verifier  *verifier  // nil if read-only
 	found     uint64     // the newest commit there was when the store was opened
+	logDamage string     // where a log has a length that cannot be; empty: nowhere
 	damage    string     // why it can only be opened to be read; empty: it is whole
 
 	needs       sync.Mutex   // held while the identity is changed

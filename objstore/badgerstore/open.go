@@ -182,6 +182,9 @@ func (e *Engine) openBadger(context.Context) error {
 		}
 	}
 	unverified, err := e.lookAtFiles(dir)
+	if err == nil {
+		e.logDamage, err = boundLogs(e.fs, dir, e.opt.ReadOnly)
+	}
 	if err != nil {
 		return err
 	}

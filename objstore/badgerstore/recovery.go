@@ -74,6 +74,9 @@ func (e *Engine) checkMark(mark, top uint64) error {
 	}
 	detail := fmt.Sprintf("the log ends at commit %d, but commits up to %d were durable: %d are lost",
 		min(found, top), mark, mark-min(found, top))
+	if e.logDamage != "" {
+		detail += ", as " + e.logDamage
+	}
 	return e.refuseDamage(detail)
 }
 
