@@ -1,31 +1,58 @@
 // Package s3store is an [objstore.Store] over one bucket, or a prefix of one, of any store that speaks S3.
 //
+// # Words
+//
+//   - Our server is a server of this program. Others are foreign.
+//   - A probe is a set of trials with throw-away keys; a [Finding] is what one of them showed.
+//   - A write is silent once a request of it may have reached the store and was not answered for certain.
+//   - The lineage of an object is what its user metadata says of the writes before it.
+//
 // # Versions and conditions
 //
-// A version is the ETag. Conditions are sent with the write and decided by the store, never by looking first. What the
-// store honours is found out when it is opened, with throw-away keys ([Store.Probe]); what it does not is
-// ErrUnsupported. IfPresent has no form in S3, except of
-// the source of a copy or rename, which has to be there anyway.
+// Of our server a version is its version, which never comes back, and conditions are sent on it. Of a foreign store it is
+// the ETag, and conditions are If-Match and If-None-Match; where ETags follow the content the same bytes are the same
+// version again, and Capabilities.UniqueVersions says so. Conditions go with the write and are decided by the store, never by
+// looking first. What the store honours is found out when it is opened ([Store.Findings]); what it does not is ErrUnsupported,
+// as IfPresent of puts is everywhere but on our server. [Store.Writable] tells whether files can be written.
 //
-// # Lost replies
+// # Answers, and silence
 //
-// Writes are never retried by the SDK. Each has an id. A server of this program recognises the id and
-// answers a repetition as it answered the first. On other stores an object carries, in its user metadata, the id of
-// the write that made it and its lineage: ids and ETags of up to [lineageMax] predecessors, newest first. Who lost a
-// reply repeats a conditional write, which cannot be applied twice, and if the condition is lost then looks
-// for its id in what is there. An unconditional write is not repeated: it could undo a second writer's. What
-// cannot be decided is ErrUnknown.
+// The SDK sends every request once. Reads, parts and whatever else may be done twice are asked again here, with a
+// growing wait. For a mutation, 412, and 404 where an object was demanded, are lost conditions; 409 is tried again, except of the
+// completion of an upload, which then needs a new upload: ErrConflict with the cause KeyChanged. 429, SlowDown and their like did
+// nothing and are tried again. A server error, a broken connection or an answer nobody can read is silence.
 //
-// A lineage proves that a write was applied wherever its id is found. That one was not applied follows only if
-// every write since was conditional on the version before it; one that was not leaves a gap in the lineage.
+// A silent write of our server is sent again with the id it has: the server recognises it and answers as it
+// answered the first. On foreign stores an object carries, in its user metadata, the id of the write that made it and its
+// lineage: ids and ETags of up to [lineageMax] predecessors, newest first. Who heard nothing looks there. If its id is
+// found, the write was applied, whoever wrote since. If the version the write is conditional on is there still, it is sent
+// again. That it was not applied follows only where versions are unique, and only from a lineage without a gap: a write that was
+// not conditional on the version before it leaves one. Anything else is ErrUnknown, and nothing is sent again: the repetition of
+// a create could bring back what another deleted. Where ETags come back, a writer can restore the very bytes and ETag in the
+// moment between a look and the repetition; conditions on such a store cannot see that, with or without repetitions.
+//
+// Completions of uploads are repeated everywhere: an upload is completed once. Renames are where the store recognises
+// their token. Silent appends and, where versions may come back, silent deletes of foreign stores stay ErrUnknown.
 //
 // # Reading
 //
-// A reader keeps objects of up to Options.PrefetchBytes in memory. Ranges of larger ones are asked for with If-Match; once the object
-// was replaced or deleted they are ErrPrecondition or ErrNotFound: S3 has no pins. Bodies that end early are continued.
+// A reader keeps objects of up to Options.PrefetchBytes in memory. Ranges of larger ones are asked for by version id in a versioned
+// bucket, and with If-Match otherwise; an answer of another version is refused. Once the object was replaced or deleted
+// they are ErrPrecondition or ErrNotFound, for without version ids S3 has no pins. Bodies that end early are continued.
+//
+// # Deletes
+//
+// Some stores, Ceph among them, answer the conditional delete of a missing object as if they had deleted it. There the
+// object is looked at before, to tell who comes too late; the condition is sent nevertheless, so no other version is ever deleted,
+// but of two who delete the same version at the same time both may be told that they did: Capabilities.OneDelete.
+//
+// # Uploads of the dead
+//
+// Bodies larger than Options.PartBytes are sent in parts. A killed writer leaves its parts behind, and pays for them.
+// [Store.SweepUploads] removes those this program began, which have a mark of their own.
 //
 // # What it does not do
 //
-// Appends, uploads by part, tags, headers, digests and attributes. Content is protected by the SDK's checksums on
+// Tags, new headers, digests and attributes. Content is protected by the SDK's checksums on
 // the way to the store; ranges that are read are not verified.
 package s3store

@@ -16,13 +16,15 @@ import (
 	"github.com/etagfs/etagfs/objstore"
 )
 
-// reader reads one version. What it has in memory needs the store no more.
+// reader reads one version. What it has in memory needs the store no more. All requests for the rest name the
+// version, and their answers have to be of it.
 type reader struct {
 	// Constant.
-	s     *Store
-	key   objstore.Key
-	info  objstore.Info
-	whole []byte // the content, if it is small; else nil
+	s         *Store
+	key       objstore.Key
+	info      objstore.Info
+	versionID string // in a versioned bucket, where old contents can be read; else empty
+	whole     []byte // the content, if it is small; else nil
 
 	closed atomic.Bool
 }
@@ -40,10 +42,11 @@ func (s *Store) Get(ctx context.Context, key objstore.Key, cond objstore.Cond) (
 		}
 		return nil, err
 	}
-	match, _ := headers(cond)
-	out, err := s.client.GetObject(ctx, &s3.GetObjectInput{
-		Bucket: s.bucket(), Key: s.key(key), IfMatch: match,
-		Range: aws.String(fmt.Sprintf("bytes=0-%d", s.opt.PrefetchBytes-1)),
+	out, err := again(ctx, s, func() (*s3.GetObjectOutput, error) {
+		return s.client.GetObject(ctx, &s3.GetObjectInput{
+			Bucket: s.bucket(), Key: s.key(key), IfMatch: s.match(cond),
+			Range: aws.String(fmt.Sprintf("bytes=0-%d", s.opt.PrefetchBytes-1)),
+		}, s.own(headerIfVersion, cond))
 	})
 	if kindOf(err) == objstore.ErrRange {
 		return s.getEmpty(ctx, key, cond)
@@ -61,24 +64,33 @@ func (s *Store) Get(ctx context.Context, key objstore.Key, cond objstore.Cond) (
 			return nil, readError("get", key, err)
 		}
 	}
-	r := &reader{s: s, key: key, info: withETag(info, etagOf(out.ETag))}
-	if info.Size > s.opt.PrefetchBytes {
+	r := &reader{s: s, key: key, info: described(info, stampOf(out.ETag, out.ResultMetadata))}
+	if v, ok := cond.Version(); ok && v != r.info.Version {
+		return nil, refusal("get", key, objstore.ErrPrecondition, "")
+	}
+	if id := aws.ToString(out.VersionId); id != "null" {
+		r.versionID = id
+	}
+	if r.info.Size > s.opt.PrefetchBytes {
 		return r, nil
 	}
-	if r.whole, err = io.ReadAll(out.Body); err == nil && int64(len(r.whole)) == info.Size {
-		return r, nil
+	if r.whole, err = io.ReadAll(out.Body); err != nil || int64(len(r.whole)) != r.info.Size {
+		r.whole, err = r.fetch(ctx)
 	}
-	if r.whole, err = r.fetch(ctx); objstore.IsLostCondition(err) && !versioned {
+	if objstore.IsLostCondition(err) && !versioned {
 		return s.Get(ctx, key, cond) // replaced in between: the newer one will do
 	}
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // getEmpty is Get of an object without a first byte.
 func (s *Store) getEmpty(ctx context.Context, key objstore.Key, cond objstore.Cond) (objstore.Reader, error) {
-	info, _, err := s.head(ctx, key, cond)
+	info, _, err := s.head(ctx, "get", key, cond)
 	if err != nil {
-		return nil, readError("get", key, err)
+		return nil, err
 	}
 	if info.Size > 0 {
 		return s.Get(ctx, key, cond)
@@ -194,13 +206,23 @@ func (b *body) Read(p []byte) (int, error) {
 }
 
 func (b *body) open() error {
-	match, _ := headers(objstore.IfVersion(b.r.info.Version))
-	out, err := b.r.s.client.GetObject(b.ctx, &s3.GetObjectInput{
-		Bucket: b.r.s.bucket(), Key: b.r.s.key(b.r.key), IfMatch: match,
-		Range: aws.String(fmt.Sprintf("bytes=%d-%d", b.off, b.end-1)),
+	s, pin := b.r.s, objstore.IfVersion(b.r.info.Version)
+	out, err := again(b.ctx, s, func() (*s3.GetObjectOutput, error) {
+		return s.client.GetObject(b.ctx, &s3.GetObjectInput{
+			Bucket: s.bucket(), Key: s.key(b.r.key), VersionId: optional(b.r.versionID), IfMatch: s.match(pin),
+			Range: aws.String(fmt.Sprintf("bytes=%d-%d", b.off, b.end-1)),
+		}, s.own(headerIfVersion, pin))
 	})
 	if err != nil {
 		return readError("read", b.r.key, err)
+	}
+	if is := stampOf(out.ETag, out.ResultMetadata); is.version != b.r.info.Version {
+		out.Body.Close()
+		return &objstore.Error{Op: "read", Key: string(b.r.key), Kind: objstore.ErrPrecondition, Winner: is.etag}
+	}
+	if want := fmt.Sprintf("bytes %d-%d/%d", b.off, b.end-1, b.r.info.Size); aws.ToString(out.ContentRange) != want {
+		out.Body.Close()
+		return refusal("read", b.r.key, objstore.ErrUnavailable, "asked for "+want+", was answered "+aws.ToString(out.ContentRange))
 	}
 	b.in = out.Body
 	return nil

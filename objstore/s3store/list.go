@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -29,7 +30,7 @@ func (s *Store) List(ctx context.Context, opt objstore.ListOptions) (objstore.Li
 		in.StartAfter = s.key(opt.StartAfter)
 	}
 	for {
-		out, err := s.client.ListObjectsV2(ctx, in)
+		out, err := again(ctx, s, func() (*s3.ListObjectsV2Output, error) { return s.client.ListObjectsV2(ctx, in) })
 		if err != nil {
 			return objstore.ListPage{}, readError("list", opt.Prefix, err)
 		}
@@ -61,9 +62,10 @@ func (s *Store) entries(out *s3.ListObjectsV2Output, after objstore.Key) ([]objs
 		}
 		if len(prefixes) == 0 || len(objects) > 0 && object < prefix {
 			o := objects[0]
-			e = objstore.ListEntry{Key: object, Info: withETag(objstore.Info{
-				Type: objstore.TypeFile, Nlink: 1, Size: aws.ToInt64(o.Size), Modified: aws.ToTime(o.LastModified),
-			}, etagOf(o.ETag))}
+			e = objstore.ListEntry{Key: object, Info: described(objstore.Info{
+				Type: objstore.TypeFile, Nlink: 1, Size: aws.ToInt64(o.Size),
+				Modified: aws.ToTime(o.LastModified).Truncate(time.Second), // as a head tells it
+			}, s.listedStamp(o.ETag))}
 			objects = objects[1:]
 		} else {
 			e = objstore.ListEntry{Key: prefix, Prefix: true}
@@ -74,6 +76,16 @@ func (s *Store) entries(out *s3.ListObjectsV2Output, after objstore.Key) ([]objs
 		}
 	}
 	return all, nil
+}
+
+// listedStamp is what a listing tells. Of an object of our server with an ETag like an MD5 it does not tell the version.
+func (s *Store) listedStamp(etag *string) stamp {
+	tag := etagOf(etag)
+	if !s.ours {
+		return stamp{tag, objstore.Version(tag)}
+	}
+	_, version, _ := tag.Split()
+	return stamp{tag, version}
 }
 
 // listed is the key of the first of some entries.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -15,14 +14,6 @@ import (
 // source is a key as headers name it: /bucket/key, encoded.
 func (s *Store) source(k objstore.Key) *string {
 	return aws.String("/" + s.opt.Bucket + "/" + strings.ReplaceAll(url.PathEscape(s.prefix+string(k)), "%2F", "/"))
-}
-
-// idOr is the caller's write id, else a new one.
-func (s *Store) idOr(given string) (string, error) {
-	if given != "" {
-		return given, nil
-	}
-	return s.newID()
 }
 
 // Delete removes key.
@@ -34,72 +25,38 @@ func (s *Store) Delete(ctx context.Context, key objstore.Key, cond objstore.Cond
 	if err != nil {
 		return writeError("delete", key, objstore.ErrUnavailable, err)
 	}
-	match, _ := headers(cond)
-	w := write{op: "delete", key: key, cond: cond, id: id, repeatable: s.replays || !cond.IsUnconditional()}
-	w.send = func(ctx context.Context) (objstore.ETag, error) {
-		_, err := s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: s.bucket(), Key: s.key(key), IfMatch: match}, once(id))
-		return "", err
+	if !s.caps.OneDelete && !cond.IsUnconditional() {
+		if err := s.present(ctx, key, cond); err != nil {
+			return err
+		}
 	}
-	if !s.replays {
+	w := write{op: "delete", key: key, repeatable: s.ours, recognised: s.ours}
+	w.send = func(ctx context.Context) (stamp, error) {
+		in := &s3.DeleteObjectInput{Bucket: s.bucket(), Key: s.key(key), IfMatch: s.match(cond)}
+		_, err := s.client.DeleteObject(ctx, in, named(id), s.own(headerIfVersion, cond))
+		return stamp{}, err
+	}
+	if !s.ours {
 		w.look = s.lookForDelete(key, cond)
 	}
 	_, err = s.settle(ctx, w)
 	return err
 }
 
-// Copy copies within the store.
-func (s *Store) Copy(ctx context.Context, req objstore.CopyRequest) (objstore.Info, error) {
-	if err := s.check("copy", req.Src, req.SrcCond, s.caps.CopySource); err != nil {
-		return objstore.Info{}, err
-	}
-	if err := s.check("copy", req.Dst, req.DstCond, s.caps.CopyTarget); err != nil {
-		return objstore.Info{}, err
-	}
-	if req.SrcBucket != "" || req.ReplaceTags || req.Digests != (objstore.Digests{}) || req.Put.Headers != (objstore.Headers{}) {
-		return objstore.Info{}, refusal("copy", req.Dst, objstore.ErrUnsupported, "buckets, tags, headers and digests are not")
-	}
-	from, _, err := s.head(ctx, req.Src, req.SrcCond)
+// present is for stores that answer 204 to a conditional delete of what is not there, as Ceph does. What protects another
+// version is still the condition that goes with the delete; this only tells who comes too late.
+func (s *Store) present(ctx context.Context, key objstore.Key, cond objstore.Cond) error {
+	info, _, err := s.head(ctx, "delete", key, objstore.Unconditional())
 	if err != nil {
-		return objstore.Info{}, readError("copy", req.Src, err)
+		return err
 	}
-	d := &draft{key: req.Dst, cond: req.DstCond, opt: req.Put, size: from.Size}
-	if !req.ReplaceAttrs {
-		d.opt.ContentType, d.opt.UserMeta = from.ContentType, from.UserMeta
+	if kind := objstore.KindOf(cond.Check(info.Version, true)); kind != 0 {
+		return &objstore.Error{Op: "delete", Key: string(key), Kind: kind, Winner: info.ETag}
 	}
-	if err := s.identify(ctx, d); err != nil {
-		return objstore.Info{}, err
-	}
-	etag, err := s.settle(ctx, s.copyOf(d, req, from))
-	if err != nil {
-		return objstore.Info{}, err
-	}
-	return s.described(ctx, req.Dst, etag, d), nil
+	return nil
 }
 
-// copyOf is the request. Attributes are sent, for the copy has a lineage of its own; they are those of the
-// version that is copied only if the store is asked for that one.
-func (s *Store) copyOf(d *draft, req objstore.CopyRequest, from objstore.Info) write {
-	match, noneMatch := headers(d.cond)
-	var pin *string
-	if s.caps.CopySource.Has(objstore.IfVersion(from.Version)) {
-		pin, _ = headers(objstore.IfVersion(from.Version))
-	}
-	w := s.writeOf(d, func(ctx context.Context) (objstore.ETag, error) {
-		out, err := s.client.CopyObject(ctx, &s3.CopyObjectInput{
-			Bucket: s.bucket(), Key: s.key(d.key), CopySource: s.source(req.Src), CopySourceIfMatch: pin,
-			IfMatch: match, IfNoneMatch: noneMatch, MetadataDirective: types.MetadataDirectiveReplace,
-			ContentType: optional(d.opt.ContentType), Metadata: d.meta,
-		}, once(d.id))
-		if err != nil {
-			return "", err
-		}
-		return etagOf(out.CopyObjectResult.ETag), nil
-	})
-	w.op = "copy"
-	return w
-}
-
-// Rename uses RenameObject, which only few stores have. Its token makes it repeatable.
+// Rename uses RenameObject, which only few stores have.
 func (s *Store) Rename(ctx context.Context, req objstore.RenameRequest) (objstore.Info, error) {
 	if !s.caps.RenameFile {
 		return objstore.Info{}, refusal("rename", req.Src, objstore.ErrUnsupported, "the store has no RenameObject")
@@ -117,21 +74,31 @@ func (s *Store) Rename(ctx context.Context, req objstore.RenameRequest) (objstor
 	if err != nil {
 		return objstore.Info{}, writeError("rename", req.Src, objstore.ErrUnavailable, err)
 	}
-	srcMatch, _ := headers(req.SrcCond)
-	match, noneMatch := headers(req.DstCond)
-	_, err = s.settle(ctx, write{op: "rename", key: req.Src, id: id, repeatable: true, send: func(ctx context.Context) (objstore.ETag, error) {
-		_, err := s.client.RenameObject(ctx, &s3.RenameObjectInput{
-			Bucket: s.bucket(), Key: s.key(req.Dst), RenameSource: s.source(req.Src), ClientToken: aws.String(id),
-			SourceIfMatch: srcMatch, DestinationIfMatch: match, DestinationIfNoneMatch: noneMatch,
-		}, once(""))
-		return "", err
-	}})
-	if err != nil {
+	w := write{op: "rename", key: req.Src, repeatable: s.tokens, recognised: s.tokens}
+	w.send = func(ctx context.Context) (stamp, error) { return stamp{}, s.rename(ctx, req, id) }
+	if _, err := s.settle(ctx, w); err != nil {
 		return objstore.Info{}, err
 	}
-	info, _, err := s.head(ctx, req.Dst, objstore.Unconditional())
+	info, _, err := s.head(ctx, "rename", req.Dst, objstore.Unconditional())
 	if err != nil {
 		info = objstore.Info{} // it was renamed, if not for long; only the description is missing
 	}
 	return info, nil
+}
+
+// rename is the request. Its token makes it repeatable where tokens are known.
+func (s *Store) rename(ctx context.Context, req objstore.RenameRequest, token string) error {
+	_, err := s.client.RenameObject(ctx, &s3.RenameObjectInput{
+		Bucket: s.bucket(), Key: s.key(req.Dst), RenameSource: s.source(req.Src), ClientToken: aws.String(token),
+		SourceIfMatch: s.sourceMatch(req.SrcCond), DestinationIfMatch: s.match(req.DstCond), DestinationIfNoneMatch: noneMatch(req.DstCond),
+	}, s.own(headerRenameIfVersion, req.SrcCond), s.own(headerIfVersion, req.DstCond))
+	return err
+}
+
+// sourceMatch is the If-Match of a source, which has to be there anyway.
+func (s *Store) sourceMatch(c objstore.Cond) *string {
+	if _, ok := c.Version(); ok {
+		return s.match(c)
+	}
+	return nil
 }

@@ -14,36 +14,43 @@ import (
 
 // putParts sends a body of which the first part was read, and then says what it shall become. It leaves no
 // upload behind unless the store does not answer.
-func (s *Store) putParts(ctx context.Context, d *draft, part *bytes.Buffer, body io.Reader) (objstore.ETag, error) {
-	upload, err := s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket: s.bucket(), Key: s.key(d.key), ContentType: optional(d.opt.ContentType), Metadata: d.meta,
+func (s *Store) putParts(ctx context.Context, d *draft, part *bytes.Buffer, body io.Reader) (stamp, error) {
+	upload, err := again(ctx, s, func() (*s3.CreateMultipartUploadOutput, error) {
+		return s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+			Bucket: s.bucket(), Key: s.key(d.key), ContentType: optional(d.opt.ContentType), Metadata: d.meta,
+		})
 	})
 	if err != nil {
-		return "", readError("put", d.key, err)
+		return stamp{}, readError(d.op, d.key, err)
+	}
+	if s.marks {
+		s.mark(ctx, s.key(d.key), upload.UploadId)
 	}
 	done, err := s.sendParts(ctx, d, upload.UploadId, part, body)
 	if err != nil {
 		s.abort(ctx, d, upload.UploadId)
-		return "", err
+		return stamp{}, err
 	}
-	etag, err := s.complete(ctx, d, upload.UploadId, done)
+	made, err := s.complete(ctx, d, upload.UploadId, done)
 	if kind := objstore.KindOf(err); err != nil && kind != objstore.ErrUnknown {
 		s.abort(ctx, d, upload.UploadId)
 	}
-	return etag, err
+	return made, err
 }
 
-// sendParts sends the part that was read and all others. A part may be sent again without harm: the SDK does.
+// sendParts sends the part that was read and all others. A part may be sent again without harm.
 func (s *Store) sendParts(ctx context.Context, d *draft, upload *string, part *bytes.Buffer, body io.Reader) ([]types.CompletedPart, error) {
 	var done []types.CompletedPart
 	for more := true; ; {
 		number := aws.Int32(int32(len(done) + 1))
-		out, err := s.client.UploadPart(ctx, &s3.UploadPartInput{
-			Bucket: s.bucket(), Key: s.key(d.key), UploadId: upload, PartNumber: number,
-			Body: bytes.NewReader(part.Bytes()), ContentLength: aws.Int64(int64(part.Len())),
+		out, err := again(ctx, s, func() (*s3.UploadPartOutput, error) {
+			return s.client.UploadPart(ctx, &s3.UploadPartInput{
+				Bucket: s.bucket(), Key: s.key(d.key), UploadId: upload, PartNumber: number,
+				Body: bytes.NewReader(part.Bytes()), ContentLength: aws.Int64(int64(part.Len())),
+			})
 		})
 		if err != nil {
-			return nil, readError("put", d.key, err)
+			return nil, readError(d.op, d.key, err)
 		}
 		done = append(done, types.CompletedPart{
 			PartNumber: number, ETag: out.ETag,
@@ -61,28 +68,54 @@ func (s *Store) sendParts(ctx context.Context, d *draft, upload *string, part *b
 	}
 }
 
-func (s *Store) complete(ctx context.Context, d *draft, upload *string, parts []types.CompletedPart) (objstore.ETag, error) {
-	match, noneMatch := headers(d.cond)
-	w := s.writeOf(d, func(ctx context.Context) (objstore.ETag, error) {
+func (s *Store) complete(ctx context.Context, d *draft, upload *string, parts []types.CompletedPart) (stamp, error) {
+	w := s.writeOf(d, func(ctx context.Context) (stamp, error) {
 		out, err := s.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
-			Bucket: s.bucket(), Key: s.key(d.key), UploadId: upload, IfMatch: match, IfNoneMatch: noneMatch,
+			Bucket: s.bucket(), Key: s.key(d.key), UploadId: upload, IfMatch: s.match(d.cond), IfNoneMatch: noneMatch(d.cond),
 			MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
-		}, once(d.id))
+		}, named(d.id), s.own(headerIfVersion, d.cond))
 		if err != nil {
-			return "", err
+			return stamp{}, err
 		}
-		return etagOf(out.ETag), nil
+		return stampOf(out.ETag, out.ResultMetadata), nil
 	})
 	w.repeatable = true // an upload is completed once
-	return s.settle(ctx, w)
+	made, err := s.settle(ctx, w)
+	if objstore.KindOf(err) == objstore.ErrConflict {
+		err = s.keyChanged(ctx, d, err)
+	}
+	return made, err
+}
+
+// keyChanged is of a conflict that stays: the key was written since the upload began, so that it can never be completed.
+// Either the condition is lost by that, or a new upload may win.
+func (s *Store) keyChanged(ctx context.Context, d *draft, conflict error) error {
+	info, _, err := s.head(ctx, d.op, d.key, objstore.Unconditional())
+	if kind := objstore.KindOf(err); kind == 0 || kind == objstore.ErrNotFound {
+		if lost := objstore.KindOf(d.cond.Check(info.Version, kind == 0)); lost != 0 {
+			return &objstore.Error{Op: d.op, Key: string(d.key), Kind: lost, Winner: info.ETag}
+		}
+	}
+	return &objstore.Error{
+		Op: d.op, Key: string(d.key), Kind: objstore.ErrConflict, Err: objstore.KeyChanged, Detail: "the key was changed while the parts were sent: " + conflict.Error(),
+	}
 }
 
 // abort drops an upload that will not be completed, whatever became of the caller.
 func (s *Store) abort(ctx context.Context, d *draft, upload *string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	_, err := s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: s.bucket(), Key: s.key(d.key), UploadId: upload})
-	if err != nil {
+	if err := s.abortUpload(ctx, s.key(d.key), upload); err != nil {
 		s.parts.Logger.Warn("an upload is left behind", "key", string(d.key), "err", err)
 	}
+}
+
+func (s *Store) abortUpload(ctx context.Context, key, upload *string) error {
+	_, err := again(ctx, s, func() (*s3.AbortMultipartUploadOutput, error) {
+		return s.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: s.bucket(), Key: key, UploadId: upload})
+	})
+	if codeOf(err) == "NoSuchUpload" {
+		return nil
+	}
+	return err
 }

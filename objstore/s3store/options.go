@@ -6,8 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,7 +20,7 @@ const (
 	PartBytesDefault     = 8 << 20
 	PrefetchBytesDefault = 64 << 10
 	UploadsDefault       = 8
-	partsMax             = 10000
+	partsMax             = 9999 // one number is for the mark, see [Store.SweepUploads]
 )
 
 // Options say which bucket is meant and how it is used.
@@ -31,6 +29,7 @@ type Options struct {
 	Prefix        string // of all keys, without the "/" that follows it; empty: the whole bucket
 	Endpoint      string // URL of the service; empty: AWS
 	Region        string // empty: the environment's, else us-east-1
+	Anonymous     bool   // requests are not signed
 	PartBytes     int64  // larger bodies are sent in parts of this size
 	PrefetchBytes int64  // objects up to this size are read at once and kept
 	Uploads       int    // puts that hold a part in memory at the same time
@@ -50,29 +49,6 @@ type Parts struct {
 	Rand        io.Reader // of write ids, probe keys and jitter
 	Logger      *slog.Logger
 	Credentials aws.CredentialsProvider // nil: AWS's chain
-}
-
-// ParseURL understands s3://bucket/prefix?endpoint=URL&region=NAME and http(s)://host:port/bucket/prefix.
-func ParseURL(text string) (Options, error) {
-	u, err := url.Parse(text)
-	if err != nil {
-		return Options{}, &objstore.Error{Op: "open store", Key: text, Kind: objstore.ErrInvalid, Err: err}
-	}
-	opt := Options{Region: u.Query().Get("region")}
-	switch u.Scheme {
-	case "s3":
-		opt.Bucket, opt.Prefix, opt.Endpoint = u.Host, strings.Trim(u.Path, "/"), u.Query().Get("endpoint")
-	case "http", "https":
-		opt.Bucket, opt.Prefix, _ = strings.Cut(strings.Trim(u.Path, "/"), "/")
-		opt.Endpoint = u.Scheme + "://" + u.Host
-	}
-	if opt.Bucket == "" {
-		return Options{}, &objstore.Error{
-			Op: "open store", Key: text, Kind: objstore.ErrInvalid,
-			Detail: "use s3://bucket/prefix or http://host:port/bucket",
-		}
-	}
-	return opt, nil
 }
 
 func (o Options) orDefaults() Options {
@@ -117,8 +93,37 @@ func (wallClock) Sleep(ctx context.Context, d time.Duration) error {
 // Open connects to the store and, unless it is read-only, probes what it can do.
 func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
 	opt, parts = opt.orDefaults(), parts.orDefaults()
-	var load []func(*config.LoadOptions) error
-	if parts.Credentials != nil {
+	client, err := connect(ctx, opt, parts)
+	if err != nil {
+		return nil, err
+	}
+	s := newStore(client, opt, parts)
+	if s.ours, err = s.contact(ctx); err != nil {
+		return nil, explained(opt, err)
+	}
+	if opt.ReadOnly {
+		return s, nil
+	}
+	found, err := s.probe(ctx)
+	if err != nil {
+		return nil, explained(opt, err)
+	}
+	s.caps, s.ours, s.tokens, s.marks, s.findings = found.caps, found.s.ours, found.tokens, found.marks, found.findings
+	for _, f := range found.findings {
+		parts.Logger.Debug("probed the store", "finding", f.Name, "ok", f.OK, "detail", f.Detail)
+	}
+	return s, nil
+}
+
+// connect makes a client that sends every request once: what is sent again is decided here.
+func connect(ctx context.Context, opt Options, parts Parts) (*s3.Client, error) {
+	load := []func(*config.LoadOptions) error{
+		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
+	}
+	switch {
+	case opt.Anonymous:
+		load = append(load, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
+	case parts.Credentials != nil:
 		load = append(load, config.WithCredentialsProvider(parts.Credentials))
 	}
 	if opt.Region != "" {
@@ -126,12 +131,12 @@ func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
-		return nil, &objstore.Error{Op: "open store", Key: opt.Bucket, Kind: objstore.ErrUnavailable, Err: err}
+		return nil, &objstore.Error{Op: "open store", Key: opt.Bucket, Kind: objstore.ErrInvalid, Err: err}
 	}
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1"
 	}
-	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+	return s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
 		if parts.HTTP != nil {
 			o.HTTPClient = parts.HTTP
@@ -140,18 +145,5 @@ func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
 			o.BaseEndpoint = aws.String(opt.Endpoint)
 			o.UsePathStyle = true
 		}
-	})
-	s := newStore(client, opt, parts)
-	if opt.ReadOnly {
-		return s, nil
-	}
-	found, err := s.probe(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s.caps, s.replays = found.caps, found.replays
-	for _, f := range found.findings {
-		parts.Logger.Debug("probed the store", "finding", f.Name, "ok", f.OK, "detail", f.Detail)
-	}
-	return s, nil
+	}), nil
 }

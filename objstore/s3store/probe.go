@@ -19,33 +19,53 @@ type Finding struct {
 	Name   string
 	OK     bool
 	Detail string
+	// Vital: a store that lacks it must not be mounted for writing.
+	Vital bool
 }
 
-// probeWriters write the same key at once, to catch a store that looks first and then writes.
-const probeWriters = 8
-
-// otherETag is one no object of a probe has.
-const otherETag = `"00000000000000000000000000000000"`
+// probeWriters write the same key at once, to catch a store that looks first and then writes; probeRounds is how often.
+const (
+	probeWriters = 8
+	probeRounds  = 3
+)
 
 // probe tries out a store with keys that are removed afterwards.
 type probe struct {
-	s        *Store
-	key      string // present, with the ETag
-	absent   string // never there
-	race     string
-	etag     string
+	s        *Store       // like the one that is probed, but it honours everything
+	key      objstore.Key // present
+	absent   objstore.Key // never there
+	other    objstore.Key
+	now      stamp // of key
 	findings []Finding
 	caps     objstore.Capabilities
-	replays  bool
+	tokens   bool
+	marks    bool
 }
 
-// Probe finds out what the store honours.
-func (s *Store) Probe(ctx context.Context) ([]Finding, error) {
-	p, err := s.probe(ctx)
-	if err != nil {
-		return nil, err
+// The versions of a condition that holds for nothing: of our server, and of others.
+const (
+	noVersion = "0"
+	noETag    = "00000000000000000000000000000000"
+)
+
+// Writable is nil if the store decides about conditional writes, as everything that writes files needs it: it creates only
+// what is absent, replaces only the version that is meant, and lets one of several writers win. It is ErrUnsupported and says
+// what is missing otherwise.
+func (s *Store) Writable() error {
+	if s.opt.ReadOnly {
+		return refusal("open store", objstore.Key(s.opt.Bucket), objstore.ErrReadOnly, "it was opened for reading")
 	}
-	return p.findings, nil
+	var missing []string
+	for _, f := range s.findings {
+		if f.Vital && !f.OK {
+			missing = append(missing, strings.TrimSuffix(f.Name+" ("+f.Detail, " ("+")"))
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return refusal("open store", objstore.Key(s.opt.Bucket), objstore.ErrUnsupported,
+		"changes could overwrite each other, so it can only be read; the store does not do: "+strings.Join(missing, "; "))
 }
 
 func (s *Store) probe(ctx context.Context) (*probe, error) {
@@ -53,19 +73,15 @@ func (s *Store) probe(ctx context.Context) (*probe, error) {
 	if err != nil {
 		return nil, &objstore.Error{Op: "probe store", Kind: objstore.ErrUnavailable, Err: err}
 	}
-	base := s.prefix + ".etagfs-probe-" + id
-	p := &probe{s: s, key: base + "-a", absent: base + "-b", race: base + "-c", caps: s.caps}
+	tried := *s
+	base := objstore.Key(".etagfs-probe-" + id)
+	p := &probe{s: &tried, key: base + "-a", absent: base + "-b", other: base + "-c", caps: s.caps}
 	defer p.clean(ctx)
-	out, err := p.put(ctx, p.key, "probe", nil, nil)
-	if err != nil {
-		return nil, readError("probe store", objstore.Key(s.opt.Bucket), err)
-	}
-	p.etag = aws.ToString(out.ETag)
-	p.replays = replyHeader(out.ResultMetadata).Get(headerVersion) != ""
-	p.find("answers repetitions by write id", p.replays, "")
-	for _, step := range []func(context.Context) error{p.tryPut, p.tryComplete, p.tryCopy, p.tryRename, p.tryRaces, p.tryDelete} {
+	for _, step := range []func(context.Context) error{
+		p.tryVersions, p.tryPut, p.tryComplete, p.tryRaces, p.tryCopy, p.tryRename, p.tryAppend, p.tryDelete,
+	} {
 		if err := step(ctx); err != nil {
-			return nil, readError("probe store", objstore.Key(s.opt.Bucket), err)
+			return nil, err
 		}
 	}
 	return p, nil
@@ -74,17 +90,53 @@ func (s *Store) probe(ctx context.Context) (*probe, error) {
 func (p *probe) clean(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	for _, key := range []string{p.key, p.absent, p.race} {
-		if _, err := p.s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: p.s.bucket(), Key: &key}); err != nil {
-			p.s.parts.Logger.Warn("a probe is left behind", "key", key, "err", err)
+	for _, key := range []objstore.Key{p.key, p.absent, p.other} {
+		if err := p.remove(ctx, key, objstore.Unconditional()); err != nil {
+			p.s.parts.Logger.Warn("a probe is left behind", "key", string(key), "err", err)
 		}
 	}
 }
 
-func (p *probe) put(ctx context.Context, key, body string, match, noneMatch *string) (*s3.PutObjectOutput, error) {
-	return p.s.client.PutObject(ctx, &s3.PutObjectInput{
-		Bucket: p.s.bucket(), Key: &key, Body: strings.NewReader(body), IfMatch: match, IfNoneMatch: noneMatch,
-	}, once(""))
+// put is answered once: here a condition that is lost to an earlier try would tell nothing.
+func (p *probe) put(ctx context.Context, key objstore.Key, body string, cond objstore.Cond, more ...func(*s3.PutObjectInput)) (stamp, error) {
+	in := &s3.PutObjectInput{
+		Bucket: p.s.bucket(), Key: p.s.key(key), Body: strings.NewReader(body),
+		IfMatch: p.s.match(cond), IfNoneMatch: noneMatch(cond),
+	}
+	for _, f := range more {
+		f(in)
+	}
+	out, err := p.s.client.PutObject(ctx, in, p.s.own(headerIfVersion, cond))
+	if err != nil {
+		return stamp{}, err
+	}
+	return stampOf(out.ETag, out.ResultMetadata), nil
+}
+
+// set puts what the next trial needs.
+func (p *probe) set(ctx context.Context, key objstore.Key) (stamp, error) {
+	return again(ctx, p.s, func() (stamp, error) { return p.put(ctx, key, "probe", objstore.Unconditional()) })
+}
+
+func (p *probe) remove(ctx context.Context, key objstore.Key, cond objstore.Cond) error {
+	ask := func() (*s3.DeleteObjectOutput, error) {
+		in := &s3.DeleteObjectInput{Bucket: p.s.bucket(), Key: p.s.key(key), IfMatch: p.s.match(cond)}
+		return p.s.client.DeleteObject(ctx, in, p.s.own(headerIfVersion, cond))
+	}
+	if !cond.IsUnconditional() {
+		_, err := ask()
+		return err
+	}
+	_, err := again(ctx, p.s, ask)
+	return err
+}
+
+// other is the condition that another version than any there be is there.
+func (p *probe) otherVersion() objstore.Cond {
+	if p.s.ours {
+		return objstore.IfVersion(noVersion)
+	}
+	return objstore.IfVersion(noETag)
 }
 
 func (p *probe) find(name string, ok bool, detail string) bool {
@@ -92,180 +144,223 @@ func (p *probe) find(name string, ok bool, detail string) bool {
 	return ok
 }
 
-// refused notes whether a write whose condition is false was answered as lost. Answers that say neither are errors.
-func (p *probe) refused(name string, err error) (bool, error) {
+// vital is find of what a mount for writing cannot do without.
+func (p *probe) vital(name string, ok bool, detail string) bool {
+	p.findings = append(p.findings, Finding{Name: name, OK: ok, Detail: detail, Vital: true})
+	return ok
+}
+
+// refused reports whether a write whose condition is false was answered as lost, and if not, what happened.
+// Answers that say neither are errors.
+func refused(err error) (ok bool, detail string, failed error) {
 	switch kind := kindOf(err); {
 	case err == nil:
-		return p.find(name, false, "ignored: the write was done"), nil
-	case kind == objstore.ErrPrecondition || kind == objstore.ErrNotFound:
-		return p.find(name, true, ""), nil
-	case kind == objstore.ErrUnsupported || kind == objstore.ErrInvalid:
-		return p.find(name, false, "refused: "+err.Error()), nil
+		return false, "ignored: the write was done", nil
+	case isLost(kind):
+		return true, "", nil
+	case kind == objstore.ErrUnsupported || kind == objstore.ErrInvalid || kind == objstore.ErrConflict:
+		return false, "refused: " + codeOf(err), nil
 	default:
-		return false, err
+		return false, "", err
 	}
 }
 
-// both asks for two refusals.
-func (p *probe) both(name string, first, second error) (bool, error) {
-	a, err := p.refused(name, first)
-	if err != nil {
-		return false, err
+// first is the first trial that was not refused.
+func first(trials ...error) (ok bool, detail string, failed error) {
+	for _, err := range trials {
+		if ok, detail, failed := refused(err); !ok {
+			return false, detail, failed
+		}
 	}
-	b, err := p.refused(name+", second case", second)
-	return a && b, err
+	return true, "", nil
 }
 
-func (p *probe) tryPut(ctx context.Context) error {
-	p.caps.Put = objstore.CondsOf(objstore.Unconditional())
-	_, err := p.put(ctx, p.key, "other", nil, aws.String("*"))
-	absent, err := p.refused("put with If-None-Match", err)
-	if err != nil {
-		return err
-	}
-	_, differs := p.put(ctx, p.key, "other", aws.String(otherETag), nil)
-	_, missing := p.put(ctx, p.absent, "other", aws.String(otherETag), nil)
-	match, err := p.both("put with If-Match", differs, missing)
-	if err != nil {
-		return err
-	}
-	out, err := p.put(ctx, p.key, "probe", nil, nil)
-	if err != nil {
-		return err
-	}
-	p.caps.UniqueVersions = p.find("versions are unique", aws.ToString(out.ETag) != p.etag, "the same bytes twice")
-	p.etag = aws.ToString(out.ETag)
-	p.caps.Put |= set(absent, objstore.IfAbsent()) | set(match, objstore.IfVersion("x"))
-	return nil
-}
-
-func set(has bool, c objstore.Cond) objstore.CondSet {
+func condsIf(has bool, c objstore.Cond) objstore.CondSet {
 	if !has {
 		return 0
 	}
 	return objstore.CondsOf(c)
 }
 
-// tryComplete takes from Put what an upload does not honour: a put may become one.
-func (p *probe) tryComplete(ctx context.Context) error {
-	differs, err := p.completeWith(ctx, aws.String(otherETag), nil)
+// anyIfVersion stands for all conditions of its kind.
+func anyIfVersion() objstore.Cond { return objstore.IfVersion("v") }
+
+func (p *probe) tryVersions(ctx context.Context) error {
+	before, err := p.set(ctx, p.key)
 	if err != nil {
 		return err
 	}
-	match, err := p.refused("complete with If-Match", differs)
+	p.s.ours = p.s.ours && before.version != objstore.Version(before.etag)
+	p.find("served by etagfs", p.s.ours, unless(p.s.ours, "versions are ETags, and repeated requests are not recognised"))
+	if p.now, err = p.set(ctx, p.key); err != nil {
+		return err
+	}
+	p.caps.UniqueVersions = p.find("versions never come back", p.now.version != before.version, "the same bytes put twice")
+	return nil
+}
+
+func (p *probe) tryPut(ctx context.Context) error {
+	_, exists := p.put(ctx, p.key, "other", objstore.IfAbsent())
+	absent, detail, err := refused(exists)
 	if err != nil {
 		return err
 	}
-	exists, err := p.completeWith(ctx, nil, aws.String("*"))
+	p.vital("put with If-None-Match", absent, detail)
+	_, differs := p.put(ctx, p.key, "other", p.otherVersion())
+	_, missing := p.put(ctx, p.absent, "other", p.otherVersion())
+	match, detail, err := first(differs, missing)
 	if err != nil {
 		return err
 	}
-	absent, err := p.refused("complete with If-None-Match", exists)
-	p.caps.Put &^= set(!match, objstore.IfVersion("x")) | set(!absent, objstore.IfAbsent())
+	if p.now, err = p.set(ctx, p.key); err != nil {
+		return err
+	}
+	if match {
+		if p.now, err = p.put(ctx, p.key, "probe again", objstore.IfVersion(p.now.version)); err != nil {
+			match, detail = false, "refused although it holds: "+codeOf(err)
+			p.now, err = p.set(ctx, p.key)
+		}
+	}
+	p.vital("put with If-Match", match, detail)
+	p.caps.Put = objstore.CondsOf(objstore.Unconditional()) | condsIf(absent, objstore.IfAbsent()) |
+		condsIf(match, anyIfVersion()) | condsIf(match && p.s.ours, objstore.IfPresent())
 	return err
 }
 
-func (p *probe) completeWith(ctx context.Context, match, noneMatch *string) (answer, err error) {
-	client, bucket := p.s.client, p.s.bucket()
-	upload, err := client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: bucket, Key: &p.key})
+// tryComplete takes from Put what an upload does not honour: a put may become one.
+func (p *probe) tryComplete(ctx context.Context) error {
+	for _, row := range []struct {
+		name string
+		cond objstore.Cond
+	}{
+		{"complete an upload with If-Match", p.otherVersion()},
+		{"complete an upload with If-None-Match", objstore.IfAbsent()},
+	} {
+		answer, err := p.completeIf(ctx, row.cond, false)
+		if err != nil {
+			return err
+		}
+		ok, detail, err := refused(answer)
+		if err != nil {
+			return err
+		}
+		if !p.vital(row.name, ok, detail) {
+			p.caps.Put &^= objstore.CondsOf(row.cond)
+		}
+	}
+	return p.tryParts(ctx)
+}
+
+// tryParts completes an upload whose condition holds, with a part that is not named and, if that is refused, without.
+func (p *probe) tryParts(ctx context.Context) (err error) {
+	if p.now, err = p.set(ctx, p.key); err != nil {
+		return err
+	}
+	holds := objstore.Unconditional()
+	if p.caps.Put.Has(anyIfVersion()) {
+		holds = objstore.IfVersion(p.now.version)
+	}
+	answer, err := p.completeIf(ctx, holds, true)
+	if err != nil {
+		return err
+	}
+	p.marks = p.find("parts of an upload that are not named are dropped", answer == nil, refusalOf(answer))
+	if answer != nil {
+		if answer, err = p.completeIf(ctx, holds, false); err != nil {
+			return err
+		}
+	}
+	if !p.vital("complete an upload whose condition holds", answer == nil, refusalOf(answer)) {
+		p.caps.Put &^= objstore.CondsOf(holds)
+	}
+	return nil
+}
+
+// completeIf puts the key in one part. marked: there is a second part, which is not named.
+func (p *probe) completeIf(ctx context.Context, cond objstore.Cond, marked bool) (answer, err error) {
+	client, bucket, key := p.s.client, p.s.bucket(), p.s.key(p.key)
+	upload, err := again(ctx, p.s, func() (*s3.CreateMultipartUploadOutput, error) {
+		return client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: bucket, Key: key})
+	})
 	if err != nil {
 		return nil, err
 	}
-	part, err := client.UploadPart(ctx, &s3.UploadPartInput{
-		Bucket: bucket, Key: &p.key, UploadId: upload.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("part"),
+	part, err := again(ctx, p.s, func() (*s3.UploadPartOutput, error) {
+		return client.UploadPart(ctx, &s3.UploadPartInput{
+			Bucket: bucket, Key: key, UploadId: upload.UploadId, PartNumber: aws.Int32(1), Body: strings.NewReader("part"),
+		})
 	})
 	if err == nil {
+		if marked {
+			p.s.mark(ctx, key, upload.UploadId)
+		}
 		_, answer = client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
-			Bucket: bucket, Key: &p.key, UploadId: upload.UploadId, IfMatch: match, IfNoneMatch: noneMatch,
+			Bucket: bucket, Key: key, UploadId: upload.UploadId, IfMatch: p.s.match(cond), IfNoneMatch: noneMatch(cond),
 			MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{
-				PartNumber: aws.Int32(1), ETag: part.ETag, ChecksumCRC32: part.ChecksumCRC32,
+				PartNumber: aws.Int32(1), ETag: part.ETag,
+				ChecksumCRC32: part.ChecksumCRC32, ChecksumCRC32C: part.ChecksumCRC32C, ChecksumCRC64NVME: part.ChecksumCRC64NVME,
 			}}},
-		}, once(""))
+		}, p.s.own(headerIfVersion, cond))
 	}
 	if err != nil || answer != nil {
-		_, abort := client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: bucket, Key: &p.key, UploadId: upload.UploadId})
-		err = errors.Join(err, abort)
+		err = errors.Join(err, p.s.abortUpload(context.WithoutCancel(ctx), key, upload.UploadId))
 	}
 	return answer, err
 }
 
-func (p *probe) tryCopy(ctx context.Context) error {
-	source := p.s.source(objstore.Key(strings.TrimPrefix(p.key, p.s.prefix)))
-	copyTo := func(key string, srcMatch, match, noneMatch *string) error {
-		_, err := p.s.client.CopyObject(ctx, &s3.CopyObjectInput{
-			Bucket: p.s.bucket(), Key: &key, CopySource: source, CopySourceIfMatch: srcMatch, IfMatch: match, IfNoneMatch: noneMatch,
-			MetadataDirective: types.MetadataDirectiveReplace,
-		}, once(""))
-		return err
+// refusalOf says in a finding why a request was refused; empty: it was not.
+func refusalOf(err error) string {
+	if err == nil {
+		return ""
 	}
-	src, err := p.refused("copy with a source's If-Match", copyTo(p.race, aws.String(otherETag), nil, nil))
-	if err != nil {
-		return err
-	}
-	match, err := p.both("copy with If-Match", copyTo(p.key, nil, aws.String(otherETag), nil), copyTo(p.absent, nil, aws.String(otherETag), nil))
-	if err != nil {
-		return err
-	}
-	absent, err := p.refused("copy with If-None-Match", copyTo(p.key, nil, nil, aws.String("*")))
-	always := objstore.CondsOf(objstore.Unconditional())
-	p.caps.CopySource = always | objstore.CondsOf(objstore.IfPresent()) | set(src, objstore.IfVersion("x"))
-	p.caps.CopyTarget = always | set(match, objstore.IfVersion("x")) | set(absent, objstore.IfAbsent())
-	return err
-}
-
-// tryRename offers renames where a server of this program answers: others have them in buckets of a special kind only.
-func (p *probe) tryRename(context.Context) error {
-	p.caps.RenameFile = p.find("RenameObject", p.replays, "")
-	p.caps.RenameDir = p.caps.RenameFile
-	if p.caps.RenameFile {
-		p.caps.RenameSource = objstore.CondsOf(objstore.Unconditional(), objstore.IfPresent(), objstore.IfVersion("x"))
-		p.caps.RenameTarget = objstore.CondsOf(objstore.Unconditional(), objstore.IfAbsent(), objstore.IfVersion("x"))
-	}
-	return nil
+	return "refused: " + codeOf(err)
 }
 
 // tryRaces lets several create a key, and then several replace it: one may.
 func (p *probe) tryRaces(ctx context.Context) error {
-	_, err := p.s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: p.s.bucket(), Key: &p.race})
-	if err != nil {
-		return err
+	created, updated := true, true
+	for range probeRounds {
+		if err := p.remove(ctx, p.other, objstore.Unconditional()); err != nil {
+			return err
+		}
+		if p.caps.Put.Has(objstore.IfAbsent()) {
+			created = created && p.winners(ctx, objstore.IfAbsent()) == 1
+		}
+		base, err := p.set(ctx, p.other)
+		if err != nil {
+			return err
+		}
+		if p.caps.Put.Has(anyIfVersion()) {
+			updated = updated && p.winners(ctx, objstore.IfVersion(base.version)) == 1
+		}
 	}
-	if p.caps.Put.Has(objstore.IfAbsent()) && !p.find("of concurrent creators one wins", p.winners(ctx, nil, aws.String("*")) == 1, "") {
+	const looks = "several won: the store looks first and then writes"
+	if p.caps.Put.Has(objstore.IfAbsent()) && !p.vital("of concurrent creators one wins", created, unless(created, looks)) {
 		p.caps.Put &^= objstore.CondsOf(objstore.IfAbsent())
 	}
-	out, err := p.put(ctx, p.race, "base", nil, nil)
-	if err != nil {
-		return err
-	}
-	if p.caps.Put.Has(objstore.IfVersion("x")) && !p.find("of concurrent updates one wins", p.winners(ctx, out.ETag, nil) == 1, "") {
-		p.caps.Put &^= objstore.CondsOf(objstore.IfVersion("x"))
+	if p.caps.Put.Has(anyIfVersion()) && !p.vital("of concurrent updates one wins", updated, unless(updated, looks)) {
+		p.caps.Put &^= objstore.CondsOf(anyIfVersion(), objstore.IfPresent())
 	}
 	return nil
 }
 
-func (p *probe) winners(ctx context.Context, match, noneMatch *string) int64 {
+func unless(ok bool, detail string) string {
+	if ok {
+		return ""
+	}
+	return detail
+}
+
+func (p *probe) winners(ctx context.Context, cond objstore.Cond) int64 {
 	var won atomic.Int64
 	var all sync.WaitGroup
 	for i := range probeWriters {
 		all.Go(func() {
-			if _, err := p.put(ctx, p.race, string(rune('a'+i)), match, noneMatch); err == nil {
+			if _, err := p.put(ctx, p.other, string(rune('a'+i)), cond); err == nil {
 				won.Add(1)
 			}
 		})
 	}
 	all.Wait()
 	return won.Load()
-}
-
-func (p *probe) tryDelete(ctx context.Context) error {
-	p.caps.Delete = objstore.CondsOf(objstore.Unconditional())
-	out, err := p.put(ctx, p.key, "probe", nil, nil)
-	if err != nil {
-		return err
-	}
-	p.etag = aws.ToString(out.ETag)
-	_, err = p.s.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: p.s.bucket(), Key: &p.key, IfMatch: aws.String(otherETag)}, once(""))
-	match, err := p.refused("delete with If-Match", err)
-	p.caps.Delete |= set(match, objstore.IfVersion("x"))
-	return err
 }

@@ -8,66 +8,21 @@ import (
 	"github.com/etagfs/etagfs/objstore"
 )
 
-// A write is sent at most triesMax times; who is cancelled after it was sent still has settleTime to find out.
+// A request is sent at most triesMax times; who is cancelled after a write was sent still has settleTime to find out.
 const (
 	triesMax   = 6
 	backoffMin = 20 * time.Millisecond
 	settleTime = 30 * time.Second
 )
 
-// write is one mutation under way.
-type write struct {
-	op   string
-	key  objstore.Key // where its outcome shows
-	cond objstore.Cond
-	id   string
-	// repeatable: sending it again cannot apply it twice nor undo another's.
-	repeatable bool
-	send       func(context.Context) (objstore.ETag, error)
-	// look finds out what became of it, where repeating does not tell. decided false: nobody knows.
-	look func(ctx context.Context, lost bool) (etag objstore.ETag, decided bool, err error)
-}
-
-// settle sends w until what became of it is known, or cannot be.
-func (s *Store) settle(ctx context.Context, w write) (objstore.ETag, error) {
-	if err := ctx.Err(); err != nil {
-		return "", writeError(w.op, w.key, objstore.ErrUnavailable, err)
-	}
-	unknown := false
+// again asks until there is an answer other than "later". It is for what changes nothing, or may be done twice.
+func again[T any](ctx context.Context, s *Store, ask func() (T, error)) (T, error) {
 	for try := 1; ; try++ {
-		etag, err := w.send(ctx)
-		if err == nil {
-			return etag, nil
-		}
-		kind := kindOf(err)
-		if kind == objstore.ErrUnknown && !unknown {
-			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), settleTime)
-			defer cancel()
-			unknown = true
-		}
-		again := kind == objstore.ErrConflict || kind == objstore.ErrUnknown && w.repeatable
-		if again && try < triesMax && s.backOff(ctx, try) == nil {
-			continue
-		}
-		if !unknown || s.replays && (kind == objstore.ErrPrecondition || kind == objstore.ErrNotFound) {
-			return "", writeError(w.op, w.key, kind, err)
-		}
-		return s.resolve(ctx, w, kind, err)
-	}
-}
-
-// resolve ends a write that lost a reply; kind and cause are of its last answer.
-func (s *Store) resolve(ctx context.Context, w write, kind objstore.Kind, cause error) (objstore.ETag, error) {
-	if w.look != nil {
-		lost := kind == objstore.ErrPrecondition || kind == objstore.ErrNotFound
-		if etag, decided, err := w.look(ctx, lost); decided && err == nil {
-			return etag, nil
-		} else if decided {
-			return "", writeError(w.op, w.key, objstore.KindOf(err), cause)
+		out, err := ask()
+		if err == nil || try == triesMax || kindOf(err) != objstore.ErrUnknown && !mayComeAgain(err) || s.backOff(ctx, try) != nil {
+			return out, err
 		}
 	}
-	return "", writeError(w.op, w.key, objstore.ErrUnknown, cause)
 }
 
 // backOff waits before the next try: twice as long as before, and anything between half of that and all.
@@ -80,34 +35,126 @@ func (s *Store) backOff(ctx context.Context, try int) error {
 	return s.parts.Clock.Sleep(ctx, d/2+d/2*time.Duration(jitter[0])/256)
 }
 
+// write is one mutation under way.
+type write struct {
+	op  string
+	key objstore.Key // where its outcome shows
+	// repeatable: sending it again cannot apply it twice nor undo another's.
+	repeatable bool
+	// recognised: the store answers a repetition as it answered the first.
+	recognised bool
+	send       func(context.Context) (stamp, error)
+	// look finds out what became of it where nothing was answered; nil: that cannot be seen.
+	look func(context.Context) (stamp, verdict)
+}
+
+// verdict is what a look at the store says of a write without an answer.
+type verdict uint8
+
+const (
+	undecided verdict = iota
+	applied
+	lost      // it was not applied, and will not be: its condition is lost for good
+	untouched // what it is conditional on is there still: it may be sent again
+)
+
+// settle sends w until what became of it is known, or cannot be.
+func (s *Store) settle(ctx context.Context, w write) (stamp, error) {
+	if err := ctx.Err(); err != nil {
+		return stamp{}, writeError(w.op, w.key, objstore.ErrUnavailable, err)
+	}
+	silent := false
+	for try := 1; ; try++ {
+		made, err := w.send(ctx)
+		if err == nil {
+			return made, nil
+		}
+		kind := kindOf(err)
+		if kind == objstore.ErrUnknown && !silent {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), settleTime)
+			defer cancel()
+			silent = true
+		}
+		next := mayComeAgain(err) || kind == objstore.ErrConflict || kind == objstore.ErrUnknown && w.repeatable
+		if (!next || try == triesMax) && silent && !w.answers(kind) {
+			made, said := w.lookAt(ctx)
+			if said == applied {
+				return made, nil
+			}
+			if said == lost {
+				return stamp{}, writeError(w.op, w.key, objstore.ErrPrecondition, err)
+			}
+			next = said == untouched
+			kind = objstore.ErrUnknown
+		}
+		if !next || try == triesMax || s.backOff(ctx, try) != nil {
+			return stamp{}, s.unsettled(w, kind, silent, err)
+		}
+	}
+}
+
+func isLost(kind objstore.Kind) bool {
+	return kind == objstore.ErrPrecondition || kind == objstore.ErrNotFound
+}
+
+func (w write) lookAt(ctx context.Context) (stamp, verdict) {
+	if w.look == nil {
+		return stamp{}, undecided
+	}
+	return w.look(ctx)
+}
+
+// answers reports whether a refusal after silence is of the write itself, by a store that would know it if it had been applied.
+func (w write) answers(kind objstore.Kind) bool {
+	return w.recognised && (isLost(kind) || kind == objstore.ErrRange)
+}
+
+// unsettled is the error of a write whose last answer, or silence, was err.
+func (s *Store) unsettled(w write, kind objstore.Kind, silent bool, err error) error {
+	if silent && !w.answers(kind) {
+		kind = objstore.ErrUnknown
+	}
+	return writeError(w.op, w.key, kind, err)
+}
+
 // lookForPut searches what is there for the id of a put or copy.
-func (s *Store) lookForPut(key objstore.Key, id string, cond objstore.Cond) func(context.Context, bool) (objstore.ETag, bool, error) {
-	return func(ctx context.Context, lost bool) (objstore.ETag, bool, error) {
-		info, line, err := s.head(ctx, key, objstore.Unconditional())
+func (s *Store) lookForPut(d *draft) func(context.Context) (stamp, verdict) {
+	return func(ctx context.Context) (stamp, verdict) {
+		info, line, err := s.head(ctx, "look", d.key, objstore.Unconditional())
 		if err != nil {
-			return "", false, nil
+			return stamp{}, undecided
 		}
-		if etag, ok := line.made(id, info.ETag); ok {
-			return etag, true, nil
+		if etag, ok := line.made(d.id, info.ETag); ok {
+			return stamp{etag, objstore.Version(etag)}, applied
 		}
-		if base, ok := cond.Version(); ok && lost && line.reaches(objstore.ETag(base)) {
-			return "", true, objstore.ErrPrecondition
+		base, ok := d.cond.Version()
+		switch {
+		case ok && info.Version == base && d.saw(info, line):
+			return stamp{}, untouched
+		case ok && s.caps.UniqueVersions && line.reaches(objstore.ETag(base)):
+			return stamp{}, lost
 		}
-		return "", false, nil
+		return stamp{}, undecided
 	}
 }
 
 // lookForDelete decides a delete: gone is as good as deleted if nothing was demanded; an object that descends from the
 // one that was to be deleted says that it was not.
-func (s *Store) lookForDelete(key objstore.Key, cond objstore.Cond) func(context.Context, bool) (objstore.ETag, bool, error) {
-	return func(ctx context.Context, lost bool) (objstore.ETag, bool, error) {
-		_, line, err := s.head(ctx, key, objstore.Unconditional())
-		if err != nil {
-			return "", kindOf(err) == objstore.ErrNotFound && cond.IsUnconditional(), nil
+func (s *Store) lookForDelete(key objstore.Key, cond objstore.Cond) func(context.Context) (stamp, verdict) {
+	return func(ctx context.Context) (stamp, verdict) {
+		info, line, err := s.head(ctx, "look", key, objstore.Unconditional())
+		base, versioned := cond.Version()
+		switch {
+		case err != nil && kindOf(err) == objstore.ErrNotFound && cond.IsUnconditional():
+			return stamp{}, applied
+		case err != nil || !versioned || !s.caps.UniqueVersions:
+			return stamp{}, undecided
+		case info.Version == base:
+			return stamp{}, untouched
+		case line.reaches(objstore.ETag(base)):
+			return stamp{}, lost
 		}
-		if base, ok := cond.Version(); ok && lost && line.reaches(objstore.ETag(base)) {
-			return "", true, objstore.ErrPrecondition
-		}
-		return "", false, nil
+		return stamp{}, undecided
 	}
 }

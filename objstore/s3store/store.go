@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/hex"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,21 +18,19 @@ import (
 	"github.com/etagfs/etagfs/objstore"
 )
 
-// The headers of a server of this program.
-const (
-	headerVersion = "x-etagfs-version"
-	headerWriteID = "x-etagfs-write-id"
-)
-
 // Store is one bucket, or the keys of it below a prefix.
 type Store struct {
 	// Constant once opened.
-	client  *s3.Client
-	opt     Options
-	parts   Parts
-	prefix  string // of keys in the bucket: empty, or ending in "/"
-	caps    objstore.Capabilities
-	replays bool          // the server answers repetitions by write id
+	client   *s3.Client
+	opt      Options
+	parts    Parts
+	prefix   string // of keys in the bucket: empty, or ending in "/"
+	caps     objstore.Capabilities
+	ours     bool // a server of this program: it has versions, and answers repetitions by write id
+	tokens   bool // a repeated rename is recognised by its token
+	marks    bool // an upload may have a part that is not named in the end
+	findings []Finding
+
 	uploads chan struct{} // one token for each put that holds a body
 }
 
@@ -50,6 +50,9 @@ func newStore(client *s3.Client, opt Options, parts Parts) *Store {
 // Capabilities are what the probe found.
 func (s *Store) Capabilities() objstore.Capabilities { return s.caps }
 
+// Findings are what was learned when the store was opened; none if it was opened for reading.
+func (s *Store) Findings() []Finding { return slices.Clone(s.findings) }
+
 // Sync has nothing to do: what S3 acknowledged is durable.
 func (s *Store) Sync(context.Context) error { return nil }
 
@@ -66,14 +69,12 @@ func (s *Store) newID() (string, error) {
 	return hex.EncodeToString(b[:]), nil
 }
 
-// once makes a call a single request with a write id: what became of it is found out here, not by the SDK.
-func once(id string) func(*s3.Options) {
-	return func(o *s3.Options) {
-		o.Retryer = aws.NopRetryer{}
-		if id != "" {
-			o.APIOptions = append(o.APIOptions, smithyhttp.SetHeaderValue(headerWriteID, id))
-		}
+// idOr is the caller's write id, else a new one.
+func (s *Store) idOr(given string) (string, error) {
+	if given != "" {
+		return given, nil
 	}
+	return s.newID()
 }
 
 // replyHeader is the HTTP head of a reply.
@@ -101,15 +102,19 @@ func (s *Store) check(op string, key objstore.Key, cond objstore.Cond, honoured 
 	return nil
 }
 
-// headers of a condition: If-Match and If-None-Match.
-func headers(c objstore.Cond) (match, noneMatch *string) {
-	if v, ok := c.Version(); ok {
-		return aws.String(`"` + string(v) + `"`), nil
+// stamp is how a store names one content.
+type stamp struct {
+	etag    objstore.ETag
+	version objstore.Version
+}
+
+// stampOf reads a reply. Where the store has no versions the ETag is all there is.
+func stampOf(etag *string, meta middleware.Metadata) stamp {
+	tag := etagOf(etag)
+	if v := replyHeader(meta).Get(headerVersion); v != "" {
+		return stamp{tag, objstore.Version(v)}
 	}
-	if c.IsIfAbsent() {
-		return nil, aws.String("*")
-	}
-	return nil, nil
+	return stamp{tag, objstore.Version(tag)}
 }
 
 func etagOf(quoted *string) objstore.ETag {
@@ -118,47 +123,55 @@ func etagOf(quoted *string) objstore.ETag {
 
 // Head describes key.
 func (s *Store) Head(ctx context.Context, key objstore.Key) (objstore.Info, error) {
-	info, _, err := s.head(ctx, key, objstore.Unconditional())
-	if err != nil {
-		return objstore.Info{}, readError("head", key, err)
-	}
-	return info, nil
+	info, _, err := s.head(ctx, "head", key, objstore.Unconditional())
+	return info, err
 }
 
-func (s *Store) head(ctx context.Context, key objstore.Key, cond objstore.Cond) (objstore.Info, lineage, error) {
+// head also tells the lineage. It asks again as reads do; an object of another version is a lost condition.
+func (s *Store) head(ctx context.Context, op string, key objstore.Key, cond objstore.Cond) (objstore.Info, lineage, error) {
 	if key == "" {
-		return objstore.Info{}, lineage{}, objstore.ErrInvalid
+		return objstore.Info{}, lineage{}, refusal(op, key, objstore.ErrInvalid, "the key is empty")
 	}
-	match, _ := headers(cond)
-	out, err := s.client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: s.bucket(), Key: s.key(key), IfMatch: match})
+	out, err := again(ctx, s, func() (*s3.HeadObjectOutput, error) {
+		in := &s3.HeadObjectInput{Bucket: s.bucket(), Key: s.key(key), IfMatch: s.match(cond)}
+		return s.client.HeadObject(ctx, in, s.own(headerIfVersion, cond))
+	})
 	if err != nil {
-		return objstore.Info{}, lineage{}, err
+		return objstore.Info{}, lineage{}, readError(op, key, err)
 	}
 	info := objstore.Info{
 		Type: objstore.TypeFile, Nlink: 1,
 		Size: aws.ToInt64(out.ContentLength), Modified: aws.ToTime(out.LastModified), ContentType: aws.ToString(out.ContentType),
 		UserMeta: shown(out.Metadata),
+		Headers: objstore.Headers{
+			CacheControl: aws.ToString(out.CacheControl), ContentDisposition: aws.ToString(out.ContentDisposition),
+			ContentEncoding: aws.ToString(out.ContentEncoding), ContentLanguage: aws.ToString(out.ContentLanguage),
+			Expires: aws.ToString(out.ExpiresString),
+		},
 	}
-	return withETag(info, etagOf(out.ETag)), lineageOf(out.Metadata), nil
+	info = described(info, stampOf(out.ETag, out.ResultMetadata))
+	if v, ok := cond.Version(); ok && v != info.Version {
+		return objstore.Info{}, lineage{}, refusal(op, key, objstore.ErrPrecondition, "")
+	}
+	return info, lineageOf(out.Metadata), nil
 }
 
-// withETag fills in what follows from the ETag and the size.
-func withETag(info objstore.Info, etag objstore.ETag) objstore.Info {
-	info.ETag, info.Version, info.Allocated = etag, objstore.Version(etag), info.Size
+// described fills in what follows from a stamp and the size.
+func described(info objstore.Info, is stamp) objstore.Info {
+	info.ETag, info.Version, info.Allocated = is.etag, is.version, info.Size
 	info.Attr.Mtime = info.Modified
 	return info
 }
 
 // shown is the user metadata without ours.
 func shown(meta map[string]string) map[string]string {
-	var own map[string]string
+	own := make(map[string]string, len(meta))
 	for k, v := range meta {
-		if k = strings.ToLower(k); k != metaWrite && k != metaLineage {
-			if own == nil {
-				own = make(map[string]string)
-			}
-			own[k] = v
-		}
+		own[strings.ToLower(k)] = v
+	}
+	maps.DeleteFunc(own, func(k, _ string) bool { return k == metaWrite || k == metaLineage })
+	if len(own) == 0 {
+		return nil
 	}
 	return own
 }
