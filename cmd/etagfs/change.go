@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -37,6 +39,9 @@ func rmCommand(t *terminal) *cobra.Command {
 
 func (t *terminal) remove(c *cobra.Command, bucket objstore.Store, key objstore.Key, cond condition, otherwise objstore.Cond) error {
 	when, err := cond.existing(c.Context(), bucket, key, otherwise)
+	if err == nil && when == objstore.IfPresent() {
+		when, err = present(c.Context(), bucket, key)
+	}
 	if err != nil {
 		return err
 	}
@@ -55,12 +60,17 @@ func (t *terminal) remove(c *cobra.Command, bucket objstore.Store, key objstore.
 func mvCommand(t *terminal) *cobra.Command {
 	var at location
 	var cond condition
+	var twoSteps bool
 	c := &cobra.Command{
 		Use:   "mv STORE FROM TO",
 		Short: "Rename an object, or with a trailing slash a directory, in one step",
 		Long: `Rename an object in one step, in place of what is at TO. --if-match is about
 FROM, --if-none-match about TO. "mv STORE a/ b/" renames a directory with all
-that is in it.`,
+that is in it.
+
+Most S3 stores cannot rename. With --copy an object is copied there and then
+deleted, which is not one step: for a moment it has both names, and where the
+store has no conditional delete a change of FROM in that moment is lost.`,
 		Args: arguments(3, 3),
 		RunE: func(c *cobra.Command, args []string) error {
 			from := objstore.Key(args[1])
@@ -77,7 +87,7 @@ that is in it.`,
 				if err != nil {
 					return err
 				}
-				info, err := bucket.Rename(c.Context(), objstore.RenameRequest{Src: from, SrcCond: source, Dst: to, DstCond: target})
+				info, err := rename(c.Context(), bucket, objstore.RenameRequest{Src: from, SrcCond: source, Dst: to, DstCond: target}, twoSteps)
 				if err != nil || !t.json {
 					return cond.unmet(from, err)
 				}
@@ -88,5 +98,19 @@ that is in it.`,
 	at.flags(c)
 	cond.matchFlag(c)
 	cond.noneMatchFlag(c)
+	c.Flags().BoolVar(&twoSteps, "copy", false, "copy and delete if the store cannot rename")
 	return c
+}
+
+func rename(ctx context.Context, bucket objstore.Store, req objstore.RenameRequest, twoSteps bool) (objstore.Info, error) {
+	switch {
+	case bucket.Capabilities().RenameFile:
+		return bucket.Rename(ctx, req)
+	case twoSteps:
+		return copyAndDelete(ctx, bucket, req)
+	}
+	return objstore.Info{}, &objstore.Error{
+		Op: "mv", Key: string(req.Src), Kind: objstore.ErrUnsupported,
+		Detail: "the store cannot rename; --copy copies and then deletes, which is not one step",
+	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func lsCommand(t *terminal) *cobra.Command {
-	var at location
+	at := location{reads: true}
 	var recursive, long bool
 	c := &cobra.Command{
 		Use:   "ls STORE [PREFIX]",
@@ -80,7 +80,7 @@ func (t *terminal) printEntry(entry objstore.ListEntry, long bool) error {
 }
 
 func statCommand(t *terminal) *cobra.Command {
-	var at location
+	at := location{reads: true}
 	c := &cobra.Command{
 		Use:   "stat STORE KEY...",
 		Short: "Describe objects",

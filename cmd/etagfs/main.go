@@ -71,7 +71,8 @@ func rootCommand(t *terminal) *cobra.Command {
 file commits it if nobody else committed since it was opened; otherwise
 close fails with EBUSY and the bytes are kept (etagfs conflicts).
 
-STORE is a directory, file:///directory, or http://host:port/bucket of etagfs serve.`,
+STORE is a directory, file:///directory, http(s)://HOST:PORT/BUCKET of etagfs
+serve, or a bucket of an S3 store: s3://BUCKET/PREFIX?endpoint=URL&region=NAME.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -91,7 +92,7 @@ STORE is a directory, file:///directory, or http://host:port/bucket of etagfs se
 	root.AddCommand(
 		mountCommand(t), unmountCommand(t),
 		lsCommand(t), statCommand(t), catCommand(t), putCommand(t), getCommand(t), rmCommand(t), mvCommand(t),
-		serveCommand(t), conflictsCommand(t), checkCommand(t), versionCommand(t), exitCodesTopic(),
+		serveCommand(t), conflictsCommand(t), checkCommand(t), doctorCommand(t), versionCommand(t), exitCodesTopic(),
 	)
 	return root
 }

@@ -79,6 +79,9 @@ func (d daemon) openRemote(ctx context.Context, options mount.Options, point str
 	if err != nil {
 		return nil, err
 	}
+	if err := store.Writable(); err != nil && !opt.ReadOnly {
+		return nil, err
+	}
 	r := &flatBucket{}
 	namespace, err := r.open(ctx, store, dir, opt.ReadOnly, logger)
 	if err != nil {

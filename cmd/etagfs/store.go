@@ -35,7 +35,7 @@ func storeDir(store string) (string, error) {
 	case !isURL:
 		return store, nil
 	case scheme != "file":
-		return "", usageErrorf("%s: there is no store for %s://; give a directory, file:///directory or http://host:port/bucket", store, scheme)
+		return "", usageErrorf("%s: there is no store for %s://; give a directory, file:///directory, http://host:port/bucket or s3://bucket", store, scheme)
 	}
 	u, err := url.Parse(store)
 	if err != nil || u.Host != "" || u.Path == "" {
@@ -71,6 +71,7 @@ func inside(path, dir string) bool {
 type location struct {
 	bucket string
 	create bool
+	reads  bool // nothing is changed
 }
 
 func (l *location) flags(c *cobra.Command) {
@@ -79,8 +80,8 @@ func (l *location) flags(c *cobra.Command) {
 
 // with opens the store, calls f with the bucket, and closes the store.
 func (l *location) with(ctx context.Context, store string, f func(bucket objstore.Store) error) (err error) {
-	if isServer(store) {
-		return l.withServer(ctx, store, f)
+	if isRemote(store) {
+		return l.withRemote(ctx, store, f)
 	}
 	dir, err := storeDir(store)
 	if err != nil {
@@ -104,17 +105,32 @@ func (l *location) with(ctx context.Context, store string, f func(bucket objstor
 	return f(bucket)
 }
 
-// withServer is with for a server's bucket, which the URL names.
-func (l *location) withServer(ctx context.Context, url string, f func(bucket objstore.Store) error) (err error) {
+// withRemote is with for a bucket, which the URL names.
+func (l *location) withRemote(ctx context.Context, url string, f func(bucket objstore.Store) error) (err error) {
 	if l.bucket != bucketDefault {
 		return usageErrorf("the bucket is part of the URL: leave --bucket out")
 	}
-	bucket, err := openServer(ctx, url, slog.New(slog.DiscardHandler))
+	bucket, end, err := l.openURL(ctx, url)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, bucket.Close()) }()
+	defer func() { err = errors.Join(err, end()) }()
 	return f(bucket)
+}
+
+// openURL prefers what a server of this program offers beyond S3.
+func (l *location) openURL(ctx context.Context, url string) (bucket objstore.Store, end func() error, err error) {
+	if isServer(url) {
+		server, err := openServer(ctx, url, slog.New(slog.DiscardHandler))
+		if err == nil {
+			return server, server.Close, nil
+		}
+		if !errors.Is(err, objstore.ErrUnsupported) {
+			return nil, nil, err
+		}
+	}
+	bucket, err = openS3(ctx, url, l.reads)
+	return bucket, func() error { return nil }, err
 }
 
 // storeOptions adds what every command opens a store with: new files and

@@ -18,7 +18,7 @@ import (
 const standardStream = "-"
 
 func catCommand(t *terminal) *cobra.Command {
-	var at location
+	at := location{reads: true}
 	var cond condition
 	c := &cobra.Command{
 		Use:   "cat STORE KEY...",
@@ -44,7 +44,7 @@ func catCommand(t *terminal) *cobra.Command {
 }
 
 func getCommand(t *terminal) *cobra.Command {
-	var at location
+	at := location{reads: true}
 	var cond condition
 	c := &cobra.Command{
 		Use:   "get STORE KEY [FILE]",
