@@ -10,6 +10,8 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+
+	"github.com/etagfs/etagfs/integration/internal/measure"
 )
 
 func tinySizes() sizes {
@@ -51,7 +53,7 @@ func TestEveryRowIsMeasuredInEveryRound(t *testing.T) {
 			}
 			for _, row := range s.rows() {
 				for _, subject := range table.subjects {
-					if got := summarize(r.values[cell{row.name, subject.name}]); got.n != p.rounds || got.least <= 0 {
+					if got := measure.Summarize(r.values[measure.At(row.name, subject.name)]); got.N != p.rounds || got.Least <= 0 {
 						t.Errorf("%s on %s: %+v", row.name, subject.name, got)
 					}
 				}
@@ -77,7 +79,7 @@ func TestARowBringsTheStepsItBuildsOn(t *testing.T) {
 	if len(r.failures) > 0 {
 		t.Error(r.failures)
 	}
-	ran := func(row string) bool { return r.measured(cell{row, nativeName}) }
+	ran := func(row string) bool { return r.measured(measure.At(row, nativeName)) }
 	if !ran("unlink") || !ran(rowCreate) || ran("lstat") {
 		t.Errorf("unlink %v, its setup %v, another %v", ran("unlink"), ran(rowCreate), ran("lstat"))
 	}
@@ -116,7 +118,7 @@ func TestAFailedStepIsNotedAndTheOthersGoOn(t *testing.T) {
 	if err := b.run(t.Context(), plan{rows: regexp.MustCompile(""), rounds: 1}, s, subjects, r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.failures) != 2 || !errors.Is(r.failures[1].err, broken) || !r.measured(cell{"row", "good"}) {
+	if len(r.failures) != 2 || !errors.Is(r.failures[1].err, broken) || !r.measured(measure.At("row", "good")) {
 		t.Errorf("%+v", r)
 	}
 }

@@ -1,18 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/integration/internal/measure"
 )
 
 const (
@@ -110,38 +109,5 @@ func (d *daemon) detach() error {
 	return fmt.Errorf("unmount %s: %w", d.mountPoint, err)
 }
 
-// proc reads a file of the daemon's directory in /proc.
-func (d *daemon) proc(name string) ([]byte, error) {
-	return os.ReadFile(filepath.Join("/proc", strconv.Itoa(d.cmd.Process.Pid), name))
-}
-
-// anonymousBytes is the memory only the daemon can give back.
-func (d *daemon) anonymousBytes() (float64, error) {
-	text, err := d.proc("smaps_rollup")
-	if err != nil {
-		return 0, err
-	}
-	for line := range bytes.Lines(text) {
-		var kib float64
-		if n, _ := fmt.Sscanf(string(line), "Anonymous: %f kB", &kib); n == 1 {
-			return kib * 1024, nil
-		}
-	}
-	return 0, errors.New("smaps_rollup has no line Anonymous")
-}
-
-// ticks is the processor time the daemon has used.
-func (d *daemon) ticks() (uint64, error) {
-	text, err := d.proc("stat")
-	if err != nil {
-		return 0, err
-	}
-	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:]) // the name may hold spaces
-	const utime, stime = 11, 12                                     // counted from the state
-	if len(fields) <= stime {
-		return 0, errors.New("stat is too short")
-	}
-	user, userErr := strconv.ParseUint(string(fields[utime]), 10, 64)
-	system, systemErr := strconv.ParseUint(string(fields[stime]), 10, 64)
-	return user + system, errors.Join(userErr, systemErr)
-}
+// process is the daemon's.
+func (d *daemon) process() measure.Process { return measure.Process(d.cmd.Process.Pid) }

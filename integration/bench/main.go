@@ -12,6 +12,8 @@ import (
 	"runtime"
 	"syscall"
 	"time"
+
+	"github.com/etagfs/etagfs/integration/internal/measure"
 )
 
 // settings are the command line.
@@ -186,7 +188,7 @@ func (b *bench) finish(ctx context.Context, s settings, p plan, out report, r *r
 	}
 	missed := 0
 	if s.bars {
-		if missed, err = out.bars(bars(), r); err != nil {
+		if missed, err = measure.PrintBars(out.out, s.json, bars(), r.values); err != nil {
 			return err
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/etagfs/etagfs/integration/internal/measure"
 )
 
 const rowMemoryUsed = "anonymous memory, idle, after all this"
@@ -19,7 +21,7 @@ type situation struct {
 
 // situations are measured one after the other, on the same daemons.
 func situations() []situation {
-	in := func(what string) row { return row{"anonymous memory, idle, " + what, unitBytes} }
+	in := func(what string) row { return row{"anonymous memory, idle, " + what, measure.Bytes} }
 	return []situation{
 		{in("just mounted"), nil},
 		{in("10,000 files made"), createMany},
@@ -34,7 +36,7 @@ func memoryRows() (rows []row) {
 	for _, s := range situations() {
 		rows = append(rows, s.row)
 	}
-	return append(rows, row{rowMemoryUsed, unitBytes})
+	return append(rows, row{rowMemoryUsed, measure.Bytes})
 }
 
 func createMany(ctx context.Context, s *site) error {
@@ -105,7 +107,7 @@ func (b *bench) workBefore(ctx context.Context, p plan, s situation, subjects []
 		}
 		dirs = append(dirs, at.dir)
 		if err := s.work(ctx, at); err != nil {
-			r.fail(cell{s.row.name, subject.name}, 1, err)
+			r.fail(measure.At(s.row.name, subject.name), 1, err)
 		}
 	}
 	return leave, ctx.Err()
@@ -122,8 +124,8 @@ func (b *bench) measureMemory(ctx context.Context, name string, idle time.Durati
 	case <-time.After(idle):
 	}
 	for _, s := range b.mounted() {
-		c := cell{name, s.name}
-		anonymous, err := s.daemon.anonymousBytes()
+		c := measure.At(name, s.name)
+		anonymous, err := s.daemon.process().AnonymousBytes()
 		if err != nil {
 			r.fail(c, 1, err)
 			continue

@@ -6,9 +6,10 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
+
+	"github.com/etagfs/etagfs/integration/internal/measure"
 )
 
 // report prints results as they come.
@@ -32,7 +33,7 @@ func (p report) rows(title, about string, rows []row, subjects, references []str
 	for _, row := range rows {
 		name := row.name
 		for _, subject := range subjects {
-			c := cell{row.name, subject}
+			c := measure.At(row.name, subject)
 			if !r.measured(c) {
 				continue
 			}
@@ -47,36 +48,31 @@ func (p report) rows(title, about string, rows []row, subjects, references []str
 	return p.requests(rows, subjects, r)
 }
 
-func (p report) line(name string, c cell, u unit, references []string, r *results) []string {
-	s := summarize(r.values[c])
-	line := []string{name, c.subject, u.format(s.median), u.format(s.least) + ".." + u.format(s.most)}
+func (p report) line(name string, c measure.Cell, u measure.Unit, references []string, r *results) []string {
+	s := measure.Summarize(r.values[c])
+	line := []string{name, c.Subject, u.Format(s.Median), u.Format(s.Least) + ".." + u.Format(s.Most)}
 	comparable := true
 	for _, reference := range references {
-		comparable = comparable && c.subject != reference // references are compared with those before them
+		comparable = comparable && c.Subject != reference // references are compared with those before them
 		ratio := "-"
 		if comparable {
-			ratio = ratioText(r.values[c], r.values[cell{c.row, reference}])
+			ratio = ratioText(r.values[c], r.values[measure.At(c.Row, reference)])
 		}
 		line = append(line, ratio)
 	}
 	requests := "-"
 	if counts, ok := r.requests[c]; ok {
-		requests = significant(counts.synchronous())
+		requests = measure.Significant(counts.synchronous())
 	}
 	return append(line, requests)
 }
 
 func ratioText(values, references []float64) string {
-	s := summarize(pairwise(values, references))
-	if s.n == 0 {
+	s := measure.Summarize(measure.Pairwise(values, references))
+	if s.N == 0 {
 		return "-"
 	}
-	return unitRatio.formatAll(s)
-}
-
-// formatAll is the median and, in brackets, how far the rounds spread.
-func (u unit) formatAll(s summary) string {
-	return fmt.Sprintf("%s (%s..%s)", u.format(s.median), u.format(s.least), u.format(s.most))
+	return measure.Ratio.FormatAll(s)
 }
 
 // requests lists which requests an operation takes.
@@ -85,14 +81,14 @@ func (p report) requests(rows []row, subjects []string, r *results) error {
 	counted := false
 	for _, row := range rows {
 		for _, subject := range subjects {
-			counts := r.requests[cell{row.name, subject}]
+			counts := r.requests[measure.At(row.name, subject)]
 			if len(counts) == 0 {
 				continue
 			}
 			counted = true
 			var list []string
 			for _, name := range counts.names() {
-				list = append(list, name+" "+significant(counts[name]))
+				list = append(list, name+" "+measure.Significant(counts[name]))
 			}
 			fmt.Fprintf(table, "requests of %s\t%s\t%s\n", row.name, subject, strings.Join(list, ", "))
 		}
@@ -116,7 +112,7 @@ func (p report) objects(rows []row, subjects []string, r *results) error {
 	encoder := json.NewEncoder(p.out)
 	for _, row := range rows {
 		for _, subject := range subjects {
-			c := cell{row.name, subject}
+			c := measure.At(row.name, subject)
 			if counts := r.requests[c]; counts != nil {
 				if err := encoder.Encode(object{Row: row.name, Subject: subject, Requests: counts}); err != nil {
 					return err
@@ -135,81 +131,6 @@ func (p report) objects(rows []row, subjects []string, r *results) error {
 	return nil
 }
 
-// bars prints which bars are met, and counts those that are not.
-func (p report) bars(bars []bar, r *results) (missed int, err error) {
-	encoder := json.NewEncoder(p.out)
-	table := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
-	if !p.json {
-		fmt.Fprintln(table, "bar\tlimit\tmeasured (least..most)\t")
-	}
-	for _, b := range bars {
-		v := b.judge(r)
-		if v.known && !v.met {
-			missed++
-		}
-		switch {
-		case !p.json:
-			fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", b.text, b.limitText(), v.text(b.unit), v.word())
-		case v.known:
-			object := map[string]any{"bar": b.text, "limit": b.limit, "measured": v.measured.median,
-				"least": v.measured.least, "most": v.measured.most, "met": v.met}
-			if err := encoder.Encode(object); err != nil {
-				return missed, err
-			}
-		}
-	}
-	return missed, table.Flush()
-}
-
-// String names the unit.
-func (u unit) String() string {
-	switch u {
-	case unitPerSecond:
-		return "/s"
-	case unitBytes:
-		return "bytes"
-	case unitRatio:
-		return "ratio"
-	default:
-		return "seconds"
-	}
-}
-
-// format is v as people write it, with three digits.
-func (u unit) format(v float64) string {
-	switch u {
-	case unitPerSecond:
-		return strconv.FormatFloat(v, 'f', 0, 64) + " /s"
-	case unitBytes:
-		return significant(v/1e6) + " MB"
-	case unitRatio:
-		return significant(v)
-	}
-	switch {
-	case math.IsNaN(v):
-		return "-"
-	case v < 1e-3:
-		return significant(v*1e6) + " us"
-	case v < 1:
-		return significant(v*1e3) + " ms"
-	default:
-		return significant(v) + " s"
-	}
-}
-
-// significant is v with three digits, or all of those before the point.
-func significant(v float64) string {
-	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	}
-	decimals := max(0, 2-int(math.Floor(math.Log10(math.Abs(v)))))
-	text := strconv.FormatFloat(v, 'f', decimals, 64)
-	if strings.Contains(text, ".") {
-		text = strings.TrimRight(strings.TrimRight(text, "0"), ".")
-	}
-	return text
-}
-
 func names(subjects []*subject) (names []string) {
 	for _, s := range subjects {
 		names = append(names, s.name)
@@ -220,6 +141,6 @@ func names(subjects []*subject) (names []string) {
 // asked keeps the rows that were asked for and measured or counted on anything.
 func asked(rows []row, p plan, r *results) []row {
 	return slices.DeleteFunc(slices.Clone(rows), func(row row) bool {
-		return !p.rows.MatchString(row.name) || !slices.ContainsFunc(r.cells(), func(c cell) bool { return c.row == row.name })
+		return !p.rows.MatchString(row.name) || !slices.ContainsFunc(r.cells(), func(c measure.Cell) bool { return c.Row == row.name })
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/etagfs/etagfs/integration/internal/measure"
 )
 
 // sampleResults are two rounds of two rows on three subjects.
@@ -15,11 +17,11 @@ func sampleResults() *results {
 	r := newResults(2)
 	for subject, values := range map[string][2]float64{nativeName: {10e-6, 12e-6}, loopbackName: {20e-6, 20e-6}, etagfsName: {30e-6, 60e-6}} {
 		for i, value := range values {
-			r.add(cell{rowCreate, subject}, i+1, measurement{value: value})
+			r.add(measure.At(rowCreate, subject), i+1, measurement{value: value})
 		}
 	}
-	r.add(cell{rowCreate, etagfsName}, 0, measurement{value: 1, requests: requestCounts{"LOOKUP": 1, "CREATE": 1, "FLUSH": 1.5, "RELEASE": 1}})
-	r.add(cell{rowOverwrite, nativeName}, 2, measurement{value: 0.25})
+	r.add(measure.At(rowCreate, etagfsName), 0, measurement{value: 1, requests: requestCounts{"LOOKUP": 1, "CREATE": 1, "FLUSH": 1.5, "RELEASE": 1}})
+	r.add(measure.At(rowOverwrite, nativeName), 2, measurement{value: 0.25})
 	return r
 }
 
@@ -82,55 +84,6 @@ func TestReportAsJSONHasOneObjectPerMeasurement(t *testing.T) {
 	}
 }
 
-func TestThreeDigits(t *testing.T) {
-	for value, want := range map[float64]string{
-		0: "0", 1: "1", 0.02: "0.02", 1234567: "1234567", 12.345: "12.3", 0.98765: "0.988", 0.000123456: "0.000123", 99.96: "100",
-	} {
-		if got := significant(value); got != want {
-			t.Errorf("%v is written %q, want %q", value, got, want)
-		}
-	}
-	for _, c := range []struct {
-		unit  unit
-		value float64
-		want  string
-	}{
-		{unitSeconds, 12.3e-6, "12.3 us"}, {unitSeconds, 0.5, "500 ms"}, {unitSeconds, 2.5, "2.5 s"},
-		{unitPerSecond, 12345.6, "12346 /s"}, {unitBytes, 39.5e6, "39.5 MB"}, {unitRatio, 0.5, "0.5"},
-	} {
-		if got := c.unit.format(c.value); got != c.want {
-			t.Errorf("%v in %v is written %q, want %q", c.value, c.unit, got, c.want)
-		}
-	}
-}
-
-func TestBarsAreJudgedByTheMedianOfPairs(t *testing.T) {
-	faster := bar{value: cell{rowCreate, etagfsName}, reference: cell{rowCreate, loopbackName}, limit: 1}
-	for _, c := range []struct {
-		name    string
-		limit   float64
-		atLeast bool
-		met     bool
-	}{
-		{"at most, above", 2.2, false, false},
-		{"at most, equal", 2.25, false, true},
-		{"at least, equal", 2.25, true, true},
-		{"at least, below", 2.3, true, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			b := faster
-			b.limit, b.atLeast = c.limit, c.atLeast
-			if v := b.judge(sampleResults()); !v.known || v.met != c.met {
-				t.Errorf("%+v", v)
-			}
-		})
-	}
-	missing := bar{value: cell{rowBigWrite, etagfsName}, limit: 1}
-	if v := missing.judge(sampleResults()); v.known || v.met || v.word() != "not measured" {
-		t.Errorf("what was not measured is %+v, %s", v, v.word())
-	}
-}
-
 func TestBarsNameRowsAndSubjectsThatExist(t *testing.T) {
 	rows := make(map[string]bool)
 	for _, table := range new(bench).tables() {
@@ -148,14 +101,14 @@ func TestBarsNameRowsAndSubjectsThatExist(t *testing.T) {
 	}
 	subjects := map[string]bool{nativeName: true, loopbackName: true, etagfsName: true, storeName: true, storeMountName: true, badgerName: true}
 	for _, b := range bars() {
-		for _, c := range []cell{b.value, b.reference} {
-			if c != (cell{}) && (!rows[c.row] || !subjects[c.subject]) {
-				t.Errorf("%s: no such row or subject: %+v", b.text, c)
+		for _, c := range []measure.Cell{b.Value, b.Reference} {
+			if c != (measure.Cell{}) && (!rows[c.Row] || !subjects[c.Subject]) {
+				t.Errorf("%s: no such row or subject: %+v", b.Text, c)
 			}
 		}
 	}
 	var out bytes.Buffer
-	count, err := (report{out: &out}).bars(bars(), sampleResults())
+	count, err := measure.PrintBars(&out, false, bars(), sampleResults().values)
 	if err != nil || count != 1 {
 		t.Fatalf("%d bars are missed, %v", count, err)
 	}

@@ -5,22 +5,14 @@ import (
 	"maps"
 	"math"
 	"slices"
-)
 
-// unit says what the values of a row are.
-type unit uint8
-
-const (
-	unitSeconds   unit = iota // per operation; less is better
-	unitPerSecond             // more is better
-	unitBytes                 // less is better
-	unitRatio                 // of bars
+	"github.com/etagfs/etagfs/integration/internal/measure"
 )
 
 // row is one line of the output for each subject.
 type row struct {
 	name string
-	unit unit
+	unit measure.Unit
 }
 
 // requestCounts are FUSE requests per operation, by name.
@@ -74,23 +66,20 @@ func (f failure) String() string {
 	return fmt.Sprintf("%s on %s in round %d: %v", f.row, f.subject, f.round, f.err)
 }
 
-// cell is a row on a subject.
-type cell struct{ row, subject string }
-
 // results is everything measured so far.
 type results struct {
 	rounds   int
-	values   map[cell][]float64 // one per round; NaN: not measured
-	requests map[cell]requestCounts
+	values   measure.Values // one per round; NaN: not measured
+	requests map[measure.Cell]requestCounts
 	failures []failure
 }
 
 func newResults(rounds int) *results {
-	return &results{rounds: rounds, values: make(map[cell][]float64), requests: make(map[cell]requestCounts)}
+	return &results{rounds: rounds, values: make(measure.Values), requests: make(map[measure.Cell]requestCounts)}
 }
 
 // add files a measurement under its round, from 1. Round 0 gives the requests only.
-func (r *results) add(c cell, round int, m measurement) {
+func (r *results) add(c measure.Cell, round int, m measurement) {
 	if round == 0 {
 		if m.requests != nil {
 			r.requests[c] = m.requests
@@ -103,14 +92,14 @@ func (r *results) add(c cell, round int, m measurement) {
 	r.values[c][round-1] = m.value
 }
 
-func (r *results) fail(c cell, round int, err error) {
-	r.failures = append(r.failures, failure{subject: c.subject, row: c.row, round: round, err: err})
+func (r *results) fail(c measure.Cell, round int, err error) {
+	r.failures = append(r.failures, failure{subject: c.Subject, row: c.Row, round: round, err: err})
 }
 
 // cells lists what has values or requests.
-func (r *results) cells() []cell {
+func (r *results) cells() []measure.Cell {
 	return slices.AppendSeq(slices.Collect(maps.Keys(r.values)), maps.Keys(r.requests))
 }
 
 // measured reports whether any round has a value for c.
-func (r *results) measured(c cell) bool { return summarize(r.values[c]).n > 0 }
+func (r *results) measured(c measure.Cell) bool { return measure.Summarize(r.values[c]).N > 0 }

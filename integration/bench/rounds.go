@@ -7,6 +7,8 @@ import (
 	"os"
 	"regexp"
 	"slices"
+
+	"github.com/etagfs/etagfs/integration/internal/measure"
 )
 
 // plan is what to run.
@@ -70,14 +72,14 @@ func (b *bench) runOnce(ctx context.Context, p plan, s scenario, subject *subjec
 	}
 	leave, err := at.enter(ctx, s)
 	if err != nil {
-		r.fail(cell{s.name, subject.name}, round, err)
+		r.fail(measure.At(s.name, subject.name), round, err)
 		return
 	}
 	for _, step := range s.steps[:s.lastSelected(p.rows)+1] {
 		if !step.setup && !p.rows.MatchString(step.row.name) {
 			continue
 		}
-		c := cell{step.row.name, subject.name}
+		c := measure.At(step.row.name, subject.name)
 		m, err := step.run(ctx, at)
 		if err != nil {
 			r.fail(c, round, err)
@@ -86,7 +88,7 @@ func (b *bench) runOnce(ctx context.Context, p plan, s scenario, subject *subjec
 		r.add(c, round, m)
 	}
 	if err := leave(); err != nil {
-		r.fail(cell{"clean up " + s.name, subject.name}, round, err)
+		r.fail(measure.At("clean up "+s.name, subject.name), round, err)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/integration/internal/measure"
 )
 
 const (
@@ -64,7 +66,7 @@ func (s *site) closePercentile(ctx context.Context, prefix string) (measurement,
 	if err != nil {
 		return measurement{}, err
 	}
-	return measurement{value: seconds(quantile(took, 0.99))}, nil
+	return measurement{value: measure.Quantile(took, 0.99).Seconds()}, nil
 }
 
 func closeLoaded(ctx context.Context, s *site) (m measurement, err error) {

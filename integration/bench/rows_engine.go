@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/etagfs/etagfs/integration/internal/measure"
 )
 
 // engine is a store that takes conditional puts.
@@ -45,7 +47,7 @@ func puts(durable bool) scenario {
 	}
 	for _, l := range loads() {
 		s.steps = append(s.steps, step{
-			row: row{rowPuts(durable, l.writers), unitPerSecond},
+			row: row{rowPuts(durable, l.writers), measure.PerSecond},
 			run: func(ctx context.Context, s *site) (measurement, error) { return s.put(ctx, durable, l) },
 		})
 	}

@@ -114,7 +114,7 @@ func (s *site) time(ctx context.Context, n int, f func() error) (measurement, er
 	if err := errors.Join(err, traceErr, ctx.Err()); err != nil {
 		return measurement{}, err
 	}
-	return measurement{value: seconds(took) / float64(n), requests: requests}, nil
+	return measurement{value: took.Seconds() / float64(n), requests: requests}, nil
 }
 
 // inParallel runs f for 0 to n-1 at the same time.

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/integration/internal/measure"
 )
 
 // The subjects that are always there, and that others are compared with.
@@ -87,6 +89,13 @@ func (b *bench) daemons() (daemons []*daemon) {
 		daemons = append(daemons, s.daemon)
 	}
 	return daemons
+}
+
+func (b *bench) processes() (processes []measure.Process) {
+	for _, d := range b.daemons() {
+		processes = append(processes, d.process())
+	}
+	return processes
 }
 
 // mounted are the subjects with a daemon of ours.
@@ -170,7 +179,7 @@ func (b *bench) settle(ctx context.Context) error {
 		return fmt.Errorf("open %s: %w", b.dir, err)
 	}
 	err = unix.Syncfs(fd)
-	return errors.Join(err, unix.Close(fd), waitQuiet(ctx, b.daemons()))
+	return errors.Join(err, unix.Close(fd), measure.WaitQuiet(ctx, b.processes()))
 }
 
 // machine names the kernel and the filesystem that is measured.

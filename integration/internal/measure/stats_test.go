@@ -1,4 +1,4 @@
-package main
+package measure
 
 import (
 	"math"
@@ -11,16 +11,16 @@ func TestSummarize(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		values []float64
-		want   summary
+		want   Summary
 	}{
-		{"odd", []float64{3, 1, 2}, summary{2, 1, 3, 3}},
-		{"even", []float64{4, 1, 2, 3}, summary{2.5, 1, 4, 4}},
-		{"one", []float64{7}, summary{7, 7, 7, 1}},
-		{"what was not measured is left out", []float64{nan, 5, nan, 7, 6}, summary{6, 5, 7, 3}},
+		{"odd", []float64{3, 1, 2}, Summary{2, 1, 3, 3}},
+		{"even", []float64{4, 1, 2, 3}, Summary{2.5, 1, 4, 4}},
+		{"one", []float64{7}, Summary{7, 7, 7, 1}},
+		{"what was not measured is left out", []float64{nan, 5, nan, 7, 6}, Summary{6, 5, 7, 3}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := slices.Clone(c.values)
-			if got := summarize(c.values); got != c.want {
+			if got := Summarize(c.values); got != c.want {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
 			if !slices.EqualFunc(c.values, before, func(a, b float64) bool { return a == b || a != a && b != b }) {
@@ -28,18 +28,18 @@ func TestSummarize(t *testing.T) {
 			}
 		})
 	}
-	if s := summarize([]float64{nan}); s.n != 0 || !math.IsNaN(s.median) {
+	if s := Summarize([]float64{nan}); s.N != 0 || !math.IsNaN(s.Median) {
 		t.Errorf("nothing measured gives %+v", s)
 	}
 }
 
 // The ratio of medians would be 1 here: pairs keep what a round had in common.
 func TestRatiosAreFormedRoundByRound(t *testing.T) {
-	ratios := pairwise([]float64{10, 40, 20}, []float64{5, 20, 10})
+	ratios := Pairwise([]float64{10, 40, 20}, []float64{5, 20, 10})
 	if !slices.Equal(ratios, []float64{2, 2, 2}) {
 		t.Errorf("got %v", ratios)
 	}
-	if s := summarize(pairwise([]float64{1, math.NaN(), 9}, []float64{2, 4, 3})); s != (summary{1.75, 0.5, 3, 2}) {
+	if s := Summarize(Pairwise([]float64{1, math.NaN(), 9}, []float64{2, 4, 3})); s != (Summary{1.75, 0.5, 3, 2}) {
 		t.Errorf("with a gap: %+v", s)
 	}
 }
@@ -50,11 +50,11 @@ func TestQuantile(t *testing.T) {
 		hundred = append(hundred, 100-i)
 	}
 	for q, want := range map[float64]int{0: 1, 0.01: 1, 0.5: 50, 0.99: 99, 1: 100} {
-		if got := quantile(hundred, q); got != want {
+		if got := Quantile(hundred, q); got != want {
 			t.Errorf("quantile %v of 1 to 100 is %d, want %d", q, got, want)
 		}
 	}
-	if got := quantile([]int{5}, 0.99); got != 5 {
+	if got := Quantile([]int{5}, 0.99); got != 5 {
 		t.Errorf("of a single value: %d", got)
 	}
 }
