@@ -5,6 +5,7 @@ MNT     ?= ./mnt
 OPTIONS ?=
 ROUNDS  ?= 100
 FUZZTIME ?= 5s
+BENCH   ?=
 
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -14,12 +15,12 @@ REPORT      := $(GO) run ./integration/testreport
 # What needs no kernel. ./cmd and ./integration mount, the latter one package at a time.
 CORE := $(patsubst %,./%/...,$(wildcard objstore cache fs mount))
 
-.PHONY: help build mount unmount test race racemounts lint s3clients fuzz crash powerloss bench clean
+.PHONY: help build mount unmount test race racemounts lint s3clients fuzz crash powerloss bench bench-s3 clean
 
 help: ## show this text
 	@echo 'etagfs: a filesystem in which every close is a conditional write'
 	@echo
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
 	@echo
 	@echo '  STORE=$(STORE) MNT=$(MNT) OPTIONS= (mount -o) ROUNDS=$(ROUNDS) FUZZTIME=$(FUZZTIME) can be given on the command line'
@@ -72,6 +73,9 @@ powerloss: build ## cut the power of stores ROUNDS times per test, as root
 
 bench: build ## measure beside the native filesystem and go-fuse's loopback, judge; PEER_DIRS=name=/path,... adds more
 	@$(GO) run ./integration/bench -etagfs bin/etagfs -bars
+
+bench-s3: build ## measure etagfs serve beside MinIO and versitygw, which are built first, judge; BENCH= (flags)
+	@$(GO) run ./integration/benchs3 -etagfs bin/etagfs -bars $(BENCH)
 
 lint: ## gofmt, go vet, staticcheck, layering and style
 	@unformatted=$$(gofmt -l $(wildcard cmd objstore cache fs mount integration)); \

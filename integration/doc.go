@@ -8,7 +8,8 @@
 //   - embedded runs the tests of package fs on the embedded engine.
 //   - s3 runs the S3 server over the embedded engine, with the SDK of AWS.
 //   - s3clients runs clients and suites of others against etagfs serve.
-//   - crash kills daemons and cuts the power; bench measures.
+//   - crash kills daemons and cuts the power; bench measures mounts and
+//     stores, benchs3 the S3 server; internal/measure has what both share.
 //
 // Nothing outside integration may import anything in it.
 package integration
