@@ -133,9 +133,8 @@ func (c *committer) refusal() error {
 // lead commits batches until own is in one, then hands over. own is queued.
 func (c *committer) lead(own *op) {
 	for done := false; !done; {
-		batch := c.next()
-		rest := c.process(batch)
-		finished := batch[:len(batch)-len(rest)]
+		batch, cut := c.next()
+		finished, rest := c.process(batch, cut)
 		done = slices.Contains(finished, own)
 		c.putBack(rest)
 		if done {
@@ -146,15 +145,16 @@ func (c *committer) lead(own *op) {
 }
 
 // next takes a batch off the queue: those that are not patient if the others have not been passed over
-// already, or else all.
-func (c *committer) next() []*op {
+// already, or else all. It may be cut short for those who come meanwhile if that passes nobody over twice.
+func (c *committer) next() (batch []*op, mayCut bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	all := c.queue
 	c.queue = nil
 	if c.passedOver || !slices.ContainsFunc(all, (*op).isUrgent) {
+		mayCut = !c.passedOver
 		c.passedOver = false
-		return all
+		return all, mayCut
 	}
 	var urgent []*op
 	for _, o := range all {
@@ -165,6 +165,22 @@ func (c *committer) next() []*op {
 		}
 	}
 	c.passedOver = len(c.queue) > 0
+	return urgent, false
+}
+
+// latecomers takes those off the queue that are not patient.
+func (c *committer) latecomers() (urgent []*op) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !slices.ContainsFunc(c.queue, (*op).isUrgent) {
+		return nil
+	}
+	c.queue = slices.DeleteFunc(c.queue, func(o *op) bool {
+		if o.isUrgent() {
+			urgent = append(urgent, o)
+		}
+		return o.isUrgent()
+	})
 	return urgent
 }
 
@@ -173,6 +189,7 @@ func (c *committer) putBack(rest []*op) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.queue = append(rest[:len(rest):len(rest)], c.queue...)
+	c.passedOver = c.passedOver || len(rest) > 0 && rest[0].patient
 }
 
 // handOver makes one of the next batch the leader.
@@ -203,9 +220,10 @@ func wake(finished []*op, own *op) {
 	}
 }
 
-// process commits a batch that fits into one transaction and returns the
-// operations that did not fit. It takes at least one.
-func (c *committer) process(ops []*op) (rest []*op) {
+// process commits a batch that fits into one transaction, and returns its operations and those that did not fit.
+// It takes at least one. Who is not patient and comes meanwhile is taken as well, and ends the batch if
+// that may be cut: a close waits for what is being evaluated, not for all that was queued.
+func (c *committer) process(ops []*op, mayCut bool) (finished, rest []*op) {
 	base := c.e.view()
 	defer base.close()
 	defer c.e.pins.settle()
@@ -215,6 +233,13 @@ func (c *committer) process(ops []*op) (rest []*op) {
 	limit := c.e.sizes
 	taken := 0
 	for taken < len(ops) && taken < limit.batchOps && (taken == 0 || ov.bytes < limit.batchBytes) {
+		if taken > 0 && ops[taken].patient {
+			late := c.latecomers()
+			ops = slices.Insert(ops, taken, late...)
+			if mayCut && len(late) == 0 && ops[taken-1].isUrgent() {
+				break
+			}
+		}
 		t := c.evaluate(ops[taken], ov, now)
 		if ov.bytes > c.e.batchBytesMax || len(ov.changed) > c.e.batchKeysMax {
 			t.rollback()
@@ -229,15 +254,15 @@ func (c *committer) process(ops []*op) (rest []*op) {
 	batch := ops[:taken]
 	err := c.apply(ov, batch, &sum)
 	if err != nil && objstore.KindOf(err) != objstore.ErrUnknown && taken > 1 {
-		c.process(ops[:1]) // one by one: nothing was applied, and none must fail because of another
-		return ops[1:]
+		finished, _ = c.process(ops[:1:1], false) // one by one: nothing was applied, and none must fail because of another
+		return finished, ops[1:]
 	}
 	if err != nil {
 		for _, o := range batch {
 			o.err, o.changes = err, nil
 		}
 	}
-	return ops[taken:]
+	return batch, ops[taken:]
 }
 
 func (c *committer) now() time.Time {

@@ -18,13 +18,14 @@ type queued struct {
 	done    sync.WaitGroup
 
 	mu    sync.Mutex
-	order []string // GUARDED_BY(mu)
+	order []string       // GUARDED_BY(mu)
+	ops   map[string]*op // GUARDED_BY(mu)
 }
 
 // holdUp makes a leader wait in its batch.
 func holdUp(t *testing.T, e *Engine) *queued {
 	t.Helper()
-	q := &queued{e: e, release: make(chan struct{})}
+	q := &queued{e: e, release: make(chan struct{}), ops: map[string]*op{}}
 	leading := make(chan struct{})
 	var once sync.Once
 	q.carry(t, "leader", false, func() {
@@ -37,17 +38,21 @@ func holdUp(t *testing.T, e *Engine) *queued {
 
 // carry hands an op to the committer, and notes when it is evaluated.
 func (q *queued) carry(t *testing.T, name string, patient bool, first func()) {
+	o := &op{patient: patient, f: func(x *tx) error {
+		first()
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.order = append(q.order, name)
+		x.ov.set([]byte("a record of "+name), nil) // so that its batch has a number
+		return nil
+	}}
+	q.mu.Lock()
+	q.ops[name] = o
+	q.mu.Unlock()
 	q.done.Add(1)
 	go func() {
 		defer q.done.Done()
-		err := q.e.carry(&op{patient: patient, f: func(*tx) error {
-			first()
-			q.mu.Lock()
-			defer q.mu.Unlock()
-			q.order = append(q.order, name)
-			return nil
-		}}, objstore.Visible)
-		if err != nil {
+		if err := q.e.carry(o, objstore.Visible); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}()
@@ -100,5 +105,32 @@ func TestWhoWaitsForADiskIsPassedOverOnce(t *testing.T) {
 	q.done.Wait()
 	if at := slices.Index(q.order, "patient"); at > 2 {
 		t.Errorf("the patient one was passed over more than once: %q", q.order)
+	}
+}
+
+// A close that comes while those who wait for a disk are evaluated goes before the rest of them, which are
+// not passed over again.
+func TestWhoComesMeanwhileIsNotBehindAllWhoWaitForADisk(t *testing.T) {
+	e := openTest(t, testDir(t), Options{Create: true})
+	q := holdUp(t, e)
+	var once, again sync.Once
+	q.carryQueued(t, "patient 0", true, func() {
+		once.Do(func() { q.carryQueued(t, "urgent", false, func() {}) })
+	})
+	q.carryQueued(t, "patient 1", true, func() {
+		again.Do(func() { q.carryQueued(t, "urgent, later", false, func() {}) })
+	})
+	q.carryQueued(t, "patient 2", true, func() {})
+	close(q.release)
+	q.done.Wait()
+	if want := []string{"leader", "patient 0", "urgent", "patient 1", "urgent, later", "patient 2"}; !slices.Equal(q.order, want) {
+		t.Errorf("committed %q, want %q", q.order, want)
+	}
+	batch := func(name string) uint64 { return q.ops[name].ts }
+	if batch("patient 0") != batch("urgent") || batch("urgent") >= batch("patient 1") {
+		t.Error("who came meanwhile was not in the batch, or did not end it")
+	}
+	if batch("patient 1") != batch("patient 2") {
+		t.Error("who was passed over already was so again")
 	}
 }
