@@ -28,6 +28,7 @@ type transaction struct {
 	content sync.RWMutex
 	stage   objstore.Stage // nil until the first change
 	pin     *pin           // the base's bytes until there is a stage; nil if it has none
+	next    *pin           // what is read while a refresh is under way; its own
 
 	// Guarded by mu.
 	mu    sync.Mutex
@@ -193,6 +194,8 @@ func (t *transaction) read(ctx context.Context, p []byte, off int64) (int, error
 	var n int
 	var err error
 	switch {
+	case t.next != nil:
+		n, err = t.next.reader.ReadAt(ctx, p, off)
 	case t.stage != nil:
 		n, err = t.stage.ReadAt(ctx, p, off)
 	case t.pin != nil && !t.isEmptied():
@@ -245,6 +248,9 @@ func (t *transaction) allocate(ctx context.Context, off, length int64, mode objs
 func (t *transaction) size() int64 {
 	t.content.RLock()
 	defer t.content.RUnlock()
+	if t.next != nil {
+		return t.next.reader.Info().Size
+	}
 	if t.stage != nil {
 		return t.stage.Size()
 	}

@@ -31,6 +31,7 @@ const (
 	xxh3      = "github.com/zeebo/xxh3"
 	objstore  = module + "/objstore"
 	blockhash = objstore + "/blockhash"
+	locks     = objstore + "/locks"
 	wire      = objstore + "/wire"
 )
 
@@ -52,6 +53,7 @@ func layers() []layer {
 		{objstore + "/badgerstore", []string{objstore, blockhash, badger, sys, xxh3}, forTests}, // xxh3: checksums of records
 		{objstore + "/faultstore", []string{objstore, blockhash}, forTests},
 		{objstore + "/objstoretest", []string{objstore, blockhash}, forTests},
+		{locks, []string{objstore}, forTests},
 		{wire, []string{objstore}, forTests},
 		{
 			objstore + "/remote",
@@ -69,7 +71,7 @@ func layers() []layer {
 		},
 		{module + "/cache", []string{objstore, blockhash}, forTests},
 		{module + "/fs", []string{objstore, blockhash, module + "/cache"}, forTests},
-		{module + "/mount", []string{objstore, module + "/fs", goFuse, sys}, forTests},
+		{module + "/mount", []string{objstore, locks, module + "/fs", goFuse, sys}, forTests},
 		{
 			module + "/cmd",
 			[]string{objstore, blockhash, objstore + "/badgerstore", objstore + "/flatns", objstore + "/remote", objstore + "/s3server", objstore + "/s3store", module + "/cache", module + "/fs", module + "/mount", cobra, metrics, sys},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/etagfs/etagfs/fs"
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/locks"
 )
 
 // bridge is the kernel's side of a mount: each operation converts its request, asks
@@ -23,14 +24,14 @@ type bridge struct {
 	now      func() time.Time
 	table    *table
 	handles  *handles
-	locks    *fs.Locks
+	locks    locks.Locker
 	notifier *notifier
 }
 
 func newBridge(t *table, k *notifier, files *fs.FS, log *slog.Logger, now func() time.Time) *bridge {
 	return &bridge{
 		fs: files, log: log, now: now,
-		table: t, handles: newHandles(), locks: fs.NewLocks(), notifier: k,
+		table: t, handles: newHandles(), locks: locks.New().Open(), notifier: k,
 	}
 }
 
@@ -43,8 +44,11 @@ func (b *bridge) SetDebug(bool) {}
 // Init begins telling the kernel of changes.
 func (b *bridge) Init(server *fuse.Server) { b.notifier.connect(server) }
 
-// OnUnmount ends it.
-func (b *bridge) OnUnmount() { b.notifier.connect(nil) }
+// OnUnmount ends it, and the locks.
+func (b *bridge) OnUnmount() {
+	b.notifier.connect(nil)
+	b.locks.Close()
+}
 
 // interruption is a context that ends when the caller is interrupted: for reads and waits
 // for locks. Everything else is carried through.
@@ -94,11 +98,13 @@ func openMode(flags uint32) fs.OpenMode {
 func direct(m fs.OpenMode) bool { return m.Write && (!m.Read || m.Append) }
 
 // openFlags are the flags of the reply to an open.
-func openFlags(d *description) uint32 {
+func openFlags(d *description, locked bool) uint32 {
 	switch {
 	case d.direct:
 		return fuse.FOPEN_DIRECT_IO
 	case d.mode.Write:
+		return fuse.FOPEN_KEEP_CACHE
+	case locked: // a close may end a lock
 		return fuse.FOPEN_KEEP_CACHE
 	default:
 		return fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH

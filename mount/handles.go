@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/objstore/locks"
 )
 
 // file is an open file as the kernel knows it.
@@ -20,7 +21,7 @@ type file struct {
 	// Guarded by table.mu: the other files open on the node.
 	next, before *file
 
-	lockers map[fs.LockOwner]struct{} // who locked through it; guarded by handles.mu
+	lockers map[locks.Owner]struct{} // who locked through it; guarded by handles.mu
 }
 
 // description is a handle of package fs, which several files share if a
@@ -30,6 +31,8 @@ type description struct {
 	handle *fs.Handle
 	mode   fs.OpenMode
 	direct bool // direct I/O: the kernel's page cache is not used
+
+	refreshing sync.Mutex // held while a lock refreshes the handle, over calls of package fs and the kernel
 
 	clearing sync.Once // the kernel is told that the mode may have lost set-user-id
 

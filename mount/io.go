@@ -9,6 +9,7 @@ import (
 
 	"github.com/etagfs/etagfs/fs"
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/locks"
 )
 
 // killSetID is FUSE_WRITE_KILL_SUIDGID.
@@ -55,8 +56,11 @@ func (b *bridge) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
 	if f == nil {
 		return fuse.EBADF
 	}
-	err := f.description.handle.Flush(context.Background(), caller(&in.InHeader))
-	b.locks.UnlockAll(f.node.object, fs.LockOwner{ID: in.LockOwner})
+	c := caller(&in.InHeader)
+	err := f.description.handle.Flush(context.Background(), c)
+	if unlocked := b.unlockOwner(f, locks.Owner{ID: in.LockOwner}, c); err == nil {
+		err = unlocked
+	}
 	return b.status("close", err)
 }
 

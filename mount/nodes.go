@@ -83,7 +83,8 @@ type table struct {
 	retries   map[uint32]*retry // by thread, never 0
 	strangers map[name]*retry   // of threads that are 0
 	changes   changes
-	lastID    uint64 // ids are never reused
+	locked    map[objstore.ID]struct{} // objects that have been locked; their opens do not share nodes
+	lastID    uint64                   // ids are never reused
 	pins      pins
 }
 
@@ -97,6 +98,7 @@ func newTable(root objstore.ID, now func() time.Time, blind bool) *table {
 		retries:   make(map[uint32]*retry),
 		strangers: make(map[name]*retry),
 		changes:   newChanges(),
+		locked:    make(map[objstore.ID]struct{}),
 		lastID:    fuse.FUSE_ROOT_ID - 1,
 	}
 	n := t.add(fs.View{Object: root}, false)
@@ -316,6 +318,7 @@ func (t *table) unlink(n *node) {
 		t.objects[n.object] = n.next
 	default:
 		delete(t.objects, n.object)
+		delete(t.locked, n.object)
 	}
 }
 

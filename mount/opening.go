@@ -41,7 +41,7 @@ func (b *bridge) created(in *fuse.CreateIn, h *fs.Handle, e fs.Entry, mode fs.Op
 	b.handles.add(f)
 	fillEntry(&out.EntryOut, n, &e.Attr, belief{})
 	out.SetAttrTimeout(createTime)
-	out.Fh, out.OpenFlags = f.id, openFlags(f.description)
+	out.Fh, out.OpenFlags = f.id, openFlags(f.description, false)
 }
 
 // createOrOpen serves a CREATE that must not be refused again: while others make and remove the
@@ -138,7 +138,7 @@ func (b *bridge) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fus
 		b.clearSetID(f)
 	}
 	b.handles.add(f)
-	out.Fh, out.OpenFlags = f.id, openFlags(f.description)
+	out.Fh, out.OpenFlags = f.id, openFlags(f.description, o.locked)
 	return fuse.OK
 }
 
@@ -235,8 +235,9 @@ func (b *bridge) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	if f == nil {
 		return
 	}
-	b.unlockFile(f)
-	if shown, ok, ended := b.leave(f.description); ended {
+	shown, ok, ended := b.leave(f.description)
+	b.unlockFile(f) // after the commit of what no flush could see
+	if ended {
 		dirty, stale := b.table.disown(f, shown, ok)
 		b.notifier.expire(stale)
 		if dirty {

@@ -30,6 +30,7 @@ type opening struct {
 	thread uint32
 	to     purpose
 	last   bool // ESTALE now would reach the application
+	locked bool // the object has been locked
 	// stale are entries of the current node, if another node has the writer.
 	stale []name
 }
@@ -41,6 +42,7 @@ func (t *table) begin(n *node, thread uint32, to purpose) opening {
 	o := opening{node: n, view: n.view(), owner: n.owner, thread: thread, to: to}
 	r := t.takeRetry(thread)
 	repeated := r != nil && r.refused == n && !r.looked
+	o.locked = t.isLocked(n.object)
 	o.last = repeated || n.reservedTo(thread)
 	o.plan = t.planFor(n, thread, to.writes(), repeated)
 	switch o.plan {
@@ -73,10 +75,12 @@ func (t *table) planFor(n *node, thread uint32, write, repeated bool) plan {
 		return planRefuse
 	case n.owner != nil:
 		return planFollow
-	case !write:
+	case !write && !t.isLocked(n.object):
 		return planRead
 	case n.files != nil || n.opening > 0:
 		return planRefuse
+	case !write:
+		return planRead
 	default:
 		return planClaim
 	}

@@ -27,6 +27,8 @@ func TestMain(m *testing.M) {
 		"call":      callOften,
 		"hammer":    hammer,
 		"exec":      writeAndExec,
+		"count":     countLocked,
+		"hold":      holdLocked,
 	})
 }
 

@@ -1,0 +1,147 @@
+package fs
+
+import (
+	"context"
+	"errors"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// Refresh moves an unchanged handle on to what is committed now: for a lock that has just been taken. forget, called
+// with no lock held, returns once the kernel has dropped what it has of the handle's bytes. The caller sees to it
+// that no two refreshes of a handle run at once, and that nobody else's bytes are in what is dropped.
+//
+// A handle that has changed, lost, or is followed by readers stays what it is: its base and the bytes
+// it shows never part. So does one whose file is gone. view is what the handle shows then.
+func (h *Handle) Refresh(ctx context.Context, forget func()) (view View, err error) {
+	switch {
+	case h.control != nil:
+	case h.tx != nil:
+		err = h.tx.refresh(ctx, forget)
+	default:
+		err = h.reading.refresh(ctx, h.fs, forget)
+	}
+	return h.View(), err
+}
+
+// newer is a pin of what is committed now, nil if that is version or the file is gone.
+func (fs *FS) newer(ctx context.Context, id objstore.ID, version objstore.Version) (*pin, error) {
+	if current, ok := fs.Current(ctx, id); ok && current == version {
+		return nil, nil
+	}
+	p, err := fs.pinVersion(ctx, View{Object: id}, false)
+	switch {
+	case errors.Is(err, ErrStale):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case p.version() == version:
+		p.release()
+		return nil, nil
+	}
+	return p, nil
+}
+
+// refresh first shows the new bytes, then has the old ones dropped, and only then moves the base: nothing old is
+// left to be read, and stores into old pages, which come in while those are dropped, find the old base.
+func (t *transaction) refresh(ctx context.Context, forget func()) error {
+	state, base, work := t.snapshot()
+	if state != txOpen || work.changed() || base.Version == "" || t.isFollowed() {
+		return nil
+	}
+	p, err := t.fs.newer(ctx, t.file.id, base.Version)
+	if p == nil || err != nil {
+		return err
+	}
+	t.preview(p)
+	forget()
+	if !t.moveTo(p, base.Version) {
+		forget() // what was read meanwhile is not of the base
+	}
+	return nil
+}
+
+// isFollowed reports whether a reader shows what t shows.
+func (t *transaction) isFollowed() bool {
+	for _, r := range t.fs.readersOf(t.file.id) {
+		if follows, _ := r.source(); follows == t {
+			return true
+		}
+	}
+	return false
+}
+
+// preview shows p's bytes in place of the base's.
+func (t *transaction) preview(p *pin) {
+	t.content.Lock()
+	defer t.content.Unlock()
+	t.next = p
+}
+
+// moveTo makes p, which it takes over, the base, unless the transaction has moved from version or has changed.
+func (t *transaction) moveTo(p *pin, version objstore.Version) bool {
+	t.committing.Lock()
+	defer t.committing.Unlock()
+	t.content.Lock()
+	defer t.content.Unlock()
+	t.next = nil
+	if !t.rebaseClean(p.reader.Info(), version) {
+		p.release()
+		return false
+	}
+	if t.stage != nil {
+		if err := t.stage.Close(); err != nil {
+			t.fs.log.Error("closing a stage failed", "object", t.file.id, "error", err)
+		}
+		t.stage = nil
+	}
+	t.pin.release()
+	t.pin = p
+	return true
+}
+
+// rebaseClean makes info the base if that is version and nothing has changed since.
+func (t *transaction) rebaseClean(info objstore.Info, version objstore.Version) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state != txOpen || t.changed() || t.base.Version != version {
+		return false
+	}
+	t.base, t.appendOff = info, info.Size
+	return true
+}
+
+// refresh moves a reader on. One that follows a writer shows that writer's bytes.
+func (r *reading) refresh(ctx context.Context, fs *FS, forget func()) error {
+	_, shown := r.source()
+	if shown == nil {
+		return nil
+	}
+	p, err := fs.newer(ctx, r.object, shown.version())
+	if p == nil || err != nil {
+		return err
+	}
+	r.jump(p)
+	forget()
+	return nil
+}
+
+// jump makes p, which it takes over, what r shows.
+func (r *reading) jump(p *pin) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pin == nil {
+		p.release()
+		return
+	}
+	r.pin.release()
+	r.pin, r.latest = p, p.version()
+}
+
+// Commit commits what changed, as Flush does, and waits for nothing else: before a lock is released.
+func (h *Handle) Commit(ctx context.Context, c Caller) error {
+	if h.tx == nil || !h.tx.changedOrStopped() {
+		return nil
+	}
+	return h.tx.finish(ctx, c, "unlock", h.fs.closeDurability(), untilTold)
+}

@@ -1,0 +1,287 @@
+package locks
+
+import (
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// ErrDeadlock is a wait that would never end: who holds the lock waits, at last, for the one who asks.
+var ErrDeadlock = errors.New("deadlock of file locks")
+
+// ErrHeld is a lock of another that stands in the way.
+var ErrHeld = errors.New("another holds a lock")
+
+// ErrEnded is a wait whose session ended.
+var ErrEnded = errors.New("the session of the locks ended")
+
+// Table is the locks of a namespace.
+type Table struct {
+	mu sync.Mutex
+	// Guarded by mu.
+	objects map[objstore.ID]*object
+	holding map[process]int   // locks by process, those not known left out
+	waiting map[Owner][]*wait // fcntl alone, for the search for deadlocks
+	last    SessionID
+}
+
+// object is what is known of an object with locks or waits.
+type object struct {
+	id    objstore.ID
+	held  []Lock
+	waits []*wait // in the order they came
+}
+
+// wait is a request that is not granted.
+type wait struct {
+	// Constant.
+	lock   Lock
+	object *object
+	// over is closed when it is granted, or failed.
+	over chan struct{}
+	err  error // why it failed; set before over is closed
+}
+
+// New returns a table without locks.
+func New() *Table {
+	return &Table{
+		objects: make(map[objstore.ID]*object),
+		holding: make(map[process]int),
+		waiting: make(map[Owner][]*wait),
+	}
+}
+
+// request takes k or waits in line for it.
+func (t *Table) request(id objstore.ID, k Lock) (*wait, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := t.object(id)
+	defer t.advance(o)
+	t.convert(o, k)
+	if !k.Owner.Flock && t.closesCircle(o, k) {
+		return nil, ErrDeadlock
+	}
+	w := &wait{lock: k, object: o, over: make(chan struct{})}
+	o.waits = append(o.waits, w)
+	if !k.Owner.Flock {
+		t.waiting[k.Owner] = append(t.waiting[k.Owner], w)
+	}
+	return w, nil
+}
+
+// withdraw ends a wait, unless it was granted at the last moment.
+func (t *Table) withdraw(w *wait, reason error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !slices.Contains(w.object.waits, w) {
+		return w.err
+	}
+	w.object.waits = slices.DeleteFunc(w.object.waits, func(other *wait) bool { return other == w })
+	t.endWait(w)
+	t.advance(w.object)
+	return reason
+}
+
+func (t *Table) conflict(id objstore.ID, k Lock) (Lock, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if o := t.objects[id]; o != nil {
+		if i := slices.IndexFunc(o.held, k.conflicts); i >= 0 {
+			return o.held[i], true
+		}
+	}
+	return Lock{}, false
+}
+
+func (t *Table) holds(id objstore.ID, k Lock) (any, exclusive bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := t.objects[id]
+	if o == nil {
+		return false, false
+	}
+	for _, other := range o.held {
+		if other.Owner == k.Owner && other.overlaps(k) {
+			any, exclusive = true, exclusive || other.Exclusive
+		}
+	}
+	return any, exclusive
+}
+
+func (t *Table) try(id objstore.ID, k Lock) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	o := t.object(id)
+	defer t.advance(o)
+	t.convert(o, k)
+	if slices.ContainsFunc(o.held, k.conflicts) {
+		return false
+	}
+	t.hold(o, k)
+	return true
+}
+
+func (t *Table) unlock(id objstore.ID, k Lock) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if o := t.objects[id]; o != nil {
+		t.cut(o, k)
+		t.advance(o)
+	}
+}
+
+// end releases what a session holds and fails what it waits for.
+func (t *Table) end(s SessionID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, o := range t.objects {
+		o.waits = slices.DeleteFunc(o.waits, func(w *wait) bool {
+			if w.lock.Owner.Session != s {
+				return false
+			}
+			t.endWait(w)
+			w.err = ErrEnded
+			close(w.over)
+			return true
+		})
+		o.held = slices.DeleteFunc(o.held, func(k Lock) bool {
+			if k.Owner.Session != s {
+				return false
+			}
+			t.count(k, -1)
+			return true
+		})
+		t.advance(o)
+	}
+}
+
+// object is the entry of id, to be given back with advance. mu is held.
+func (t *Table) object(id objstore.ID) *object {
+	o := t.objects[id]
+	if o == nil {
+		o = &object{id: id}
+		t.objects[id] = o
+	}
+	return o
+}
+
+// convert gives up the flock(2) lock that a request of the other kind replaces: it does so even if it is refused. mu is held.
+func (t *Table) convert(o *object, k Lock) {
+	differs := func(other Lock) bool { return other.Owner == k.Owner && other.Exclusive != k.Exclusive }
+	if k.Owner.Flock && slices.ContainsFunc(o.held, differs) {
+		t.cut(o, k)
+	}
+}
+
+// advance grants what can be granted and forgets an object nobody has or wants. mu is held.
+func (t *Table) advance(o *object) {
+	for again := true; again; {
+		again = false
+		for i, w := range o.waits {
+			if !t.grantable(o, w.lock, o.waits[:i]) {
+				continue
+			}
+			o.waits = slices.Delete(o.waits, i, i+1)
+			t.endWait(w)
+			t.hold(o, w.lock)
+			close(w.over)
+			again = true // what it gave up, or now holds, may matter to those before it
+			break
+		}
+	}
+	if len(o.held) == 0 && len(o.waits) == 0 {
+		delete(t.objects, o.id)
+	}
+}
+
+// grantable reports whether k can be had, as one who waits behind earlier. mu is held.
+func (t *Table) grantable(o *object, k Lock, earlier []*wait) bool {
+	if slices.ContainsFunc(o.held, k.conflicts) {
+		return false
+	}
+	if k.Process == 0 || t.holding[k.process()] > 0 {
+		return true
+	}
+	return !slices.ContainsFunc(earlier, func(w *wait) bool { return k.conflicts(w.lock) })
+}
+
+// endWait takes w out of the search for deadlocks. mu is held.
+func (t *Table) endWait(w *wait) {
+	owner := w.lock.Owner
+	left := slices.DeleteFunc(t.waiting[owner], func(other *wait) bool { return other == w })
+	if len(left) == 0 {
+		delete(t.waiting, owner)
+	} else {
+		t.waiting[owner] = left
+	}
+}
+
+// hold makes k held, in place of what its owner had there and as one with what it had beside. mu is held.
+func (t *Table) hold(o *object, k Lock) {
+	t.cut(o, k)
+	o.held = slices.DeleteFunc(o.held, func(other Lock) bool {
+		if !k.joins(other) {
+			return false
+		}
+		k.Start, k.End = min(k.Start, other.Start), max(k.End, other.End)
+		t.count(other, -1)
+		return true
+	})
+	o.held = append(o.held, k)
+	t.count(k, 1)
+}
+
+// cut takes k's range out of the locks of its owner. mu is held.
+func (t *Table) cut(o *object, k Lock) {
+	var rest []Lock
+	o.held = slices.DeleteFunc(o.held, func(other Lock) bool {
+		if other.Owner != k.Owner || !other.overlaps(k) {
+			return false
+		}
+		t.count(other, -1)
+		rest = append(rest, other.without(k)...)
+		return true
+	})
+	for _, left := range rest {
+		t.count(left, 1)
+	}
+	o.held = append(o.held, rest...)
+}
+
+func (t *Table) count(k Lock, by int) {
+	if k.Process == 0 {
+		return
+	}
+	t.holding[k.process()] += by
+	if t.holding[k.process()] == 0 {
+		delete(t.holding, k.process())
+	}
+}
+
+// closesCircle reports whether somebody who stands in k's way waits for k's owner. mu is held.
+func (t *Table) closesCircle(o *object, k Lock) bool {
+	seen := make(map[Owner]bool)
+	var leads func(o *object, k Lock, to Owner) bool
+	leads = func(o *object, k Lock, to Owner) bool {
+		for _, other := range o.held {
+			if !k.conflicts(other) || seen[other.Owner] {
+				continue
+			}
+			seen[other.Owner] = true
+			for _, w := range t.waiting[other.Owner] {
+				for _, blocks := range w.object.held {
+					if blocks.Owner == to && w.lock.conflicts(blocks) {
+						return true
+					}
+				}
+				if leads(w.object, w.lock, to) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	return leads(o, k, k.Owner)
+}
