@@ -22,6 +22,8 @@
 //     goes on as POSIX has it and its bytes go with it.
 //   - A deferred flush was answered before its commit, because nothing but a create or truncate
 //     had been done and the caller holds another descriptor.
+//   - To refresh a handle is to move it on to what is committed now, as a lock does. The base moves after the kernel
+//     has forgotten what it had.
 //   - To rebase is to append to the current version what a purely appending
 //     transaction has appended to its base.
 //
@@ -80,7 +82,7 @@
 //
 // # What it does not do
 //
-// Permissions, beyond what a kernel with default_permissions cannot check: the control directory. Locks, writable
+// Permissions, beyond what a kernel with default_permissions cannot check: the control directory. Keeping locks, writable
 // extended attributes, isolation of a whole mount. Its own process's uncommitted bytes are shown to
 // a caller only if its thread or the opener's is still known to belong to the same process.
 package fs

@@ -36,22 +36,30 @@
 //
 // # Lock order
 //
+//	description.refreshing  over calls of package fs and the kernel
 //	handles.mu
 //	description.mu
 //	notifier.mu
 //	table.mu
 //
-// No two of them are held at once, and none while package fs or the kernel is called.
+// No two of the others are held at once, and none of them while package fs or the kernel is called.
 //
 // # What it does not do
 //
 // It keeps no state of files and takes no decision about their contents: these are package fs's.
 // It knows nothing of stores except kinds of errors. Passthrough of reads is not offered yet.
 //
+// Locks are advisory and of a whole object, whatever version a handle shows. A lock refreshes an unchanged handle that is alone on its node: the
+// kernel has dropped its pages and attributes before the lock is granted. Releasing one commits, after stores through
+// mappings have been fetched. A file that has been locked is opened with a node per handle from then on,
+// until the kernel forgets it; those who were reading it together before stay at what they read.
+//
 // Deviations: an open directory that was removed or replaced has no attributes (ESTALE). A CREATE that finds the file at its second
 // attempt opens it if its mode bits allow that. A descriptor opened again for writing through
 // /proc/self/fd, while others have the same version open for reading, is a transaction of its own whose size fstat(2)
 // does not show; a mapping of it is not separate from theirs. A thread in another pid namespace cannot
-// be told from others: its /proc/self/fd of an old version gives ESTALE. A record lock (fcntl(2)) taken
-// through a read-only descriptor lasts until all duplicates of that descriptor are closed.
+// be told from others: its /proc/self/fd of an old version gives ESTALE. The first record lock (fcntl(2)) on a file, if taken
+// through a read-only descriptor, lasts until all duplicates of that descriptor are closed. Waits of OFD locks that
+// go round in a circle are EDEADLK too: the protocol does not tell them from those of processes. The release of a lock
+// may fail, with EBUSY as close(2) does: the lock is released all the same.
 package mount
