@@ -241,12 +241,42 @@ func (b *Bucket) ListUploads(ctx context.Context, opt objstore.UploadListOptions
 		opt.Max = listEntries
 	}
 	err = b.read(ctx, "list uploads", string(opt.Prefix), func(v *view) error {
-		return v.eachUpload(b.root, opt.Prefix, opt.AfterKey, func(u objstore.Upload) bool {
-			page.More = !addUpload(&page, opt, u)
-			return !page.More
-		})
+		from, again := opt.AfterKey, true
+		for again && err == nil {
+			again = false
+			err = v.eachUpload(b.root, opt.Prefix, from, func(u objstore.Upload) bool {
+				entries := len(page.Entries)
+				page.More = !addUpload(&page, opt, u)
+				if group, ok := groupOf(opt, u.Key); ok && !page.More && len(page.Entries) == entries {
+					from, again = behind(group) // which is on this page or one before: no more of it need be read
+				}
+				return !page.More && !again
+			})
+		}
+		return err
 	})
 	return page, err
+}
+
+// groupOf is the common prefix in the place of which a listing has key; ok is false if it has the key itself.
+func groupOf(opt objstore.UploadListOptions, key objstore.Key) (group objstore.Key, ok bool) {
+	rest := string(key[len(opt.Prefix):])
+	at := strings.Index(rest, opt.Delimiter)
+	if opt.Delimiter == "" || at < 0 {
+		return "", false
+	}
+	return opt.Prefix + objstore.Key(rest[:at+len(opt.Delimiter)]), true
+}
+
+// behind is the first key that is behind all with a prefix; ok is false if there is none, or if records are not
+// in the order of such keys.
+func behind(prefix objstore.Key) (key objstore.Key, ok bool) {
+	text := []byte(strings.TrimRight(string(prefix), "\xff"))
+	if len(text) == 0 || bytes.IndexByte(text, 0) >= 0 {
+		return "", false
+	}
+	text[len(text)-1]++
+	return objstore.Key(text), true
 }
 
 // eachUpload calls f for the uploads to keys with a prefix, by key and id, until it returns false. It may
@@ -294,9 +324,7 @@ func compareUploads(a, b objstore.Upload) int {
 // addUpload adds u to a page if it belongs there, and reports false if the page is full.
 func addUpload(page *objstore.UploadPage, opt objstore.UploadListOptions, u objstore.Upload) bool {
 	entry := objstore.UploadListEntry{Upload: u}
-	rest := string(u.Key[len(opt.Prefix):])
-	if at := strings.Index(rest, opt.Delimiter); opt.Delimiter != "" && at >= 0 {
-		group := opt.Prefix + objstore.Key(rest[:at+len(opt.Delimiter)])
+	if group, ok := groupOf(opt, u.Key); ok {
 		entry = objstore.UploadListEntry{Prefix: true, Upload: objstore.Upload{Key: group}}
 	}
 	key := entry.Upload.Key

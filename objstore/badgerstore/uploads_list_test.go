@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -63,26 +64,85 @@ func sortedWithPrefix(t *testing.T, b *Bucket, prefix objstore.Key, all []string
 	return sorted
 }
 
-// A page of uploads costs what is on it, not what there is.
+// With a delimiter a page has what a listing of all would be rolled up to, however the groups fall on pages.
+func TestUploadsAreRolledUpWhateverTheirKeys(t *testing.T) {
+	b := mainBucket(t, openTest(t, filepath.Join(testDir(t), "store"), Options{Create: true}))
+	for range 2 {
+		for _, key := range []objstore.Key{"a", "a/", "a/1", "a/2", "a/2/x", "a\x00/b", "a\x00/c", "a/\x00", "a/\x00/y", "a0", "b\xff1", "b\xff2", "b\xff\xff", "c", "\xff", "\xff\xff/", "\xff\xff/a"} {
+			_, err := b.CreateUpload(t.Context(), key, objstore.UploadOptions{})
+			must(t, err)
+		}
+	}
+	all, err := b.ListUploads(t.Context(), objstore.UploadListOptions{Max: 100})
+	must(t, err)
+	for _, prefix := range []objstore.Key{"", "a", "a/", "a\x00", "b", "\xff"} {
+		for _, delimiter := range []string{"/", "\xff", "\x00", "\x00/", "2", "a"} {
+			want := rolledUp(all.Entries, prefix, delimiter)
+			for pageEntries := 1; pageEntries <= len(want)+1; pageEntries++ {
+				var got []string
+				opt := objstore.UploadListOptions{Prefix: prefix, Delimiter: delimiter, Max: pageEntries}
+				for more := true; more; {
+					page, err := b.ListUploads(t.Context(), opt)
+					must(t, err)
+					for _, e := range page.Entries {
+						opt.AfterKey, opt.AfterID = e.Upload.Key, e.Upload.ID
+						got = append(got, fmt.Sprintf("%q %s", e.Upload.Key, e.Upload.ID))
+					}
+					more = page.More
+				}
+				if !slices.Equal(got, want) {
+					t.Fatalf("prefix %q, delimiter %q, %d a page:\n%q\n%q", prefix, delimiter, pageEntries, got, want)
+				}
+			}
+		}
+	}
+}
+
+// rolledUp is what a listing with a delimiter should have.
+func rolledUp(all []objstore.UploadListEntry, prefix objstore.Key, delimiter string) (names []string) {
+	for _, e := range all {
+		rest, ok := strings.CutPrefix(string(e.Upload.Key), string(prefix))
+		if !ok {
+			continue
+		}
+		name := fmt.Sprintf("%q %s", e.Upload.Key, e.Upload.ID)
+		if group, _, ok := strings.Cut(rest, delimiter); ok {
+			name = fmt.Sprintf("%q ", string(prefix)+group+delimiter)
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// A page of uploads costs what is on it, not what there is, and not what is in the groups on it.
 func TestAPageOfUploadsReadsNoOthers(t *testing.T) {
 	b := mainBucket(t, openTest(t, filepath.Join(testDir(t), "store"), Options{Create: true}))
-	cost := func() float64 {
+	cost := func(opt objstore.UploadListOptions) float64 {
 		return testing.AllocsPerRun(5, func() {
-			page, err := b.ListUploads(t.Context(), objstore.UploadListOptions{AfterKey: "k-5", Max: 2})
+			page, err := b.ListUploads(t.Context(), opt)
 			if err != nil || len(page.Entries) != 2 {
 				t.Fatal(page, err)
 			}
 		})
 	}
-	few := 0.0
+	options := []objstore.UploadListOptions{{AfterKey: "k-5", Max: 2}, {Delimiter: "-"}, {Delimiter: "-", AfterKey: "a", Max: 2}}
+	few := make([]float64, len(options))
+	_, err := b.CreateUpload(t.Context(), "z", objstore.UploadOptions{})
+	must(t, err)
 	for i := range 1000 {
 		_, err := b.CreateUpload(t.Context(), objstore.Key(fmt.Sprintf("k-%d", 5+i)), objstore.UploadOptions{})
 		must(t, err)
 		if i == 10 {
-			few = cost()
+			for j, opt := range options {
+				few[j] = cost(opt)
+			}
 		}
 	}
-	if many := cost(); many > 2*few {
-		t.Errorf("%v allocations with 1,000 uploads, %v with 10", many, few)
+	for j, opt := range options {
+		if many := cost(opt); many > 2*few[j] {
+			t.Errorf("%+v: %v allocations with 1,000 uploads, %v with 10", opt, many, few[j])
+		}
 	}
 }
