@@ -271,7 +271,10 @@ func groupOf(opt objstore.UploadListOptions, key objstore.Key) (group objstore.K
 // behind is the first key that is behind all with a prefix; ok is false if there is none, or if records are not
 // in the order of such keys.
 func behind(prefix objstore.Key) (key objstore.Key, ok bool) {
-	text := []byte(strings.TrimRight(string(prefix), "\xff"))
+	text := []byte(prefix)
+	for len(text) > 0 && text[len(text)-1] == 0xff {
+		text = text[:len(text)-1]
+	}
 	if len(text) == 0 || bytes.IndexByte(text, 0) >= 0 {
 		return "", false
 	}

@@ -68,7 +68,7 @@ func sortedWithPrefix(t *testing.T, b *Bucket, prefix objstore.Key, all []string
 func TestUploadsAreRolledUpWhateverTheirKeys(t *testing.T) {
 	b := mainBucket(t, openTest(t, filepath.Join(testDir(t), "store"), Options{Create: true}))
 	for range 2 {
-		for _, key := range []objstore.Key{"a", "a/", "a/1", "a/2", "a/2/x", "a\x00/b", "a\x00/c", "a/\x00", "a/\x00/y", "a0", "b\xff1", "b\xff2", "b\xff\xff", "c", "\xff", "\xff\xff/", "\xff\xff/a"} {
+		for _, key := range []objstore.Key{"a", "a/", "a/1", "a/2", "a/2/x", "a\x00/b", "a\x00/c", "a/\x00", "a/\x00/y", "a0", "b\xff1", "b\xff2", "b\xff\xff", "c", "d\ufffd1", "d\ufffd2", "d\uffff", "\xff", "\xff\xff/", "\xff\xff/a"} {
 			_, err := b.CreateUpload(t.Context(), key, objstore.UploadOptions{})
 			must(t, err)
 		}
@@ -76,7 +76,7 @@ func TestUploadsAreRolledUpWhateverTheirKeys(t *testing.T) {
 	all, err := b.ListUploads(t.Context(), objstore.UploadListOptions{Max: 100})
 	must(t, err)
 	for _, prefix := range []objstore.Key{"", "a", "a/", "a\x00", "b", "\xff"} {
-		for _, delimiter := range []string{"/", "\xff", "\x00", "\x00/", "2", "a"} {
+		for _, delimiter := range []string{"/", "\xff", "\ufffd", "\x00", "\x00/", "2", "a"} {
 			want := rolledUp(all.Entries, prefix, delimiter)
 			for pageEntries := 1; pageEntries <= len(want)+1; pageEntries++ {
 				var got []string
