@@ -101,6 +101,10 @@ func (fs *FS) start(work func()) {
 // a second. Whoever lets others change the store acknowledges after it.
 func (fs *FS) Settle(ctx context.Context) { fs.notices.settled(ctx, settlePatience) }
 
+// Told returns once the kernel was told of every change the store had told of before the call, or with the error of ctx. A
+// kernel that believes no entries (see Kernel) is told without regard to what it has locked.
+func (fs *FS) Told(ctx context.Context) error { return fs.notices.await(ctx) }
+
 // Close keeps what open handles have changed and nobody has closed: who was in the middle of writing a file has
 // not said that it is whole. What was appended is committed, and what a flush has left for later. It stops
 // background work and waits for it. Handles must not be used afterwards. It returns the first

@@ -173,10 +173,15 @@ func (n *notices) told(ctx context.Context, how telling) {
 }
 
 // settled returns once every change queued before the call has been handled, in the background, and at the latest after
-// patience or with ctx.
+// most.
 func (n *notices) settled(ctx context.Context, most time.Duration) {
-	patience := time.NewTimer(most)
-	defer patience.Stop()
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	_ = n.await(ctx) // run goes on with it
+}
+
+// await returns once every change queued before the call has been handled, in the background, or with the error of ctx.
+func (n *notices) await(ctx context.Context) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for last := n.added; n.handled < last; {
@@ -187,12 +192,10 @@ func (n *notices) settled(ctx context.Context, most time.Duration) {
 			n.mu.Lock()
 		case <-ctx.Done():
 			n.mu.Lock()
-			return
-		case <-patience.C: // run goes on with it
-			n.mu.Lock()
-			return
+			return ctx.Err()
 		}
 	}
+	return nil
 }
 
 func (n *notices) empty() bool {

@@ -94,9 +94,7 @@ func fillEntry(out *fuse.EntryOut, n *node, a *fs.Attr, b belief) {
 	if b.entry {
 		out.SetEntryTimeout(cacheTime)
 	}
-	if b.attributes {
-		out.SetAttrTimeout(cacheTime)
-	}
+	out.SetAttrTimeout(b.attributes)
 }
 
 // change converts the parts of a SETATTR that have a meaning here.

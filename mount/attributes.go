@@ -60,7 +60,7 @@ func (b *bridge) describe(n *node, c fs.Caller, out *fuse.AttrOut) error {
 	}
 	fillAttr(&out.Attr, &attr)
 	if cached {
-		out.SetTimeout(cacheTime)
+		out.SetTimeout(b.table.believes.attributes())
 	}
 	return nil
 }

@@ -33,6 +33,9 @@
 // daemon that was told to end, does not wait for open files.
 //
 // A namespace without Capabilities.Watch changes without notice: then the kernel keeps no name and no attribute, and asks each time.
+// One that other processes change under a lease (Config.Trust) is asked for names each time, too, and the kernel keeps attributes no longer
+// than the lease. To forget a name the kernel takes the lock of its directory, and two mounts that change names in the same
+// directory would each have it while they wait for the other to forget.
 //
 // # Lock order
 //

@@ -38,7 +38,7 @@ type inode struct {
 func newKernel(t *testing.T) *kernel {
 	log := slog.New(slog.DiscardHandler)
 	store := memstore.NewBucket(memstore.Options{})
-	table := newTable(store.Root(), time.Now, false)
+	table := newTable(store.Root(), time.Now, beliefs{names: true, attributes: func() time.Duration { return cacheTime }})
 	notifier := newNotifier(table, log)
 	files, err := fs.New(context.Background(), fs.Config{Namespace: store, Kernel: notifier, Processes: threads{}, Logger: log})
 	if err != nil {

@@ -33,8 +33,9 @@ type Config struct {
 	Options   Options
 	Logger    *slog.Logger
 	Host      string // for info.json of conflicts
-	// Blind: what others do is told after they were answered, so the kernel keeps no name and no attribute.
-	Blind bool
+	// Trust is for how long from now on nothing is changed before this mount was told of it; the store waits
+	// with what others change until [Mount.Told] returned. nil: nothing ever is, if the namespace can be watched at all.
+	Trust func() time.Duration
 }
 
 // Mount is a mounted namespace.
@@ -49,7 +50,7 @@ type Mount struct {
 
 // Start mounts and serves. The directory can be used when it returns.
 func Start(ctx context.Context, config Config) (*Mount, error) {
-	t := newTable(config.Namespace.Root(), time.Now, config.Blind || !config.Namespace.Capabilities().Watch)
+	t := newTable(config.Namespace.Root(), time.Now, beliefsOf(config))
 	k := newNotifier(t, config.Logger)
 	about := &processes{}
 	files, err := fs.New(ctx, fs.Config{
@@ -76,6 +77,18 @@ func Start(ctx context.Context, config Config) (*Mount, error) {
 		close(m.done)
 	}()
 	return m, nil
+}
+
+// beliefsOf is what the kernel may remember of a namespace.
+func beliefsOf(config Config) beliefs {
+	switch {
+	case !config.Namespace.Capabilities().Watch:
+		return beliefs{attributes: func() time.Duration { return 0 }}
+	case config.Trust != nil:
+		return beliefs{attributes: config.Trust}
+	default:
+		return beliefs{names: true, attributes: func() time.Duration { return cacheTime }}
+	}
 }
 
 // mountAt mounts what b answers for.
@@ -169,6 +182,10 @@ func (m *Mount) tune(about *processes) {
 // Settle returns once the kernel has forgotten what the store had told of before the call, or ctx ends. What has
 // been changed by others is acknowledged after it.
 func (m *Mount) Settle(ctx context.Context) { m.files.Settle(ctx) }
+
+// Told returns once the kernel has forgotten what the store had told of before the call, or with the error of ctx. With
+// Config.Trust it does not wait for requests.
+func (m *Mount) Told(ctx context.Context) error { return m.files.Told(ctx) }
 
 // Done is closed when the directory has been unmounted, by whomever.
 func (m *Mount) Done() <-chan struct{} { return m.done }

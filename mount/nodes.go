@@ -72,8 +72,8 @@ type reservation struct {
 // is package fs's. The table's lock is innermost: nothing is called with it held.
 type table struct {
 	// Constant.
-	now   func() time.Time
-	blind bool // others change the store without notice: the kernel keeps no name and no attribute
+	now      func() time.Time
+	believes beliefs
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -88,10 +88,18 @@ type table struct {
 	pins      pins
 }
 
-func newTable(root objstore.ID, now func() time.Time, blind bool) *table {
+// beliefs are what the kernel may remember until it is told otherwise.
+type beliefs struct {
+	// names, and that there is none. Forgetting one takes the kernel's lock on the directory, which a request may hold that waits for
+	// another mount to forget: so only the mount of the process that has the store believes them.
+	names      bool
+	attributes func() time.Duration // for how long it may, from now on
+}
+
+func newTable(root objstore.ID, now func() time.Time, believes beliefs) *table {
 	t := &table{
 		now:       now,
-		blind:     blind,
+		believes:  believes,
 		nodes:     newIndex(),
 		objects:   make(map[objstore.ID]*node),
 		entries:   newEntries(),
@@ -162,10 +170,10 @@ func (t *table) currentOf(id objstore.ID) *node {
 	return nil
 }
 
-// belief is how long the kernel may believe an answer: until it is told, or not at all.
+// belief is what the kernel may believe of an answer until it is told, and its attributes no longer than that.
 type belief struct {
 	entry      bool
-	attributes bool
+	attributes time.Duration
 }
 
 // enter gives the kernel a reference to the node that shows e to this thread. since was
@@ -198,15 +206,19 @@ func (t *table) enterListed(at name, e *fs.Entry, since mark) (*node, belief) {
 func (t *table) admit(at name, n *node, since mark) belief {
 	n.lookups++
 	t.entries.look(n, at)
-	if t.blind || volatile(n.object) || t.changes.objectSince(since, n.object) {
+	if volatile(n.object) || t.changes.objectSince(since, n.object) {
 		return belief{}
 	}
+	names := t.believes.names && !t.changes.nameSince(since, at)
 	if !n.regular {
 		n.timesKnown = true
-		return belief{entry: !t.changes.nameSince(since, at), attributes: true}
+		return belief{entry: names, attributes: t.believes.attributes()}
 	}
-	b := belief{attributes: n.settled()}
-	b.entry = b.attributes && n.current && !t.beingWritten(n.object) && !t.changes.nameSince(since, at)
+	if !n.settled() {
+		return belief{}
+	}
+	b := belief{attributes: t.believes.attributes()}
+	b.entry = names && n.current && !t.beingWritten(n.object)
 	if b.entry {
 		t.entries.believe(n)
 	}
@@ -337,7 +349,7 @@ func (t *table) viewOf(id uint64) (fs.View, bool) {
 func (t *table) unchanged(e name, since mark) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.blind && !t.changes.nameSince(since, e)
+	return t.believes.names && !t.changes.nameSince(since, e)
 }
 
 // forgetTimes notes that a request changed names in a directory: the kernel forgets the

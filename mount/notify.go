@@ -270,6 +270,8 @@ func (k *notifier) entryChanged(dir objstore.ID, base string) {
 		e := name{n, base}
 		k.table.unlinked(e)
 		k.drop(n, onlyAttributes)
-		k.dropEntries([]name{e})
+		if k.table.believes.names {
+			k.dropEntries([]name{e})
+		}
 	}
 }

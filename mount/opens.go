@@ -277,7 +277,7 @@ func (t *table) witness(n *node, thread uint32) (view fs.View, h *fs.Handle, cac
 	if r := n.reservation; r != nil && r.pin != nil {
 		return n.view(), r.pin, false
 	}
-	cached = n.settled() && !volatile(n.object) && !t.blind
+	cached = n.settled() && !volatile(n.object)
 	n.timesKnown = n.timesKnown || !n.regular
 	for f := n.files; f != nil; f = f.next {
 		if f.guest {

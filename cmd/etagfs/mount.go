@@ -16,6 +16,7 @@ import (
 	"github.com/etagfs/etagfs/mount"
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore"
+	"github.com/etagfs/etagfs/objstore/remote"
 )
 
 // serveFlag marks the background process that etagfs mount starts.
@@ -190,7 +191,9 @@ func (s *served) listen() {
 	var err error
 	if s.socket, err = listenBeside(s.store.dir, s.store.buckets, s.mount.Settle, s.log); err != nil {
 		s.log.Warn("no other process can use the store meanwhile", "error", err)
+		return
 	}
+	s.store.others.through.Store(s.socket.handler)
 }
 
 // close commits or keeps what is still open and releases the store.
@@ -216,8 +219,9 @@ type openStore struct {
 	dir       string // absolute; where its log goes
 	source    string // as the mount table names it
 	namespace objstore.Namespace
+	others    *others          // who use the store too, if it is this process's own
 	buckets   objstore.Buckets // of a store that is this process's own; nil: it is another's
-	blind     bool             // see [mount.Config]
+	shared    *remote.Store    // what namespace is if the store is another's
 }
 
 func (d daemon) openLocal(ctx context.Context, options mount.Options, point string, logger *slog.Logger) (*openStore, error) {
@@ -252,7 +256,8 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 		err := &objstore.Error{Op: "mount", Key: bucket, Kind: objstore.ErrUnsupported}
 		return nil, errors.Join(err, engine.Close())
 	}
-	return &openStore{engine: engine, dir: dir, source: dir, namespace: namespace, buckets: engine}, nil
+	o := &others{}
+	return &openStore{engine: engine, dir: dir, source: dir, namespace: told{namespace, o}, others: o, buckets: engine}, nil
 }
 
 // mount mounts the store. It is known to be one now: it may get its log.
@@ -266,8 +271,15 @@ func (s *openStore) mount(ctx context.Context, options mount.Options, point stri
 	if err != nil {
 		return nil, err
 	}
-	return mount.Start(ctx, mount.Config{
+	config := mount.Config{
 		Dir: point, Source: s.source, Namespace: s.namespace, Options: options, Logger: logger, Host: host,
-		Blind: s.blind,
-	})
+	}
+	if s.shared != nil {
+		config.Trust = s.shared.Trust
+	}
+	m, err := mount.Start(ctx, config)
+	if err == nil && s.shared != nil {
+		s.shared.Hold(m.Told)
+	}
+	return m, err
 }

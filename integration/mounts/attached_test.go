@@ -23,7 +23,7 @@ import (
 func ways() []string { return []string{"socket", "http"} }
 
 // together are n mounts of one store.
-func together(t *testing.T, way string, n int) []*mounttest.Mount {
+func together(t testing.TB, way string, n int) []*mounttest.Mount {
 	t.Helper()
 	mounttest.Need(t, "fuse")
 	mounttest.Need(t, "binary")
@@ -43,7 +43,7 @@ func together(t *testing.T, way string, n int) []*mounttest.Mount {
 }
 
 // server serves a store as long as the test, to anybody, and returns where.
-func server(t *testing.T, store string) string {
+func server(t testing.TB, store string) string {
 	t.Helper()
 	cmd := exec.Command(mounttest.Binary(), "serve", store, "--json", "--listen", "127.0.0.1:0", "--anonymous", "admin")
 	out, err := cmd.StdoutPipe()

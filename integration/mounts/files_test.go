@@ -14,7 +14,7 @@ import (
 )
 
 // start is a mount with default options.
-func start(t *testing.T) *mounttest.Mount {
+func start(t testing.TB) *mounttest.Mount {
 	t.Helper()
 	return mounttest.Start(t, mounttest.Options{})
 }

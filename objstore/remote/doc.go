@@ -18,13 +18,17 @@
 //
 // # Coherence
 //
-// Nothing is cached: every call asks the server. Changes are told in order, and those made here before they
-// are acknowledged here. Those of others may be told after they were acknowledged. Changes made while a
-// session was lost are not told.
+// Changes are told in order, and those made here before they are acknowledged here. Those of others may be told after
+// they were acknowledged, but for who has a lease ([Store.Hold], [Store.Trust]): as long as it lasts, a change is acknowledged to who
+// made it only after this store has said that it was told of it. Then, and only then, names and attributes that were
+// asked for once are answered from memory. A lease is for a second at most, counts from before it was asked for, and ends
+// when the server stops telling of changes, as it does when it ends. It is renewed while it is used. Opening always asks the server.
+// Changes made while a session was lost are not told.
 //
 // # Lock order
 //
-// stage.writing, then stage.mu, reader.mu, Store.mu, feed.mu. A reader's is held while it is opened again.
+// stage.writing, then stage.mu, reader.mu, Store.mu, feed.mu, lease.mu. A reader's is held while it is opened again. records.mu
+// is held alone.
 //
 // # What it does not do
 //

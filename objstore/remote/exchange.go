@@ -263,9 +263,7 @@ func (s *Store) inSession(ctx context.Context, q request, in *session, tries *tr
 			return nil, errLost
 		}
 		if err == nil {
-			if q.method.Mutates() {
-				s.feed.await(ctx, in, r.state.Changes, s.opt.Patience)
-			}
+			s.feed.await(ctx, in, r.state.Changes, s.opt.Patience, q.method.Mutates())
 			return r, nil
 		}
 		if err := tries.again(ctx, err); err != nil {

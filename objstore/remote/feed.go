@@ -17,6 +17,7 @@ type feed struct {
 	// Guarded by mu.
 	begun    bool
 	session  *session // told holds in it
+	live     *session // it, while the server tells of changes; nil: it does not
 	told     uint64   // number of the last change told
 	moved    chan struct{}
 	watchers map[int]func(objstore.Change)
@@ -54,14 +55,17 @@ func (s *Store) Watch(w func(objstore.Change)) (stop func()) {
 
 // wait returns when done says so, which is called with mu held.
 func (f *feed) wait(ctx context.Context, patience time.Duration, done func() bool) {
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
+	var timer *time.Timer
 	for {
 		f.mu.Lock()
 		ready, moved := done(), f.moved
 		f.mu.Unlock()
 		if ready {
 			return
+		}
+		if timer == nil {
+			timer = time.NewTimer(patience)
+			defer timer.Stop()
 		}
 		select {
 		case <-moved:
@@ -73,9 +77,12 @@ func (f *feed) wait(ctx context.Context, patience time.Duration, done func() boo
 	}
 }
 
-// await returns once changes up to number were told.
-func (f *feed) await(ctx context.Context, in *session, number uint64, patience time.Duration) {
-	f.wait(ctx, patience, func() bool { return !f.begun || f.session != in || f.told >= number })
+// await returns once changes up to number were told: what is remembered here is never older than an answer. Who has
+// changed nothing waits only while the server tells of changes.
+func (f *feed) await(ctx context.Context, in *session, number uint64, patience time.Duration, changed bool) {
+	f.wait(ctx, patience, func() bool {
+		return !f.begun || f.session != in || f.told >= number || !changed && f.live != in
+	})
 }
 
 // move notes how far watchers were told.
@@ -85,6 +92,13 @@ func (f *feed) move(in *session, told uint64) {
 	f.session, f.told = in, told
 	close(f.moved)
 	f.moved = make(chan struct{})
+}
+
+// position is how far watchers were told, and in which session the server goes on telling; nil: it does not.
+func (f *feed) position() (in *session, told uint64, moved <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.live, f.told, f.moved
 }
 
 func (f *feed) tell(c objstore.Change) {
@@ -120,10 +134,14 @@ func (s *Store) followIn(in *session) error {
 	f := &s.feed
 	f.mu.Lock()
 	told := f.told
-	if f.session != in {
+	anew := f.session != in
+	if anew {
 		told = 0
 	}
 	f.mu.Unlock()
+	if anew {
+		s.records.forgetAll()
+	}
 	head := wire.Head{Protocol: wire.Protocol, Method: wire.MethodWatch, Session: in.id, ID: in.begin()}
 	defer in.done(head.ID)
 	head.Oldest = in.oldest()
@@ -137,15 +155,35 @@ func (s *Store) followIn(in *session) error {
 		return errLost
 	}
 	f.move(in, told)
+	s.begun(in)
+	defer s.broken()
 	for {
 		var e wire.Event
 		if err := wire.ReadMessage(r.body, &e); err != nil {
 			return err
 		}
 		if e.Change.Kind != 0 && e.Number > told {
+			s.records.apply(e.Change)
 			f.tell(e.Change)
 			told = e.Number
 			f.move(in, told)
 		}
 	}
+}
+
+// begun notes that the server tells of changes.
+func (s *Store) begun(in *session) {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	s.feed.live = in
+}
+
+// broken notes that it does so no longer: it may be gone, and another acknowledge changes in its place.
+func (s *Store) broken() {
+	s.feed.mu.Lock()
+	defer s.feed.mu.Unlock()
+	s.feed.live = nil
+	close(s.feed.moved)
+	s.feed.moved = make(chan struct{})
+	s.lease.end()
 }

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -50,12 +51,31 @@ func (s *Store) infoOf(ctx context.Context, q request) (objstore.Info, error) {
 
 // Lookup implements [objstore.Namespace].
 func (s *Store) Lookup(ctx context.Context, parent objstore.ID, name string) (objstore.Info, error) {
-	return s.infoOf(ctx, request{op: "lookup", key: name, method: wire.MethodLookup, message: &wire.Name{Parent: parent, Name: name}})
+	e := entry{parent, name}
+	if info, err, ok := s.remembered(e); ok {
+		return info, err
+	}
+	asked := s.records.now()
+	info, err := s.infoOf(ctx, request{op: "lookup", key: name, method: wire.MethodLookup, message: &wire.Name{Parent: parent, Name: name}})
+	if err == nil || errors.Is(err, objstore.ErrNotFound) {
+		s.records.learn(asked, e, info)
+	}
+	return info, err
 }
 
 // Stat implements [objstore.Namespace].
 func (s *Store) Stat(ctx context.Context, id objstore.ID) (objstore.Info, error) {
-	return s.infoOf(ctx, request{op: "stat", key: idText(id), method: wire.MethodStat, message: &wire.Object{ID: id}})
+	if s.Trust() > 0 {
+		if info, ok := s.records.stat(id); ok {
+			return info, nil
+		}
+	}
+	asked := s.records.now()
+	info, err := s.infoOf(ctx, request{op: "stat", key: idText(id), method: wire.MethodStat, message: &wire.Object{ID: id}})
+	if err == nil {
+		s.records.learnAttributes(asked, info)
+	}
+	return info, err
 }
 
 // Parent implements [objstore.Namespace].
@@ -88,11 +108,15 @@ func (s *Store) textOf(ctx context.Context, q request) (string, error) {
 // ReadDir implements [objstore.Namespace]. All infos come in the same reply.
 func (s *Store) ReadDir(ctx context.Context, dir objstore.ID, after string, most int) ([]objstore.DirEntry, bool, error) {
 	var m wire.Entries
+	asked := s.records.now()
 	err := s.ask(ctx, request{
 		op: "readdir", key: idText(dir), method: wire.MethodReadDir, message: &wire.ReadDir{Dir: dir, After: after, Max: most},
 	}, &m)
 	if err != nil {
 		return nil, false, err
+	}
+	for _, e := range m.Entries {
+		s.records.learn(asked, entry{dir, e.Name}, e.Info)
 	}
 	return m.Entries, m.More, nil
 }

@@ -61,6 +61,8 @@ type Store struct {
 	root     objstore.ID
 	caps     objstore.Capabilities
 	feed     feed
+	lease    lease
+	records  records
 	closing  context.Context
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -114,6 +116,7 @@ func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
 	s.http = &http.Client{Transport: s.parts.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	s.address = strings.TrimSuffix(s.opt.Endpoint, "/") + "/" + s.opt.Bucket + "?etagfs-namespace="
 	s.feed.init()
+	s.lease.wanted = make(chan struct{}, 1)
 	s.closing, s.stop = context.WithCancel(context.Background())
 	hello, err := s.hello(ctx, min(s.opt.Patience, openPatience))
 	if err != nil {

@@ -79,6 +79,9 @@ func (c *call) serve() error {
 		return c.noSuchOperation()
 	}
 	c.op = op
+	if r := c.r.Method; r != http.MethodGet && r != http.MethodHead && op.name != opNamespace {
+		c.w.before = c.settle // it may have changed something
+	}
 	if err := c.openBucket(); err != nil {
 		if op.name != opPostObject || !errors.Is(err, s3code.NoSuchBucket) {
 			return err

@@ -17,6 +17,7 @@ type reply struct {
 	http.ResponseWriter
 	deadlines *http.ResponseController
 	stall     time.Duration
+	before    func() // what is done before the answer begins; nil: nothing
 	status    int
 	sent      int64 // bytes of the body
 	received  int64 // bytes of the request's body
@@ -41,6 +42,9 @@ func (w *reply) begun() bool { return w.status != 0 }
 func (w *reply) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
+		if w.before != nil {
+			w.before()
+		}
 		w.expectReader()
 		w.ResponseWriter.WriteHeader(status)
 	}

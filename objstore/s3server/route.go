@@ -68,6 +68,9 @@ type operation struct {
 // opPostObject is signed in its body.
 const opPostObject = "PostObject"
 
+// opNamespace carries requests that see to their acknowledgement themselves.
+const opNamespace = "Namespace"
+
 // route leads to an operation. sub is the sub-resource, a query parameter that selects
 // another operation than the method alone would; header likewise.
 type route struct {
@@ -175,7 +178,7 @@ func bucketRoutes() []route {
 		{levelBucket, http.MethodGet, "etagfs-options", "", operation{"GetBucketOptions", "etagfs:GetBucketOptions", accessAdmin, (*call).getBucketOptions}},
 		{levelBucket, http.MethodPut, "etagfs-options", "", operation{"PutBucketOptions", "etagfs:PutBucketOptions", accessAdmin, (*call).putBucketOptions}},
 
-		{levelBucket, http.MethodPost, "etagfs-namespace", "", operation{"Namespace", "", accessRead, (*call).namespace}},
+		{levelBucket, http.MethodPost, "etagfs-namespace", "", operation{opNamespace, "", accessRead, (*call).namespace}},
 		{levelBucket, http.MethodPost, "delete", "", operation{"DeleteObjects", "", accessWrite, (*call).deleteObjects}},
 		{levelBucket, http.MethodPost, "", "", operation{opPostObject, "", accessWrite, (*call).postObject}},
 	}

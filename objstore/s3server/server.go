@@ -79,7 +79,9 @@ func New(opt Options) (*Server, error) {
 		settings: newSettings(opt.Buckets),
 		metrics:  m,
 		buffers:  newBuffers(),
-		sessions: sessions.New(sessions.Options{Lease: opt.Limits.SessionLease, Rand: opt.Rand, Settled: opt.Settled}),
+		sessions: sessions.New(sessions.Options{
+			Lease: opt.Limits.SessionLease, CacheLease: opt.Limits.CacheLease, Rand: opt.Rand, Settled: opt.Settled,
+		}),
 	}
 	s.closing, s.stop = context.WithCancel(context.Background())
 	s.ready.Store(true)
@@ -97,6 +99,18 @@ func (s *Server) Drain() {
 // Close gives back what is held for clients: the server must not be asked any more. The store is
 // not closed.
 func (s *Server) Close() { s.sessions.Close() }
+
+// Settle returns once no client answers from what it remembered before the changes there have been. Whoever changes the store
+// otherwise than through s acknowledges after it. It takes at most Limits.CacheLease.
+func (s *Server) Settle() { s.sessions.Settle() }
+
+// settle does that for a change through s.
+func (c *call) settle() {
+	c.sessions.Settle()
+	if c.opt.Settled != nil {
+		c.opt.Settled(context.WithoutCancel(c.ctx()))
+	}
+}
 
 // region is what the server says it is in.
 func (s *Server) region() string {

@@ -28,6 +28,15 @@ func (m *Release) Code(c *Coder) { list(c, &m.Handles, number) }
 func (m *Watch) Code(c *Coder) { number(c, &m.After) }
 
 // Code implements [Message].
+func (m *Lease) Code(c *Coder) {
+	number(c, &m.Told)
+	flag(c, &m.Extend)
+}
+
+// Code implements [Message].
+func (m *Leased) Code(c *Coder) { number(c, &m.Remaining) }
+
+// Code implements [Message].
 func (m *Event) Code(c *Coder) {
 	number(c, &m.Number)
 	change(c, &m.Change)

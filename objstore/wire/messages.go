@@ -39,6 +39,17 @@ type Event struct {
 	Change objstore.Change
 }
 
+// Lease says that of the changes of the session the first Told are known wherever the client caches, and asks for a
+// lease, or for more of it.
+type Lease struct {
+	Told   uint64
+	Extend bool
+}
+
+// Leased answers it: for so long after the request was sent, no change beyond those told is acknowledged to who made it before
+// the client has said that it knows it. 0: there is no lease.
+type Leased struct{ Remaining time.Duration }
+
 // Read asks for bytes behind a handle; a Length of -1 means to the end.
 type Read struct {
 	Handle uint64

@@ -48,6 +48,8 @@ const (
 	MethodRename
 	MethodList
 	MethodAnswer
+
+	MethodLease
 	methodEnd
 )
 

@@ -15,7 +15,7 @@ import (
 // messages are one of each.
 func messages() []Message {
 	return []Message{
-		&Head{}, &State{}, &None{}, &Hello{}, &Resolve{}, &Resolved{}, &Release{}, &Watch{}, &Event{}, &Read{}, &Seek{}, &Offset{},
+		&Head{}, &State{}, &None{}, &Hello{}, &Resolve{}, &Resolved{}, &Release{}, &Watch{}, &Event{}, &Lease{}, &Leased{}, &Read{}, &Seek{}, &Offset{},
 		&Count{}, &Object{}, &Text{}, &Name{}, &ReadDir{}, &Entries{}, &Open{}, &Opened{}, &Make{}, &Link{}, &Info{}, &Removed{}, &Move{},
 		&Moved{}, &SetAttr{}, &Push{}, &Pushed{}, &Usage{}, &Conflict{}, &Conflicts{}, &Key{}, &Put{}, &BodyEnd{}, &Copy{}, &Rename{},
 		&List{}, &Page{}, &Answer{}, &Failure{},

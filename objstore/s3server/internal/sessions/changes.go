@@ -3,6 +3,7 @@ package sessions
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/wire"
@@ -19,9 +20,20 @@ type changes struct {
 	begun bool   // somebody asked
 	stop  func() // of the watch; nil: it has not begun
 	ended bool
-	queue []objstore.Change
+	queue []change
 	first uint64        // number of queue[0]
 	wake  chan struct{} // closed when there are more, then replaced
+	lease lease
+}
+
+// change is one that was made at a time.
+type change struct {
+	objstore.Change
+	at time.Time
+}
+
+func newChanges() changes {
+	return changes{first: 1, wake: make(chan struct{}), lease: lease{moved: make(chan struct{})}}
 }
 
 // watch begins, unless it has.
@@ -29,7 +41,7 @@ func (c *changes) watch(ns objstore.Namespace) {
 	c.mu.Lock()
 	begun := c.begun
 	if !begun {
-		c.begun, c.first = true, 1
+		c.begun = true
 	}
 	c.mu.Unlock()
 	if begun {
@@ -45,14 +57,14 @@ func (c *changes) watch(ns objstore.Namespace) {
 	}
 }
 
-func (c *changes) add(change objstore.Change) {
+func (c *changes) add(what objstore.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.queue) >= 2*changesKept {
 		c.first += changesKept
 		c.queue = append(c.queue[:0:0], c.queue[changesKept:]...)
 	}
-	c.queue = append(c.queue, change)
+	c.queue = append(c.queue, change{what, time.Now()})
 	close(c.wake)
 	c.wake = make(chan struct{})
 }
@@ -61,14 +73,14 @@ func (c *changes) add(change objstore.Change) {
 func (c *changes) count() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.begun {
-		return 0
-	}
-	return c.first + uint64(len(c.queue)) - 1
+	return c.last()
 }
 
+// last is count; mu is held.
+func (c *changes) last() uint64 { return c.first + uint64(len(c.queue)) - 1 }
+
 // after are the changes after the one with that number. ok is false if some of them are not known any more.
-func (c *changes) after(number uint64) (more []objstore.Change, wake <-chan struct{}, ok bool) {
+func (c *changes) after(number uint64) (more []change, wake <-chan struct{}, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if number+1 < c.first || number+1 > c.first+uint64(len(c.queue)) {
@@ -80,6 +92,7 @@ func (c *changes) after(number uint64) (more []objstore.Change, wake <-chan stru
 func (c *changes) close() {
 	c.mu.Lock()
 	c.ended = true
+	c.lease.move()
 	stop := c.stop
 	c.mu.Unlock()
 	if stop != nil {
@@ -107,7 +120,7 @@ func (s *session) watch(ctx context.Context, r *request) error {
 		}
 		for _, change := range more {
 			number++
-			if err := send(r.Reply, &wire.Event{Number: number, Change: change}); err != nil {
+			if err := send(r.Reply, &wire.Event{Number: number, Change: change.Change}); err != nil {
 				return err
 			}
 		}

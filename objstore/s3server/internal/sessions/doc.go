@@ -4,6 +4,7 @@
 //
 //   - A session is what the server knows of one client: the readers and stages it holds for it, by handles, the
 //     outcomes of its latest requests, and the changes it is told of.
+//   - A lease is a client's right to answer from what it remembers.
 //   - An outcome is the reply to a request that changes something. A request that arrives again gets it again.
 //
 // # Guarantees
@@ -12,6 +13,10 @@
 // the same each time. A body that was cut off has no effect and no outcome. A session that sends nothing for its
 // lease ends: its readers and stages are closed. Nothing but the store outlives the server: commits, puts, deletes, copies and
 // renames by key carry write ids, for which the store keeps what became of them.
+//
+// A change is acknowledged, to whomever, after every other client with a lease has said that it was told of it, or its lease ran
+// out. Nobody waits longer than one term after the change, and for a client whose lease ran out not again: it
+// gets another after it was told of all it has missed.
 //
 // # Lock order
 //

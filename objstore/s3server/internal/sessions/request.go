@@ -133,6 +133,8 @@ func (s *session) question(m wire.Method) handler {
 		return with(s.list)
 	case wire.MethodAnswer:
 		return with(s.answer)
+	case wire.MethodLease:
+		return with(s.renewLease)
 	default:
 		return with(s.ping)
 	}

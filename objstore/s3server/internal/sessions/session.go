@@ -60,9 +60,8 @@ type outcome struct {
 func newSession(t *Table, id string, c Call, ns objstore.Namespace) *session {
 	s := &session{
 		table: t, id: id, bucket: c.Bucket, user: c.User, store: c.Store, ns: ns,
-		handles: make(map[uint64]*handle), outcomes: make(map[uint64]*outcome),
+		handles: make(map[uint64]*handle), outcomes: make(map[uint64]*outcome), feed: newChanges(),
 	}
-	s.feed.wake = make(chan struct{})
 	s.lease = time.AfterFunc(t.opt.Lease, func() { t.expire(s) })
 	return s
 }
@@ -204,6 +203,7 @@ func (s *session) once(ctx context.Context, r *request, f handler) error {
 	if r.torn != nil {
 		return r.torn
 	}
+	s.table.settleOthers(s)
 	if settled := s.table.opt.Settled; settled != nil {
 		settled(ctx)
 	}

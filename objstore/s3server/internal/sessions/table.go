@@ -16,9 +16,10 @@ const sessionsMax = 4096
 
 // Options are what a table works with. All are needed but Settled.
 type Options struct {
-	Lease   time.Duration // a session without requests ends after it
-	Rand    io.Reader     // of the names of sessions
-	Settled func(context.Context)
+	Lease      time.Duration // a session without requests ends after it
+	CacheLease time.Duration // the longest that a client answers from what it remembers without being heard of
+	Rand       io.Reader     // of the names of sessions
+	Settled    func(context.Context)
 }
 
 // Table is all sessions of a server.

@@ -1,0 +1,101 @@
+package sessions
+
+import (
+	"testing"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+const term = time.Hour
+
+// told are changes of which a client with a lease was told of some.
+func told(t *testing.T, now time.Time, known, all int) *changes {
+	t.Helper()
+	c := newChanges()
+	c.begun = true
+	for range known {
+		c.add(objstore.Change{Kind: objstore.ChangeAttr})
+	}
+	if got := c.renew(uint64(known), now, term); got != term {
+		t.Fatalf("a lease of %s", got)
+	}
+	for range all - known {
+		c.add(objstore.Change{Kind: objstore.ChangeAttr})
+	}
+	for i := range c.queue {
+		c.queue[i].at = now
+	}
+	return &c
+}
+
+// Who renews its lease and never says that it was told of a change has it no longer than a term after that.
+func TestLeaseEndsATermAfterAnUntoldChange(t *testing.T) {
+	now := time.Now()
+	c := told(t, now, 2, 4)
+	for _, later := range []time.Duration{term / 4, term / 2, term, 2 * term} {
+		if got, want := c.renew(2, now.Add(later), term), max(term-later, 0); got != want {
+			t.Errorf("after %s: %s are left instead of %s", later, got, want)
+		}
+	}
+	if got := c.renew(4, now.Add(2*term), term); got != term {
+		t.Errorf("once it was told: %s", got)
+	}
+}
+
+// After a change was acknowledged without waiting, there is no lease before the client was told of it.
+func TestNoLeaseBeforeMissedChangesAreTold(t *testing.T) {
+	now := time.Now()
+	c := told(t, now.Add(-2*term), 1, 3)
+	c.settle() // does not wait: the lease is over
+	c.add(objstore.Change{Kind: objstore.ChangeAttr})
+	for number, want := range map[uint64]time.Duration{1: 0, 2: 0} {
+		if got := c.renew(number, now, term); got != want {
+			t.Errorf("told of %d: %s", number, got)
+		}
+	}
+	if got := c.renew(3, now, term); got <= 0 || got > term {
+		t.Errorf("told of all that were missed: %s", got)
+	}
+}
+
+// A lease is not given for changes that nobody was told of, nor on what is not known any more.
+func TestNoLeaseForWhatWasNotTold(t *testing.T) {
+	now := time.Now()
+	c := told(t, now, 1, 2)
+	if got := c.renew(3, now, term); got != 0 {
+		t.Errorf("told of what was not: %s", got)
+	}
+	fresh := newChanges()
+	if got := fresh.renew(0, now, term); got != 0 {
+		t.Errorf("without being told of anything: %s", got)
+	}
+	for range 3 * changesKept {
+		c.add(objstore.Change{Kind: objstore.ChangeAttr})
+	}
+	if got := c.renew(1, now, term); got != 0 {
+		t.Errorf("what follows is not known any more: %s", got)
+	}
+}
+
+// Whoever waits goes on when the client was told, or its session ends.
+func TestSettleReturnsOnceToldOrEnded(t *testing.T) {
+	for name, end := range map[string]func(*changes){
+		"told":  func(c *changes) { c.renew(2, time.Now(), 0) },
+		"ended": func(c *changes) { c.close() },
+	} {
+		c := told(t, time.Now(), 1, 2)
+		done := make(chan struct{})
+		go func() {
+			c.settle()
+			close(done)
+		}()
+		select {
+		case <-done:
+			t.Errorf("%s: before", name)
+		default:
+		}
+		end(c)
+		<-done
+	}
+}
