@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -97,6 +98,14 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := s.checkFlags(); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", s.listen) // before there is a store for nothing
+	if err != nil {
+		return err
+	}
+	defer listener.Close() // the server has closed it by then, unless it never came to be one
 	engine, err := badgerstore.Open(ctx, dir,
 		storeOptions(badgerstore.Options{Create: s.create, Profile: badgerstore.ProfileServer}), badgerstore.Parts{Logger: logger})
 	if err != nil {
@@ -123,15 +132,34 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 	}
 	stopSweep := sweep(ctx, engine, s.uploadAge, logger)
 	defer stopSweep()
-	return s.serve(ctx, t, handler, certificate, metrics, logger)
+	return s.serve(ctx, t, listener, handler, certificate, metrics, logger)
 }
 
-// serve listens until ctx ends, and then a while for those who are still served.
-func (s server) serve(ctx context.Context, t *terminal, handler *s3server.Server, certificate *tls.Config, metrics string, logger *slog.Logger) error {
-	listener, err := net.Listen("tcp", s.listen)
-	if err != nil {
-		return err
+// checkFlags finds values that make no sense.
+func (s server) checkFlags() error {
+	for name, value := range map[string]string{"listen": s.listen, "metrics-listen": s.metrics} {
+		if value == "" && name == "metrics-listen" {
+			continue
+		}
+		if _, err := net.ResolveTCPAddr("tcp", value); err != nil {
+			return usageErrorf("--%s is HOST:PORT: %v", name, err)
+		}
 	}
+	switch {
+	case s.grace < 0:
+		return usageErrorf("--grace cannot be negative")
+	case s.uploadAge < 0:
+		return usageErrorf("--abandon-uploads-after cannot be negative; 0 is never")
+	case strings.ContainsAny(s.domain, "/: \t"):
+		return usageErrorf("--domain is the name of a host, without scheme, port or path, not %q", s.domain)
+	case strings.ContainsAny(s.region, "/ \t"):
+		return usageErrorf("--region is one word, like us-east-1, not %q", s.region)
+	}
+	return nil
+}
+
+// serve answers who comes to listener until ctx ends, and then a while for those who are still served.
+func (s server) serve(ctx context.Context, t *terminal, listener net.Listener, handler *s3server.Server, certificate *tls.Config, metrics string, logger *slog.Logger) error {
 	h := handler.HTTP(certificate)
 	bounded := handler.Listener(listener)
 	scheme := "http"
@@ -241,7 +269,7 @@ func (s server) tls() (*tls.Config, error) {
 	}
 	pair, err := tls.LoadX509KeyPair(s.tlsCert, s.tlsKey)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("certificate %s with key %s: %w", s.tlsCert, s.tlsKey, err)
 	}
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }

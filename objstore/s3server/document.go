@@ -2,6 +2,8 @@ package s3server
 
 import (
 	"bytes"
+	"encoding/json"
+	"errors"
 	"io"
 
 	"github.com/etagfs/etagfs/objstore/s3server/internal/s3code"
@@ -46,4 +48,17 @@ func readDocument[T s3xml.Request](c *call, bytesMax int64) (*T, error) {
 
 func decodeDocument[T s3xml.Request](text []byte) (*T, error) {
 	return s3xml.Decode[T](bytes.NewReader(text), int64(len(text))+1)
+}
+
+// decodeJSON reads the one value that r has, which must have no members that v lacks.
+func decodeJSON(r io.Reader, v any) error {
+	decoder := json.NewDecoder(r)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(v); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return errors.New("there is something behind the JSON")
+	}
+	return nil
 }

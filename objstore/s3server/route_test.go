@@ -152,6 +152,21 @@ func TestBucketsAreListedInPages(t *testing.T) {
 	b.want("someone else's", b.do("GET", "/a-one", "", "x-amz-expected-bucket-owner: 123456789012"), 403, "AccessDenied")
 }
 
+func TestOptionsThatAreNone(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	b.putOptions(`{"etag":"md5"}`)
+	for text, code := range map[string]string{
+		"": "InvalidRequest", "etag=md5": "InvalidRequest", `{"etag":"md5"`: "InvalidRequest", `{"etag":"md5"} {}`: "InvalidRequest", `[]`: "InvalidRequest", `{"etags":"md5"}`: "InvalidRequest",
+		`{"etag":5}`: "InvalidRequest", `{"etag":"sha"}`: "InvalidArgument", `{"require-conditions":"all"}`: "InvalidArgument",
+	} {
+		b.want(text, b.do("PUT", "/box?etagfs-options", text, contentMD5(text)), 400, code)
+	}
+	b.want("no checksum", b.do("PUT", "/box?etagfs-options", "{}"), 400, "InvalidRequest")
+	if got := b.must("GET", "/box?etagfs-options", "").body; got != `{"etag":"md5"}` {
+		t.Errorf("%s", got)
+	}
+}
+
 // A bucket that was deleted takes its settings with it.
 func TestSettingsGoWithTheirBucket(t *testing.T) {
 	b := serve(t, s3server.Options{})

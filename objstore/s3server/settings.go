@@ -3,7 +3,6 @@ package s3server
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"sync"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -27,10 +26,8 @@ type bucketOptions struct {
 }
 
 func parseOptions(text []byte) (bucketOptions, error) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
 	var o bucketOptions
-	if err := decoder.Decode(&o); err != nil {
+	if err := decodeJSON(bytes.NewReader(text), &o); err != nil {
 		return o, s3code.InvalidRequest.With("The options are not a JSON object with the members etag and require-conditions.")
 	}
 	if o.ETag != "" && o.ETag != "md5" {

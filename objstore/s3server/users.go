@@ -67,10 +67,8 @@ func readUsers(f fs.File) (Users, error) {
 	case info.Mode().Perm()&0o077 != 0:
 		return Users{}, fmt.Errorf("has mode %04o, so that others can use it; chmod it to 0600", info.Mode().Perm())
 	}
-	decoder := json.NewDecoder(io.LimitReader(f, usersBytesMax))
-	decoder.DisallowUnknownFields()
 	var u Users
-	if err := decoder.Decode(&u); err != nil {
+	if err := decodeJSON(io.LimitReader(f, usersBytesMax), &u); err != nil {
 		return Users{}, plainJSONError(err)
 	}
 	return u, u.check()
@@ -129,9 +127,36 @@ func (u Users) check() error {
 			return fmt.Errorf("two users are called %s", user.Name)
 		}
 		seen["k"+user.AccessKey], seen["n"+user.Name] = true, true
+		if err := user.checkGrants(); err != nil {
+			return fmt.Errorf("user %s: %w", user.Name, err)
+		}
 	}
-	if u.Anonymous != nil && (u.Anonymous.AccessKey != "" || u.Anonymous.SecretKey != "") {
+	if u.Anonymous == nil {
+		return nil
+	}
+	if u.Anonymous.AccessKey != "" || u.Anonymous.SecretKey != "" {
 		return errors.New("who is anonymous has no keys")
+	}
+	if err := u.Anonymous.checkGrants(); err != nil {
+		return fmt.Errorf("anonymous: %w", err)
+	}
+	return nil
+}
+
+// checkGrants finds grants that would be of nothing, or of something else than they look like.
+func (u *User) checkGrants() error {
+	for _, grants := range [][]string{u.Read, u.Write, u.Admin} {
+		for _, grant := range grants {
+			bucket, prefix, _ := strings.Cut(grant, "/")
+			switch {
+			case bucket == "":
+				return fmt.Errorf("%q names no bucket", grant)
+			case strings.Contains(strings.TrimSuffix(bucket, "*"), "*"):
+				return fmt.Errorf("%q has a star within the name of a bucket, which can only end in one", grant)
+			case strings.HasSuffix(prefix, "*"):
+				return fmt.Errorf("%q has a star at the end of a prefix, which stands for all that begin so without one", grant)
+			}
+		}
 	}
 	return nil
 }

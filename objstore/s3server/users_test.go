@@ -40,6 +40,12 @@ func TestCredentialsFileIsForItsOwnerOnly(t *testing.T) {
 		"slash in a key":   `{"users":[{"name":"ana","accessKey":"A/K","secretKey":"hush-hush"}]}`,
 		"one key twice":    `{"users":[{"name":"a","accessKey":"AK","secretKey":"hush-hush"},{"name":"b","accessKey":"AK","secretKey":"x"}]}`,
 		"one name twice":   `{"users":[{"name":"a","accessKey":"AK","secretKey":"hush-hush"},{"name":"a","accessKey":"BK","secretKey":"x"}]}`,
+		"something behind": good + ` {}`,
+		"no bucket":        `{"anonymous":{"read":["/docs"]}}`,
+		"an empty grant":   `{"anonymous":{"read":[""]}}`,
+		"a star within":    `{"users":[{"name":"ana","accessKey":"AK","secretKey":"hush-hush","write":["ma*n"]}]}`,
+		"two stars":        `{"anonymous":{"admin":["**"]}}`,
+		"a starred prefix": `{"users":[{"name":"ana","accessKey":"AK","secretKey":"hush-hush","admin":["main/docs/*"]}]}`,
 		"anonymous by key": `{"anonymous":{"accessKey":"AK","secretKey":"hush-hush"}}`,
 	} {
 		write(text, 0o600)
