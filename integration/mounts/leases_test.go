@@ -1,0 +1,126 @@
+package mounts
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
+)
+
+// longOr is a number of rounds: few, or with ETAGFS_LONG=1 ten thousand.
+func longOr(few int) int {
+	if os.Getenv("ETAGFS_LONG") != "" {
+		return 10_000
+	}
+	return few
+}
+
+// C5: mode, owner, size and times that one mount has set are seen by the other at once, through names and through descriptors
+// it has open, though it has just asked for them.
+func TestC5AttributesOfOtherMountsAreFresh(t *testing.T) {
+	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
+		put(t, m[0].Path("f"), "content")
+		held := []*os.File{open(t, m[0].Path("f"), os.O_RDONLY), open(t, m[1].Path("f"), os.O_RDONLY)}
+		for i := range longOr(300) {
+			a, b := i%2, (i+1)%2
+			mode := os.FileMode(0o400 + i%64)
+			if err := os.Chmod(m[a].Path("f"), mode); err != nil {
+				t.Fatal(err)
+			}
+			for what, stat := range map[string]func() (os.FileInfo, error){
+				"stat": func() (os.FileInfo, error) { return os.Stat(m[b].Path("f")) }, "fstat": held[b].Stat,
+			} {
+				if info, err := stat(); err != nil || info.Mode() != mode {
+					t.Fatalf("round %d: %s after a change to %v: %v", i, what, mode, err)
+				}
+			}
+		}
+	})
+}
+
+// C5: a directory that one mount lists shows what the other has just made and removed, with its attributes.
+func TestC5ListingsOfOtherMountsAreFresh(t *testing.T) {
+	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
+		for i := range longOr(200) {
+			a, b := m[i%2], m[(i+1)%2]
+			name := "f" + strconv.Itoa(i)
+			put(t, a.Path(name), "content")
+			listed(t, b.Dir, 1)
+			if info, err := os.Lstat(b.Path(name)); err != nil || info.Size() != int64(len("content")) {
+				t.Fatalf("round %d: %v", i, err)
+			}
+			if err := os.Remove(b.Path(name)); err != nil {
+				t.Fatal(err)
+			}
+			listed(t, a.Dir, 0)
+		}
+	})
+}
+
+// A mount whose daemon is stopped delays others until its lease has run out, once. When it goes on it shows what they did.
+func TestStoppedMountDoesNotHoldUpOthers(t *testing.T) {
+	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
+		const rounds = 20
+		for i := range rounds { // it remembers that there is none
+			if _, err := os.Stat(m[1].Path(strconv.Itoa(i))); !errors.Is(err, fs.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}
+		m[1].Signal(syscall.SIGSTOP)
+		for i := range rounds {
+			begun := time.Now()
+			put(t, m[0].Path(strconv.Itoa(i)), "content")
+			t.Log("create took", time.Since(begun))
+		}
+		m[1].Signal(syscall.SIGCONT)
+		for i := range rounds {
+			check(t, m[1].Path(strconv.Itoa(i)), "content")
+		}
+	})
+}
+
+// Mounts that change names in the same directory, and the same names, do not wait for each other. Each change would take
+// a second if they did.
+func TestMountsChangeNamesOfOneDirectoryAtOnce(t *testing.T) {
+	rounds := longOr(200)
+	forEachWay(t, 3, func(t *testing.T, m []*mounttest.Mount) {
+		begun := time.Now()
+		done := make(chan error)
+		for i := range m {
+			go func() { done <- changeNames(m[i], strconv.Itoa(i), rounds) }()
+		}
+		for range m {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		t.Log(rounds, "rounds took", time.Since(begun))
+	})
+}
+
+// changeNames replaces a name that others replace too, and makes and removes others. That others were first is no failure.
+func changeNames(m *mounttest.Mount, own string, rounds int) error {
+	for i := range rounds {
+		temp := m.Path("temp" + own)
+		for _, change := range []func() error{
+			func() error { return os.WriteFile(temp, []byte(own), 0o644) },
+			func() error { return os.Rename(temp, m.Path("shared")) },
+			func() error { return os.Mkdir(m.Path("dir"+strconv.Itoa(i)), 0o755) },
+			func() error { return os.Remove(m.Path("dir" + strconv.Itoa(i))) },
+			func() error { return os.Link(m.Path("shared"), m.Path("link"+own)) },
+			func() error { return os.Remove(m.Path("link" + own)) },
+		} {
+			switch err := change(); {
+			case err == nil, errors.Is(err, fs.ErrExist), errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.EBUSY):
+			default:
+				return err
+			}
+		}
+	}
+	return nil
+}
