@@ -72,12 +72,18 @@
 // Badger panics over damaged blocks, and in goroutines of its own where nobody can catch that. So the manifest, and of every table
 // the index and the last block, are looked at before Badger does: the marks say how much of the manifest must be
 // there, which is noted moments after Badger made or compacted tables. And all blocks of all tables are verified before
-// the first compaction may read them ([verifier], [compactions]): when the store is opened, or, beyond 64 MiB and if it was closed in order,
-// in the background. Who reads what Badger panics over gets ErrCorrupt; then the store takes
+// the first compaction may read them ([verifier], [compactions]): when the store is opened, or, beyond 64 MiB,
+// in the background, unless the last process could not read one. Who reads what Badger panics over gets ErrCorrupt; then the store takes
 // no more writes and does not compact, and the next open verifies everything. What is left is a block that
 // goes bad after it was verified, or in the first 50 ms of a large store, and that a compaction reads before anybody else: that ends
 // the process. Nothing acknowledged is lost, and the next open says which file it is. Badger flushes from memory and reads no
 // table when it commits.
+//
+// # Time to open
+//
+// After a crash a store opens in what it takes to open its tables, to verify 64 MiB of them, to replay a log or two and to
+// look at the batches of the last second: with a million objects of 100 bytes (330 MB of tables) 0.3 to 0.5 s measured, 0.5 to 0.7 s
+// if nothing of it is in the page cache; with 200,000 of 4 KiB (0.9 GB) 0.1 and 0.3 s, with 60,000 in blobs 0.1 s. The size of blobs makes no difference.
 //
 // # How it is checked
 //

@@ -238,14 +238,18 @@ func dataBytes(f disk.File) (bytes int64, err error) {
 	}
 }
 
-// dropCachedLogs forgets cached pages of everything Badger has, so that what is
-// read is what the disk holds. It is for stores whose last sync may have failed.
+// dropCachedLogs forgets cached pages of everything Badger has but tables, so that what is
+// read is what the disk holds. It is for stores whose last sync may have failed. That of a table has not, if the manifest
+// names it.
 func dropCachedLogs(fsys disk.FS, dir string) error {
 	names, err := fsys.ReadDir(dir)
 	if err != nil {
 		return disk.Error("list logs", err)
 	}
 	for _, name := range names {
+		if filepath.Ext(name) == tableSuffix {
+			continue
+		}
 		f, err := fsys.Open(filepath.Join(dir, name))
 		if err == nil {
 			err = errors.Join(f.DropCache(), f.Close())

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"math"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -191,25 +190,18 @@ func (e *Engine) openBadger(context.Context) error {
 	return e.startBadger(dir, unverified)
 }
 
-// lookAtFiles looks at Badger's files before Badger does, and returns the tables that are yet to be verified: all
-// are verified here if the last process may have died of one.
+// lookAtFiles looks at Badger's files before Badger does, and returns the tables that are yet to be verified: none if
+// the last process could not read one.
 func (e *Engine) lookAtFiles(dir string) (unverified []uint64, err error) {
-	opt, closed := e.badgerOptions(nil), e.marks.Get().Clean
-	manifest, damage, err := readManifest(dir, opt, e.marks.Get())
+	opt, mark := e.badgerOptions(nil), e.marks.Get()
+	manifest, damage, err := readManifest(dir, opt, mark)
 	if err != nil {
 		return nil, err
 	}
 	if e.damage = damage; damage != "" {
 		return nil, e.refuseForGood()
 	}
-	bytesMax := int64(math.MaxInt64)
-	if closed {
-		bytesMax = verifiedBytesMax
-	}
-	if e.opt.ReadOnly && closed {
-		bytesMax = 0
-	}
-	unverified, worst, err := checkTables(dir, sortedTables(manifest), opt, bytesMax)
+	unverified, worst, err := checkTables(dir, sortedTables(manifest), opt, verifiedBytes(mark, e.opt.ReadOnly))
 	switch {
 	case err != nil:
 		return nil, err
@@ -268,7 +260,7 @@ func (e *Engine) start(ctx context.Context) error {
 		return nil
 	}
 	e.syncer = newSyncer(e, e.newBadgerLogs(), e.marks.Get().Durable)
-	err := errors.Join(e.syncer.noteManifest(), e.marks.Update(true, func(m *marks.Marks) { m.Clean = false }))
+	err := errors.Join(e.syncer.noteManifest(), e.marks.Update(true, func(m *marks.Marks) { m.Clean, m.Suspect = false, false }))
 	if err != nil {
 		return err
 	}

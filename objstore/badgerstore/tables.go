@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -16,14 +17,16 @@ import (
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/table"
 	"github.com/dgraph-io/badger/v4/y"
+	"golang.org/x/sys/unix"
 
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/marks"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
 )
 
 const (
 	tableSuffix = ".sst"
-	// verifiedBytesMax bounds what is read of the tables when a store is opened that was closed in order.
+	// verifiedBytesMax bounds what is read of the tables when a store is opened.
 	verifiedBytesMax = 64 << 20
 )
 
@@ -42,6 +45,11 @@ type tableReport struct {
 // so who reads it finds out, in a compacted table too. If all its records are right the damage is in what Badger has
 // beside them, and nobody can tell what that hides.
 func checkTables(dir string, ids []uint64, opt badger.Options, bytesMax int64) (unverified []uint64, worst tableReport, err error) {
+	for _, id := range ids {
+		if err := fetchTable(table.NewFilename(id, dir)); err != nil {
+			return nil, worst, disk.Error("look at table", err)
+		}
+	}
 	for _, id := range ids {
 		info, err := os.Stat(table.NewFilename(id, dir))
 		if errors.Is(err, fs.ErrNotExist) {
@@ -62,6 +70,37 @@ func checkTables(dir string, ids []uint64, opt badger.Options, bytesMax int64) (
 		}
 	}
 	return unverified, worst, nil
+}
+
+// fetchTable begins to read what a table is opened with, so that the disk has all of that to do at once.
+func fetchTable(name string) error {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // who opens it says so
+	}
+	if err != nil {
+		return err
+	}
+	const beginBytes, endBytes = 16 << 10, 128 << 10
+	info, err := f.Stat()
+	if err == nil {
+		end := max(0, info.Size()-endBytes)
+		err = errors.Join(unix.Fadvise(int(f.Fd()), 0, beginBytes, unix.FADV_WILLNEED),
+			unix.Fadvise(int(f.Fd()), end, endBytes, unix.FADV_WILLNEED))
+	}
+	return errors.Join(err, f.Close())
+}
+
+// verifiedBytes is how many bytes of tables are verified when a store is opened. Another process repaired what is opened
+// read-only, or will.
+func verifiedBytes(mark marks.Marks, readOnly bool) int64 {
+	switch {
+	case mark.Suspect:
+		return math.MaxInt64
+	case mark.Clean && readOnly:
+		return 0
+	}
+	return verifiedBytesMax
 }
 
 // tableName is the name of a table in the store's directory.

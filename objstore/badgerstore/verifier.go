@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/marks"
 )
 
 // verifier verifies, once and in the background, the tables that were too many to be verified when the
@@ -63,13 +64,18 @@ func (e *Engine) caught(onFault bool, err *error) {
 	}
 }
 
-// distrust stops the store over tables that cannot be read. Reads go on: what cannot be read is ErrCorrupt. A store
-// that ended so was not closed in order, and the next open verifies all tables.
+// distrust stops the store over tables that cannot be read. Reads go on: what cannot be read is ErrCorrupt. The
+// next open verifies all tables.
 func (e *Engine) distrust(why error) {
 	if e.opt.ReadOnly {
 		return
 	}
 	e.committer.fail(why)
+	if !e.marks.Get().Suspect {
+		if err := e.marks.Update(true, func(m *marks.Marks) { m.Suspect = true }); err != nil {
+			e.log.Error("it cannot be noted that a table is damaged", "error", err)
+		}
+	}
 	e.compactions.forbid()
 }
 

@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -10,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/marks"
 )
 
 // oneTable is the path of the table with the most bytes.
@@ -84,8 +87,34 @@ func TestTableFoundUnusableInTheBackgroundStopsWrites(t *testing.T) {
 		wantCorrupt(t, err)
 	}
 	must(t, e.Close())
+	m, err := marks.Open(disk.OS{}, filepath.Join(dir, marksName))
+	must(t, err)
+	if !m.Get().Suspect {
+		t.Error("the next open does not know")
+	}
+	must(t, m.Close())
 	if text := refused(t, dir, Options{}, objstore.ErrCorrupt); !strings.Contains(text, filepath.Base(path)) || !strings.Contains(text, "restore") {
 		t.Error(text)
+	}
+}
+
+// A store opens in a time that does not grow with it, after a crash too, unless a table of it could not be read.
+func TestTablesVerifiedWhenAStoreIsOpenedAreBounded(t *testing.T) {
+	for mark, want := range map[marks.Marks]int64{
+		{Clean: true}:                verifiedBytesMax,
+		{}:                           verifiedBytesMax,
+		{Suspect: true}:              math.MaxInt64,
+		{Suspect: true, Clean: true}: math.MaxInt64,
+	} {
+		if got := verifiedBytes(mark, false); got != want {
+			t.Errorf("%+v: %d", mark, got)
+		}
+	}
+	if got := verifiedBytes(marks.Marks{Clean: true}, true); got != 0 {
+		t.Errorf("read-only: %d", got)
+	}
+	if got := verifiedBytes(marks.Marks{Suspect: true}, true); got != math.MaxInt64 {
+		t.Errorf("read-only, though a table could not be read: %d", got)
 	}
 }
 

@@ -33,6 +33,9 @@ const (
 	slotBytes = 64
 	slotStep  = 4096
 	slots     = 2
+
+	flagClean   = 1 << 0
+	flagSuspect = 1 << 1
 )
 
 // Marks are the numbers.
@@ -41,6 +44,7 @@ type Marks struct {
 	Lease   uint64 // numbers below this may have been given out
 	LowBlob uint64 // blobs with lower numbers are committed or gone
 	Clean   bool   // the store was closed in order after this
+	Suspect bool   // a table could not be read
 
 	// The manifest of the key-value engine, which names its tables, was synced up to here. It may be rewritten: then
 	// it begins with something else. 0 bytes: nobody knows.
@@ -181,7 +185,10 @@ func encode(m Marks, generation uint64) []byte {
 	p = binary.BigEndian.AppendUint32(p, version)
 	var flags uint32
 	if m.Clean {
-		flags = 1
+		flags |= flagClean
+	}
+	if m.Suspect {
+		flags |= flagSuspect
 	}
 	p = binary.BigEndian.AppendUint32(p, flags)
 	manifest := uint64(m.ManifestBegin)<<32 | uint64(m.ManifestBytes)
@@ -200,7 +207,8 @@ func decode(p []byte) (m Marks, generation uint64, err error) {
 		return m, 0, &objstore.Error{Op: "open marks", Kind: objstore.ErrNewerFormat,
 			Detail: "the marks were written by a newer version of this program"}
 	}
-	m.Clean = binary.BigEndian.Uint32(body[12:])&1 != 0
+	flags := binary.BigEndian.Uint32(body[12:])
+	m.Clean, m.Suspect = flags&flagClean != 0, flags&flagSuspect != 0
 	generation = binary.BigEndian.Uint64(body[16:])
 	m.Durable = binary.BigEndian.Uint64(body[24:])
 	m.Lease = binary.BigEndian.Uint64(body[32:])
