@@ -25,17 +25,21 @@ func (noWait) Sleep(ctx context.Context, _ time.Duration) error { return ctx.Err
 
 // serve is a server with a bucket "box" in which anyone may do anything.
 func serve(ctx context.Context, engine objstore.Buckets) (*httptest.Server, error) {
-	server, err := s3server.New(s3server.Options{
-		Buckets: engine, Users: s3server.Users{Anonymous: &s3server.User{Admin: []string{"*"}}},
-		Limits: s3server.Limits{PartBytesMin: 4},
-	})
+	handler, err := boxHandler(ctx, engine)
 	if err != nil {
 		return nil, err
 	}
+	return httptest.NewServer(handler), nil
+}
+
+func boxHandler(ctx context.Context, engine objstore.Buckets) (http.Handler, error) {
 	if err := engine.CreateBucket(ctx, "box"); err != nil {
 		return nil, err
 	}
-	return httptest.NewServer(server), nil
+	return s3server.New(s3server.Options{
+		Buckets: engine, Users: s3server.Users{Anonymous: &s3server.User{Admin: []string{"*"}}},
+		Limits: s3server.Limits{PartBytesMin: 4},
+	})
 }
 
 func open(ctx context.Context, endpoint string, transport http.RoundTripper) (*s3store.Store, error) {
@@ -128,7 +132,10 @@ func TestConformanceOverBadger(t *testing.T) { conformance(t, overBadger(t), dif
 
 // A store without the extensions of our server, with and without unique ETags.
 func TestConformanceOfForeignStores(t *testing.T) {
-	for _, kind := range []kind{foreign, foreignMD5} {
+	for _, kind := range []kind{foreignMD5, foreign} {
+		if testing.Short() && kind == foreign {
+			continue // the other differs more
+		}
 		t.Run(kind.String(), func(t *testing.T) {
 			conformance(t, func(ctx context.Context) (*objstoretest.Subject, error) {
 				server, err := serveKind(ctx, kind)

@@ -43,6 +43,10 @@ func kindOfCode(code string) objstore.Kind {
 		return objstore.ErrTooLarge
 	case "BucketNotEmpty": // of a directory
 		return objstore.ErrNotEmpty
+	case "XMinioParentIsObject", "ObjectParentIsFile": // of stores that keep keys as paths
+		return objstore.ErrNotDir
+	case "XMinioObjectExistsAsDirectory", "ExistingObjectIsDirectory":
+		return objstore.ErrIsDir
 	case "NoSuchUpload": // no lost condition: the object was not looked at
 		return objstore.ErrUnavailable
 	case "InvalidWriteOffset":

@@ -9,7 +9,6 @@ import (
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
@@ -64,6 +63,14 @@ func explained(opt Options, err error) error {
 	return e
 }
 
+// withoutCredentials is of requests nobody can sign.
+func withoutCredentials(opt Options, err error) error {
+	return &objstore.Error{
+		Op: "open store", Key: opt.Bucket, Kind: objstore.ErrPermission, Err: err,
+		Detail: "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or add anonymous=true to the URL",
+	}
+}
+
 // sentence is of the reasons people meet; empty: another one.
 func (o Options) sentence(where string, err error) string {
 	switch codeOf(err) {
@@ -100,7 +107,6 @@ func regionOf(err error) string {
 
 func (o Options) sentenceOfSilence(where string, err error) string {
 	var (
-		signing  *v4.SigningError
 		name     *net.DNSError
 		dial     *net.OpError
 		unknown  x509.UnknownAuthorityError
@@ -109,8 +115,6 @@ func (o Options) sentenceOfSilence(where string, err error) string {
 		answered *smithyhttp.ResponseError
 	)
 	switch {
-	case errors.As(err, &signing):
-		return "there are no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or add ?anonymous=true to the URL"
 	case errors.As(err, &name):
 		return "there is no host " + name.Name
 	case errors.As(err, &unknown), errors.As(err, &host):

@@ -232,39 +232,3 @@ func TestTruncatedAnswerIsContinued(t *testing.T) {
 		want(t, b.store, "k", text)
 	}
 }
-
-// A store that ignores a condition is caught by the probe, and writes that need it are refused.
-func TestIgnoredConditionsAreNotClaimed(t *testing.T) {
-	server, err := serve(t.Context(), memstore.New(memstore.Options{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	ifVersion := objstore.IfVersion("v")
-	for _, row := range []struct {
-		header string
-		lacks  func(objstore.Capabilities) bool
-	}{
-		{"If-Match", func(c objstore.Capabilities) bool {
-			return !c.Put.Has(ifVersion) && !c.Delete.Has(ifVersion) && !c.CopyTarget.Has(ifVersion) && c.Put.Has(objstore.IfAbsent())
-		}},
-		{"If-None-Match", func(c objstore.Capabilities) bool {
-			return !c.Put.Has(objstore.IfAbsent()) && !c.CopyTarget.Has(objstore.IfAbsent()) && c.Put.Has(ifVersion)
-		}},
-		{"X-Amz-Copy-Source-If-Match", func(c objstore.Capabilities) bool {
-			return !c.CopySource.Has(ifVersion) && c.Put.Has(ifVersion)
-		}},
-	} {
-		store, err := open(t.Context(), server.URL, &wire{foreign: true, ignored: []string{row.header}})
-		if err != nil {
-			t.Fatalf("%s: %v", row.header, err)
-		}
-		if caps := store.Capabilities(); !row.lacks(caps) {
-			t.Errorf("%s is ignored: %+v", row.header, caps)
-		}
-		page, err := store.List(t.Context(), objstore.ListOptions{})
-		if err != nil || len(page.Entries) > 0 {
-			t.Errorf("%s: the probe left %v (%v)", row.header, page.Entries, err)
-		}
-	}
-}

@@ -15,10 +15,8 @@ import (
 // putParts sends a body of which the first part was read, and then says what it shall become. It leaves no
 // upload behind unless the store does not answer.
 func (s *Store) putParts(ctx context.Context, d *draft, part *bytes.Buffer, body io.Reader) (stamp, error) {
-	upload, err := again(ctx, s, func() (*s3.CreateMultipartUploadOutput, error) {
-		return s.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-			Bucket: s.bucket(), Key: s.key(d.key), ContentType: optional(d.opt.ContentType), Metadata: d.meta,
-		})
+	upload, err := s.createUpload(ctx, &s3.CreateMultipartUploadInput{
+		Key: s.key(d.key), ContentType: optional(d.opt.ContentType), Metadata: d.meta,
 	})
 	if err != nil {
 		return stamp{}, readError(d.op, d.key, err)
@@ -38,6 +36,21 @@ func (s *Store) putParts(ctx context.Context, d *draft, part *bytes.Buffer, body
 	return made, err
 }
 
+// createUpload says beforehand which checksums the parts will have: where that is not said, some stores refuse to be told
+// them again when the upload is completed.
+func (s *Store) createUpload(ctx context.Context, in *s3.CreateMultipartUploadInput) (*s3.CreateMultipartUploadOutput, error) {
+	in.Bucket = s.bucket()
+	if s.client.Options().RequestChecksumCalculation != aws.RequestChecksumCalculationWhenRequired {
+		in.ChecksumAlgorithm = types.ChecksumAlgorithmCrc32
+	}
+	return again(ctx, s, func() (*s3.CreateMultipartUploadOutput, error) { return s.client.CreateMultipartUpload(ctx, in) })
+}
+
+// completed names a part as its answer told it.
+func completed(number *int32, part *s3.UploadPartOutput) types.CompletedPart {
+	return types.CompletedPart{PartNumber: number, ETag: part.ETag, ChecksumCRC32: part.ChecksumCRC32}
+}
+
 // sendParts sends the part that was read and all others. A part may be sent again without harm.
 func (s *Store) sendParts(ctx context.Context, d *draft, upload *string, part *bytes.Buffer, body io.Reader) ([]types.CompletedPart, error) {
 	var done []types.CompletedPart
@@ -52,10 +65,7 @@ func (s *Store) sendParts(ctx context.Context, d *draft, upload *string, part *b
 		if err != nil {
 			return nil, readError(d.op, d.key, err)
 		}
-		done = append(done, types.CompletedPart{
-			PartNumber: number, ETag: out.ETag,
-			ChecksumCRC32: out.ChecksumCRC32, ChecksumCRC32C: out.ChecksumCRC32C, ChecksumCRC64NVME: out.ChecksumCRC64NVME,
-		})
+		done = append(done, completed(number, out))
 		if !more {
 			return done, nil
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -119,6 +120,7 @@ func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
 func connect(ctx context.Context, opt Options, parts Parts) (*s3.Client, error) {
 	load := []func(*config.LoadOptions) error{
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }),
+		config.WithLogger(logging.Nop{}), // what matters comes back as an error
 	}
 	switch {
 	case opt.Anonymous:
@@ -135,6 +137,11 @@ func connect(ctx context.Context, opt Options, parts Parts) (*s3.Client, error) 
 	}
 	if cfg.Region == "" {
 		cfg.Region = "us-east-1"
+	}
+	if !aws.IsCredentialsProvider(cfg.Credentials, aws.AnonymousCredentials{}) {
+		if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+			return nil, withoutCredentials(opt, err)
+		}
 	}
 	return s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -22,12 +20,6 @@ type Finding struct {
 	// Vital: a store that lacks it must not be mounted for writing.
 	Vital bool
 }
-
-// probeWriters write the same key at once, to catch a store that looks first and then writes; probeRounds is how often.
-const (
-	probeWriters = 8
-	probeRounds  = 3
-)
 
 // probe tries out a store with keys that are removed afterwards.
 type probe struct {
@@ -58,7 +50,7 @@ func (s *Store) Writable() error {
 	var missing []string
 	for _, f := range s.findings {
 		if f.Vital && !f.OK {
-			missing = append(missing, strings.TrimSuffix(f.Name+" ("+f.Detail, " ("+")"))
+			missing = append(missing, f.Name+" ("+f.Detail+")")
 		}
 	}
 	if len(missing) == 0 {
@@ -279,9 +271,7 @@ func (p *probe) tryParts(ctx context.Context) (err error) {
 // completeIf puts the key in one part. marked: there is a second part, which is not named.
 func (p *probe) completeIf(ctx context.Context, cond objstore.Cond, marked bool) (answer, err error) {
 	client, bucket, key := p.s.client, p.s.bucket(), p.s.key(p.key)
-	upload, err := again(ctx, p.s, func() (*s3.CreateMultipartUploadOutput, error) {
-		return client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: bucket, Key: key})
-	})
+	upload, err := p.s.createUpload(ctx, &s3.CreateMultipartUploadInput{Key: key})
 	if err != nil {
 		return nil, err
 	}
@@ -296,10 +286,7 @@ func (p *probe) completeIf(ctx context.Context, cond objstore.Cond, marked bool)
 		}
 		_, answer = client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 			Bucket: bucket, Key: key, UploadId: upload.UploadId, IfMatch: p.s.match(cond), IfNoneMatch: noneMatch(cond),
-			MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{{
-				PartNumber: aws.Int32(1), ETag: part.ETag,
-				ChecksumCRC32: part.ChecksumCRC32, ChecksumCRC32C: part.ChecksumCRC32C, ChecksumCRC64NVME: part.ChecksumCRC64NVME,
-			}}},
+			MultipartUpload: &types.CompletedMultipartUpload{Parts: []types.CompletedPart{completed(aws.Int32(1), part)}},
 		}, p.s.own(headerIfVersion, cond))
 	}
 	if err != nil || answer != nil {
@@ -316,51 +303,9 @@ func refusalOf(err error) string {
 	return "refused: " + codeOf(err)
 }
 
-// tryRaces lets several create a key, and then several replace it: one may.
-func (p *probe) tryRaces(ctx context.Context) error {
-	created, updated := true, true
-	for range probeRounds {
-		if err := p.remove(ctx, p.other, objstore.Unconditional()); err != nil {
-			return err
-		}
-		if p.caps.Put.Has(objstore.IfAbsent()) {
-			created = created && p.winners(ctx, objstore.IfAbsent()) == 1
-		}
-		base, err := p.set(ctx, p.other)
-		if err != nil {
-			return err
-		}
-		if p.caps.Put.Has(anyIfVersion()) {
-			updated = updated && p.winners(ctx, objstore.IfVersion(base.version)) == 1
-		}
-	}
-	const looks = "several won: the store looks first and then writes"
-	if p.caps.Put.Has(objstore.IfAbsent()) && !p.vital("of concurrent creators one wins", created, unless(created, looks)) {
-		p.caps.Put &^= objstore.CondsOf(objstore.IfAbsent())
-	}
-	if p.caps.Put.Has(anyIfVersion()) && !p.vital("of concurrent updates one wins", updated, unless(updated, looks)) {
-		p.caps.Put &^= objstore.CondsOf(anyIfVersion(), objstore.IfPresent())
-	}
-	return nil
-}
-
 func unless(ok bool, detail string) string {
 	if ok {
 		return ""
 	}
 	return detail
-}
-
-func (p *probe) winners(ctx context.Context, cond objstore.Cond) int64 {
-	var won atomic.Int64
-	var all sync.WaitGroup
-	for i := range probeWriters {
-		all.Go(func() {
-			if _, err := p.put(ctx, p.other, string(rune('a'+i)), cond); err == nil {
-				won.Add(1)
-			}
-		})
-	}
-	all.Wait()
-	return won.Load()
 }
