@@ -8,6 +8,7 @@
 //   - embedded runs the tests of package fs on the embedded engine.
 //   - s3 runs the S3 server over the embedded engine, with the SDK of AWS.
 //   - s3clients runs clients and suites of others against etagfs serve.
+//   - s3stores runs the S3 client against servers of others.
 //   - crash kills daemons and cuts the power; bench measures mounts and
 //     stores, benchs3 the S3 server; internal/measure has what both share.
 //

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/etagfs/etagfs/integration/internal/foreign"
 	"github.com/etagfs/etagfs/integration/internal/measure"
 )
 
@@ -144,13 +145,13 @@ func (s settings) commands(ctx context.Context, stderr io.Writer) ([]command, er
 	for _, peer := range []struct {
 		program, module string
 		command         func(program string) command
-	}{{s.minio, minioModule, minioCommand}, {s.versitygw, versitygwModule, versitygwCommand}} {
+	}{{s.minio, foreign.MinIO, minioCommand}, {s.versitygw, foreign.Versitygw, versitygwCommand}} {
 		switch peer.program {
 		case "none":
 			continue
 		case "":
 			fmt.Fprintln(stderr, "benchs3: building", peer.module, "unless it was built before")
-			if peer.program, err = goProgram(ctx, peer.module); err != nil {
+			if peer.program, err = foreign.Program(ctx, peer.module); err != nil {
 				return nil, err
 			}
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/etagfs/etagfs/integration/internal/foreign"
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
@@ -92,7 +93,7 @@ func buildMinioGo(dir string) error {
 	cmd := exec.Command("go", "build", "-tags", "mint", "-o", filepath.Join(dir, "functional"), "./functional")
 	cmd.Dir = src
 	cmd.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
-	return quietly(cmd)
+	return foreign.Quietly(cmd)
 }
 
 // makeWritable undoes the modes of Go's cache, which os.CopyFS keeps.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/etagfs/etagfs/integration/internal/foreign"
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
@@ -60,5 +61,5 @@ func installNode(dir string) error {
 	}
 	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 	cmd.Dir = dir
-	return quietly(cmd)
+	return foreign.Quietly(cmd)
 }

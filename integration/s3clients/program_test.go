@@ -1,69 +1,36 @@
 package s3clients_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/etagfs/etagfs/integration/internal/foreign"
 )
 
-// cacheDir is where foreign programs stay between runs.
-func cacheDir(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv("ETAGFS_TEST_CACHE")
-	if dir == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			t.Skipf("needs a cache directory: %v", err)
-		}
-		dir = filepath.Join(user, "etagfs-foreign")
-	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-// cached is a directory of the cache that build filled, now or in an earlier run. A machine that cannot
-// build it lacks the program. Tests of other processes may build the same at the same time.
+// cached is a directory of the cache that build filled. A machine that cannot build it lacks the program.
 func cached(t *testing.T, name, program string, build func(dir string) error) string {
 	t.Helper()
-	final := filepath.Join(cacheDir(t), name)
-	if _, err := os.Stat(final); err == nil {
-		return final
-	}
-	dir, err := os.MkdirTemp(filepath.Dir(final), "new-")
+	dir, err := foreign.Built(name, build)
 	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	if err := build(dir); err != nil {
 		t.Skipf("needs %s: %v", program, err)
 	}
-	if err := os.Rename(dir, final); err != nil && !errors.Is(err, fs.ErrExist) {
-		t.Fatal(err)
-	}
-	return final
+	return dir
 }
 
 // goProgram builds a command of a Go module, given as PATH@VERSION.
 func goProgram(t *testing.T, path string) string {
 	t.Helper()
-	command, version, _ := strings.Cut(path, "@")
-	name := filepath.Base(command)
-	dir := cached(t, name+"@"+version, name, func(dir string) error {
-		cmd := exec.CommandContext(t.Context(), "go", "install", path)
-		cmd.Env = append(os.Environ(), "GOBIN="+dir, "GOFLAGS=-mod=mod")
-		return quietly(cmd)
-	})
-	return filepath.Join(dir, name)
+	program, err := foreign.Program(t.Context(), path)
+	if err != nil {
+		command, _, _ := strings.Cut(path, "@")
+		t.Skipf("needs %s: %v", filepath.Base(command), err)
+	}
+	return program
 }
 
 // moduleDir is the source of a Go module, given as PATH@VERSION, unpacked in Go's own cache.
@@ -80,15 +47,4 @@ func moduleDir(path string) (string, error) {
 		return "", err
 	}
 	return module.Dir, nil
-}
-
-// quietly runs a command and returns what it wrote only if it failed.
-func quietly(cmd *exec.Cmd) error {
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.WaitDelay = time.Second
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w: %s", strings.Join(cmd.Args, " "), err, bytes.TrimSpace([]byte(tail(out.String(), 5))))
-	}
-	return nil
 }

@@ -12,14 +12,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/etagfs/etagfs/integration/internal/foreign"
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
-const (
-	versitygwModule = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
-	// versitygwTime is how long one of its tests may take.
-	versitygwTime = time.Minute
-)
+// versitygwTime is how long one of its tests may take.
+const versitygwTime = time.Minute
 
 // versitygwGroups are the tests of versitygw that are about the protocol, not about versitygw.
 func versitygwGroups() *regexp.Regexp {
@@ -29,7 +27,7 @@ func versitygwGroups() *regexp.Regexp {
 // versitygw's own integration tests, one process each, as one that fails leaves its bucket behind.
 func TestVersitygwSuite(t *testing.T) {
 	mounttest.Need(t, "binary")
-	program := goProgram(t, versitygwModule)
+	program := goProgram(t, foreign.Versitygw)
 	s := serve(t, "--region", region)
 	failures := make(map[string]string)
 	for _, name := range versitygwTests(t, program) {
