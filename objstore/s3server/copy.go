@@ -56,7 +56,7 @@ func (s source) otherBucket(c *call) string {
 func (c *call) pin(src source) (objstore.Info, objstore.Cond, error) {
 	info, err := src.store.Head(c.ctx(), src.key)
 	if objstore.KindOf(err) == objstore.ErrNotFound {
-		return info, objstore.Cond{}, noSuchKey(src.key)
+		return info, objstore.Cond{}, c.missingKey(src.bucket, src.key, noSuchKey(src.key))
 	}
 	if err != nil {
 		return info, objstore.Cond{}, err
@@ -166,7 +166,7 @@ func (c *call) checksumSource(src source, s span, algorithm string) (sum objstor
 	a, _ := checksum.Parse(algorithm) // was checked when it was asked for
 	reader, err := src.store.Get(c.ctx(), src.key, objstore.Unconditional())
 	if objstore.KindOf(err) == objstore.ErrNotFound {
-		return sum, cond, noSuchKey(src.key)
+		return sum, cond, c.missingKey(src.bucket, src.key, noSuchKey(src.key))
 	}
 	if err != nil {
 		return sum, cond, err

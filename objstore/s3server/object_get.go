@@ -54,7 +54,12 @@ func (c *call) hideMissing(err error) error {
 	if objstore.KindOf(err) != objstore.ErrNotFound {
 		return err
 	}
-	if c.permit("s3:ListBucket", accessRead, c.bucket, "", string(c.key), noKeys) != nil {
+	return c.missingKey(c.bucket, c.key, err)
+}
+
+// missingKey is err, which says that a key is not there, to who may know what keys there are.
+func (c *call) missingKey(bucket string, key objstore.Key, err error) error {
+	if c.permit("s3:ListBucket", accessRead, bucket, "", string(key), noKeys) != nil {
 		return s3code.AccessDenied
 	}
 	return err

@@ -99,7 +99,7 @@ func (c *call) renameDecided(src source, test writeTest, writeID string) (objsto
 			return info, err
 		}
 		if src.isDirectory() {
-			return info, test.lostDirectory(err)
+			return info, c.lostDirectory(src, test, err)
 		}
 		if err := c.stillLost(src, test); err != nil {
 			return objstore.Info{}, err
@@ -141,8 +141,11 @@ func (c *call) stillLost(src source, test writeTest) error {
 func (s source) isDirectory() bool { return strings.HasSuffix(string(s.key), "/") }
 
 // lostDirectory is why a directory was not moved. It is no object that could be looked at again.
-func (w writeTest) lostDirectory(err error) error {
-	if header := w.firstHeader(); header != "" && objstore.KindOf(err) == objstore.ErrPrecondition {
+func (c *call) lostDirectory(src source, test writeTest, err error) error {
+	switch header := test.firstHeader(); {
+	case objstore.KindOf(err) == objstore.ErrNotFound:
+		return c.missingKey(src.bucket, src.key, noSuchKey(src.key))
+	case header != "" && objstore.KindOf(err) == objstore.ErrPrecondition:
 		return failedCondition(header)
 	}
 	return err

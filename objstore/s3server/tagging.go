@@ -13,7 +13,7 @@ import (
 func (c *call) getTagging() error {
 	info, err := c.store.Head(c.ctx(), c.key)
 	if err != nil {
-		return err
+		return c.hideMissing(err)
 	}
 	result := &s3xml.Tagging{}
 	for _, key := range slices.Sorted(maps.Keys(info.Tags)) {
@@ -53,7 +53,7 @@ func (c *call) setTags(tags map[string]string, status int) error {
 		return s3code.NotImplemented.With("")
 	}
 	if _, err := tagger.SetTags(c.ctx(), c.key, tags, objstore.Durable); err != nil {
-		return err
+		return c.hideMissing(err)
 	}
 	return c.done(status)
 }
