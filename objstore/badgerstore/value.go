@@ -11,7 +11,7 @@ type raw []byte
 
 // decode is the value under key as the rest of the package works with it:
 // *record.Object, record.Ref, record.Place, *extent.Page or raw. The first byte of
-// the key decides.
+// the key decides. A raw shares its bytes with value.
 func decode(key, value []byte) (any, error) {
 	switch key[0] {
 	case record.TagEntry:
@@ -45,7 +45,7 @@ func decode(key, value []byte) (any, error) {
 	case record.TagLayout:
 		return record.DecodeLayout(key, value)
 	default:
-		return raw(append([]byte(nil), value...)), nil
+		return raw(value), nil
 	}
 }
 
@@ -85,7 +85,7 @@ func encode(key []byte, value any) ([]byte, error) {
 // isCached says which values are worth remembering.
 func isCached(key []byte) bool {
 	switch key[0] {
-	case record.TagEntry, record.TagObject, record.TagPage:
+	case record.TagEntry, record.TagObject, record.TagPage, record.TagBucket:
 		return true
 	}
 	return false

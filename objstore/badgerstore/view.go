@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"errors"
 	"runtime/debug"
+	"slices"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -74,10 +75,20 @@ func (v *view) read(key []byte) (value any, err error) {
 	if err != nil {
 		return nil, &objstore.Error{Op: "read store", Kind: objstore.ErrUnavailable, Err: err}
 	}
-	return decodeItem(key, item)
+	return decodeShared(key, item) // the value is this item's alone
 }
 
-func decodeItem(key []byte, item *badger.Item) (value any, err error) {
+// decodeItem decodes an item of an iterator, which uses its memory for the next one.
+func decodeItem(key []byte, item *badger.Item) (any, error) {
+	value, err := decodeShared(key, item)
+	if encoded, ok := value.(raw); ok {
+		value = slices.Clone(encoded)
+	}
+	return value, err
+}
+
+// decodeShared decodes an item. A raw shares the item's memory.
+func decodeShared(key []byte, item *badger.Item) (value any, err error) {
 	defer caught(debug.SetPanicOnFault(true), &err)
 	verr := item.Value(func(p []byte) error {
 		value, err = decode(key, p)
