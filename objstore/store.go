@@ -18,7 +18,8 @@ type Reader interface {
 	ReadAt(ctx context.Context, p []byte, off int64) (n int, err error)
 	// Stream reads length bytes from off in order; length -1 means to the end. The
 	// stream ends with ErrCorrupt instead of io.EOF if a block was bad. It
-	// must be closed before the reader is.
+	// must be closed before the reader is. One that is also a [syscall.Conn] is of bytes that lie in one file as
+	// they are, and were verified a short while ago: the kernel may send them from there.
 	Stream(ctx context.Context, off, length int64) io.ReadCloser
 	// Close releases the pin. It is idempotent.
 	Close() error

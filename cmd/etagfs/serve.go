@@ -36,6 +36,7 @@ type server struct {
 	region      string
 	conditions  string
 	uploadAge   time.Duration
+	scrubAge    time.Duration
 	grace       time.Duration
 	create      bool
 }
@@ -74,6 +75,7 @@ whether the server lives and whether it takes requests.`,
 	f.StringVar(&s.region, "region", "", "region that signatures must be for; empty: any")
 	f.StringVar(&s.conditions, "conditions", "strict", "conditional writes to accept: strict, as AWS, or extended, as Ceph, R2 and RFC 9110")
 	f.DurationVar(&s.uploadAge, "abandon-uploads-after", 7*24*time.Hour, "age at which unfinished multipart uploads are dropped; 0: never")
+	f.DurationVar(&s.scrubAge, "scrub-age", time.Hour, "how long the kernel may send a large object again without another look at its checksums; 0: never")
 	f.DurationVar(&s.grace, "grace", 30*time.Second, "how long requests may run on after the end was asked for")
 	f.BoolVar(&s.create, "create", true, "make a STORE that does not exist or is an empty directory")
 	return c
@@ -107,7 +109,7 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 	}
 	defer listener.Close() // the server has closed it by then, unless it never came to be one
 	engine, err := badgerstore.Open(ctx, dir,
-		storeOptions(badgerstore.Options{Create: s.create, Profile: badgerstore.ProfileServer}), badgerstore.Parts{Logger: logger})
+		storeOptions(badgerstore.Options{Create: s.create, Profile: badgerstore.ProfileServer, ScrubAge: s.scrubAge}), badgerstore.Parts{Logger: logger})
 	if err != nil {
 		return err
 	}

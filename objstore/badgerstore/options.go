@@ -35,6 +35,10 @@ type Options struct {
 	NewFile objstore.NewAttr // of files made by a put; zero: mode 0644
 	NewDir  objstore.NewAttr // of directories that keys imply; zero: mode 0755
 
+	// ScrubAge is how long bytes that were read and verified may be sent again by the kernel alone, out of
+	// the file they lie in; 0: never.
+	ScrubAge time.Duration
+
 	Program    string // who opens, for the lock file; empty: the name of the executable
 	MountPoint string // where it will be mounted, for the lock file; may be empty
 }

@@ -74,6 +74,14 @@ func (r *reader) failed(err error) error {
 
 // Stream implements [objstore.Reader].
 func (r *reader) Stream(ctx context.Context, off, length int64) io.ReadCloser {
+	s := r.stream(ctx, off, length)
+	if file, start, ok := r.checkedFile(s); ok {
+		return &fileStream{stream: s, file: file, start: start}
+	}
+	return s
+}
+
+func (r *reader) stream(ctx context.Context, off, length int64) *stream {
 	s := &stream{r: r, off: off, end: r.info.Size}
 	s.readAt = func(p []byte, off int64) (int, error) { return r.ReadAt(ctx, p, off) }
 	switch {

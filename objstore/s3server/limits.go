@@ -2,6 +2,7 @@ package s3server
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -116,6 +117,9 @@ type boundedConn struct {
 	net.Conn
 	release func()
 }
+
+// ReadFrom is there for net/http, which leaves files to the kernel if the connection can.
+func (c *boundedConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
 
 // Close gives the place back.
 func (c *boundedConn) Close() error {

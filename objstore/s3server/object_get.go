@@ -2,9 +2,11 @@ package s3server
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/s3code"
@@ -130,8 +132,15 @@ func (c *call) showSpanChecksum(info objstore.Info, p part, partial bool) {
 
 func (c *call) sendSpan(reader objstore.Reader, span span) error {
 	stream := reader.Stream(c.ctx(), span.offset, span.length)
-	err := c.buffers.copy(c.w, stream)
-	return errors.Join(err, stream.Close())
+	return errors.Join(c.send(stream, span.length), stream.Close())
+}
+
+// send has the kernel send what lies in a file, unless TLS needs the bytes here.
+func (c *call) send(stream io.Reader, length int64) error {
+	if _, ok := stream.(syscall.Conn); ok && c.r.TLS == nil {
+		return c.w.sendFile(stream, length)
+	}
+	return c.buffers.copy(c.w, stream)
 }
 
 // failRead answers 304 with what a cache needs, or 412.

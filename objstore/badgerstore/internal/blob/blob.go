@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
@@ -43,6 +44,9 @@ const (
 type Options struct {
 	OpenMax  int  // descriptors kept open; 0: 512
 	ReadOnly bool // make and change nothing
+	// CheckedLasts is how long OpenChecked trusts what was verified; 0: not at all.
+	CheckedLasts time.Duration
+	Now          func() time.Time // nil: time.Now
 }
 
 // Store is the blob tree below one directory.
@@ -68,7 +72,7 @@ type Store struct {
 // A file system that cannot link files is ErrUnsupported.
 func Open(fsys disk.FS, dir string, opt Options) (*Store, error) {
 	s := &Store{
-		fs: fsys, dir: dir, files: newFiles(fsys, opt.OpenMax),
+		fs: fsys, dir: dir, files: newFiles(fsys, opt),
 		dirs: make(map[string]bool), unsynced: make(map[Ref]bool), dirty: make(map[string]bool),
 		emptied: make(map[string]bool),
 	}

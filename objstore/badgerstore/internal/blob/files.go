@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -23,9 +24,11 @@ const (
 // first. INVARIANT: sumsBytes is the sum over all handles.
 type files struct {
 	// Constant.
-	fs      disk.FS
-	openMax int
-	units   *unitCache
+	fs           disk.FS
+	openMax      int
+	units        *unitCache
+	checkedLasts time.Duration
+	now          func() time.Time
 
 	mu        sync.Mutex
 	changed   *sync.Cond      // on mu: events grew
@@ -36,7 +39,7 @@ type files struct {
 	starved   int             // GUARDED_BY(mu): handles in open that wait for a descriptor
 }
 
-// handle is an open blob. Fields are guarded by files.mu; file and block do
+// handle is an open blob. Fields are guarded by files.mu; file, block and checked do
 // not change once opening is false.
 type handle struct {
 	ref     Ref
@@ -45,16 +48,23 @@ type handle struct {
 	element *list.Element // in idle, or nil
 	gone    bool          // no longer in open; closed by the last user
 
-	file  disk.File
-	block *block
-	units *unitCache
+	file    disk.File
+	block   *block
+	units   *unitCache
+	checked *checked // of a bare blob, unless nothing is trusted; nil otherwise
 }
 
-func newFiles(fsys disk.FS, openMax int) *files {
-	if openMax <= 0 {
-		openMax = openMaxDefault
+func newFiles(fsys disk.FS, opt Options) *files {
+	f := &files{
+		fs: fsys, openMax: opt.OpenMax, units: newUnitCache(), checkedLasts: opt.CheckedLasts, now: opt.Now,
+		open: make(map[Ref]*handle), idle: list.New(),
 	}
-	f := &files{fs: fsys, openMax: openMax, units: newUnitCache(), open: make(map[Ref]*handle), idle: list.New()}
+	if f.openMax <= 0 {
+		f.openMax = openMaxDefault
+	}
+	if f.now == nil {
+		f.now = time.Now
+	}
 	f.changed = sync.NewCond(&f.mu)
 	return f
 }
@@ -98,6 +108,9 @@ func (f *files) openLocked(ref Ref, path string) (*handle, error) {
 	if err != nil {
 		delete(f.open, ref)
 		return nil, err
+	}
+	if ref.Bare && f.checkedLasts > 0 {
+		h.checked = newChecked(h.block.dataBytes, f.checkedLasts, f.now)
 	}
 	f.sumsBytes += h.sumsBytes()
 	return h, nil

@@ -76,6 +76,7 @@ func (h *handle) readUnits(p []byte, off int64) (int, error) {
 			return n, err
 		}
 	}
+	h.checked.note(off, int64(len(p)))
 	return len(p), nil
 }
 
@@ -97,6 +98,7 @@ func (h *handle) readPart(p []byte, off int64) (int, error) {
 		h.units.buffers.Put(buf)
 		return 0, err
 	}
+	h.checked.note(unit*SumBytes, length)
 	n := copy(p, buf[at:length])
 	h.units.keep(h.ref, unit, length, buf)
 	return n, nil
