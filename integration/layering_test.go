@@ -57,10 +57,10 @@ func layers() []layer {
 		{wire, []string{objstore}, forTests},
 		{
 			objstore + "/remote",
-			[]string{objstore, wire, awsSDK}, // awsSDK: signatures
+			[]string{objstore, locks, wire, awsSDK}, // awsSDK: signatures
 			append(forTests, objstore+"/badgerstore", objstore+"/s3server"),
 		},
-		{objstore + "/s3server", []string{objstore, blockhash, wire, metrics, xxh3}, append(forTests, awsSDK)}, // xxh3: checksums of clients
+		{objstore + "/s3server", []string{objstore, blockhash, locks, wire, metrics, xxh3}, append(forTests, awsSDK)}, // xxh3: checksums of clients
 		{
 			objstore + "/s3store",
 			[]string{objstore, blockhash, awsSDK, awsConfig, awsS3, smithy},
@@ -74,7 +74,7 @@ func layers() []layer {
 		{module + "/mount", []string{objstore, locks, module + "/fs", goFuse, sys}, forTests},
 		{
 			module + "/cmd",
-			[]string{objstore, blockhash, objstore + "/badgerstore", objstore + "/flatns", objstore + "/remote", objstore + "/s3server", objstore + "/s3store", module + "/cache", module + "/fs", module + "/mount", cobra, metrics, sys},
+			[]string{objstore, blockhash, objstore + "/badgerstore", objstore + "/flatns", locks, objstore + "/remote", objstore + "/s3server", objstore + "/s3store", module + "/cache", module + "/fs", module + "/mount", cobra, metrics, sys},
 			append(forTests, goInner),
 		},
 	}

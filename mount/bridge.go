@@ -28,10 +28,10 @@ type bridge struct {
 	notifier *notifier
 }
 
-func newBridge(t *table, k *notifier, files *fs.FS, log *slog.Logger, now func() time.Time) *bridge {
+func newBridge(t *table, k *notifier, files *fs.FS, l locks.Locker, log *slog.Logger, now func() time.Time) *bridge {
 	return &bridge{
 		fs: files, log: log, now: now,
-		table: t, handles: newHandles(), locks: locks.New().Open(), notifier: k,
+		table: t, handles: newHandles(), locks: l, notifier: k,
 	}
 }
 

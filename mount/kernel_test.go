@@ -12,6 +12,7 @@ import (
 
 	"github.com/etagfs/etagfs/fs"
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/locks"
 	"github.com/etagfs/etagfs/objstore/memstore"
 )
 
@@ -44,7 +45,7 @@ func newKernel(t *testing.T) *kernel {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &kernel{t: t, bridge: newBridge(table, notifier, files, log, time.Now), inodes: make(map[uint64]*inode), entries: make(map[name]uint64)}
+	k := &kernel{t: t, bridge: newBridge(table, notifier, files, locks.New().Open(), log, time.Now), inodes: make(map[uint64]*inode), entries: make(map[name]uint64)}
 	k.changed.L = &k.mu
 	notifier.connect(k)
 	t.Cleanup(func() {

@@ -95,7 +95,7 @@ func (b *bridge) lockStatus(err error) fuse.Status {
 	case errors.Is(err, locks.ErrDeadlock):
 		return fuse.Status(syscall.EDEADLK)
 	case errors.Is(err, locks.ErrEnded):
-		return fuse.EINTR
+		return fuse.Status(syscall.ENOLCK)
 	default:
 		return b.status("lock", err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/etagfs/etagfs/fs"
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/locks"
 )
 
 const (
@@ -36,6 +37,8 @@ type Config struct {
 	// Trust is for how long from now on nothing is changed before this mount was told of it; the store waits
 	// with what others change until [Mount.Told] returned. nil: nothing ever is, if the namespace can be watched at all.
 	Trust func() time.Duration
+	// Locks are the file locks, which the mount closes; nil: it has its own, which nobody shares.
+	Locks locks.Locker
 }
 
 // Mount is a mounted namespace.
@@ -65,7 +68,10 @@ func Start(ctx context.Context, config Config) (*Mount, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := newBridge(t, k, files, config.Logger, time.Now)
+	if config.Locks == nil {
+		config.Locks = locks.New().Open()
+	}
+	b := newBridge(t, k, files, config.Locks, config.Logger, time.Now)
 	server, err := mountAt(config, b)
 	if err != nil {
 		return nil, errors.Join(err, files.Close(ctx))

@@ -48,7 +48,7 @@ func (d daemon) shared(store *remote.Store, source, bucket, point string) (*open
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &openStore{engine: lasting{store}, dir: dir, source: source, namespace: store, shared: store}, nil
+	return &openStore{engine: lasting{store}, dir: dir, source: source, namespace: store, locks: store.Locks(), shared: store}, nil
 }
 
 // lasting is a store with nothing to give back.

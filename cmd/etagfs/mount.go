@@ -16,6 +16,7 @@ import (
 	"github.com/etagfs/etagfs/mount"
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore"
+	"github.com/etagfs/etagfs/objstore/locks"
 	"github.com/etagfs/etagfs/objstore/remote"
 )
 
@@ -189,7 +190,7 @@ func (s *served) listen() {
 		return
 	}
 	var err error
-	if s.socket, err = listenBeside(s.store.dir, s.store.buckets, s.mount.Settle, s.log); err != nil {
+	if s.socket, err = listenBeside(s.store.dir, s.store.buckets, s.store.tables, s.mount.Settle, s.log); err != nil {
 		s.log.Warn("no other process can use the store meanwhile", "error", err)
 		return
 	}
@@ -222,6 +223,8 @@ type openStore struct {
 	others    *others          // who use the store too, if it is this process's own
 	buckets   objstore.Buckets // of a store that is this process's own; nil: it is another's
 	shared    *remote.Store    // what namespace is if the store is another's
+	locks     locks.Locker     // nil: nobody shares files with the mount
+	tables    *locks.Buckets   // beside buckets
 }
 
 func (d daemon) openLocal(ctx context.Context, options mount.Options, point string, logger *slog.Logger) (*openStore, error) {
@@ -256,8 +259,11 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 		err := &objstore.Error{Op: "mount", Key: bucket, Kind: objstore.ErrUnsupported}
 		return nil, errors.Join(err, engine.Close())
 	}
-	o := &others{}
-	return &openStore{engine: engine, dir: dir, source: dir, namespace: told{namespace, o}, others: o, buckets: engine}, nil
+	o, tables := &others{}, locks.NewBuckets()
+	return &openStore{
+		engine: engine, dir: dir, source: dir, namespace: told{namespace, o}, others: o,
+		buckets: engine, locks: tables.Table(bucket).Open(), tables: tables,
+	}, nil
 }
 
 // mount mounts the store. It is known to be one now: it may get its log.
@@ -273,6 +279,7 @@ func (s *openStore) mount(ctx context.Context, options mount.Options, point stri
 	}
 	config := mount.Config{
 		Dir: point, Source: s.source, Namespace: s.namespace, Options: options, Logger: logger, Host: host,
+		Locks: s.locks,
 	}
 	if s.shared != nil {
 		config.Trust = s.shared.Trust

@@ -20,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etagfs/etagfs/objstore/badgerstore"
+	"github.com/etagfs/etagfs/objstore/locks"
 	"github.com/etagfs/etagfs/objstore/s3server"
 )
 
@@ -115,8 +116,9 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
 	registry := prometheus.NewRegistry()
+	tables := locks.NewBuckets()
 	handler, err := s3server.New(s3server.Options{
-		Buckets: engine, Users: users, Domain: s.domain, Region: s.region, Conditions: conditions, Logger: logger, Metrics: registry,
+		Locks: tables, Buckets: engine, Users: users, Domain: s.domain, Region: s.region, Conditions: conditions, Logger: logger, Metrics: registry,
 	})
 	if err != nil {
 		return usageErrorf("%v", err)
@@ -126,7 +128,7 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 		return err
 	}
 	defer stopMetrics()
-	beside, err := listenBeside(dir, engine, nil, logger)
+	beside, err := listenBeside(dir, engine, tables, nil, logger)
 	if err != nil {
 		logger.Warn("no other process of this machine can use the store meanwhile", "error", err)
 	} else {

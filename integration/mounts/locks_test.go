@@ -165,7 +165,7 @@ func TestRecordLocksEndWithTheirProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	holder := mounttest.Command(t, "hold", m.Path("f"))
+	holder := mounttest.Command(t, "hold", m.Path("f"), "fcntl")
 	out, err := holder.StdoutPipe()
 	if err == nil {
 		err = holder.Start()
@@ -193,13 +193,13 @@ func TestRecordLocksEndWithTheirProcess(t *testing.T) {
 	_ = holder.Wait() // killed
 }
 
-// holdLocked locks FILE, says so and waits.
+// holdLocked locks FILE in a KIND, says so and waits.
 func holdLocked(args []string) error {
 	f, err := os.OpenFile(args[0], os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
-	if err := record(f, unix.F_SETLKW, true); err != nil {
+	if err := fileLocks[args[1]](f, true); err != nil {
 		return err
 	}
 	fmt.Print("x")

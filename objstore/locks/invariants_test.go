@@ -35,7 +35,7 @@ func (t *Table) checkInvariants(tb testing.TB) {
 					tb.Errorf("object %d: the wait for %+v is not searched for deadlocks", id, w.lock)
 				}
 			}
-			inWay := func(other *wait) bool { return w.lock.conflicts(other.lock) }
+			inWay := func(other *Wait) bool { return w.lock.conflicts(other.lock) }
 			if !slices.ContainsFunc(o.held, w.lock.conflicts) && !slices.ContainsFunc(o.waits[:i], inWay) {
 				tb.Errorf("object %d: %+v waits for nothing", id, w.lock)
 			}

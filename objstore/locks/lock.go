@@ -1,6 +1,9 @@
 package locks
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // SessionID names a client of a table. It is never used again.
 type SessionID uint64
@@ -58,4 +61,43 @@ func (k Lock) without(other Lock) (left []Lock) {
 		left = append(left, after)
 	}
 	return left
+}
+
+// Set is what is held on one object, by anybody.
+type Set []Lock
+
+// Add makes k held, in place of what its owner had there and as one with what it had beside.
+func (s *Set) Add(k Lock) {
+	s.Cut(k)
+	*s = slices.DeleteFunc(*s, func(other Lock) bool {
+		if !k.joins(other) {
+			return false
+		}
+		k.Start, k.End = min(k.Start, other.Start), max(k.End, other.End)
+		return true
+	})
+	*s = append(*s, k)
+}
+
+// Cut takes k's range out of the locks of its owner.
+func (s *Set) Cut(k Lock) {
+	var rest []Lock
+	*s = slices.DeleteFunc(*s, func(other Lock) bool {
+		if other.Owner != k.Owner || !other.overlaps(k) {
+			return false
+		}
+		rest = append(rest, other.without(k)...)
+		return true
+	})
+	*s = append(*s, rest...)
+}
+
+// Holds reports whether k's owner holds anything in k's range, and whether some of that is exclusive.
+func (s Set) Holds(k Lock) (any, exclusive bool) {
+	for _, other := range s {
+		if other.Owner == k.Owner && other.overlaps(k) {
+			any, exclusive = true, exclusive || other.Exclusive
+		}
+	}
+	return any, exclusive
 }

@@ -153,7 +153,7 @@ func TestWaitsAreGrantedAsSoonAsTheyCanBe(t *testing.T) {
 		t.Logf("seed %d", seed)
 		r := rand.New(rand.NewPCG(seed, 0))
 		m, table := newModel(), New()
-		var waits []*wait
+		var waits []*Wait
 		for range 200 {
 			id, k := randomLock(r)
 			switch r.IntN(4) {
@@ -185,7 +185,7 @@ func TestWaitsAreGrantedAsSoonAsTheyCanBe(t *testing.T) {
 	}
 }
 
-func remove(waits []*wait, w *wait) (left []*wait) {
+func remove(waits []*Wait, w *Wait) (left []*Wait) {
 	for _, other := range waits {
 		if other != w {
 			left = append(left, other)
@@ -194,7 +194,7 @@ func remove(waits []*wait, w *wait) (left []*wait) {
 	return left
 }
 
-func waitsFor(waits []*wait, owner Owner) bool {
+func waitsFor(waits []*Wait, owner Owner) bool {
 	for _, w := range waits {
 		if w.lock.Owner == owner {
 			return true
@@ -204,9 +204,9 @@ func waitsFor(waits []*wait, owner Owner) bool {
 }
 
 // collect takes the waits that were granted, in an order in which that was possible.
-func (m *model) collect(t *testing.T, waits []*wait) (left []*wait) {
+func (m *model) collect(t *testing.T, waits []*Wait) (left []*Wait) {
 	t.Helper()
-	var taken []*wait
+	var taken []*Wait
 	for _, w := range waits {
 		if isGranted(w) {
 			taken = append(taken, w)
@@ -215,7 +215,7 @@ func (m *model) collect(t *testing.T, waits []*wait) (left []*wait) {
 		}
 	}
 	for len(taken) > 0 {
-		i := slices.IndexFunc(taken, func(w *wait) bool { return m.free(w.object.id, w.lock) })
+		i := slices.IndexFunc(taken, func(w *Wait) bool { return m.free(w.object.id, w.lock) })
 		if i < 0 {
 			t.Fatalf("%+v was granted beside another", taken[0].lock)
 		}

@@ -29,6 +29,9 @@ type Session struct {
 	id    SessionID
 }
 
+// ID is what no other session of the table has, before or after: a fencing token.
+func (s *Session) ID() SessionID { return s.id }
+
 // Open makes a session.
 func (t *Table) Open() *Session {
 	t.mu.Lock()
@@ -58,17 +61,31 @@ func (s *Session) TryLock(_ context.Context, id objstore.ID, k Lock) error {
 
 // Lock implements [Locker].
 func (s *Session) Lock(ctx context.Context, id objstore.ID, k Lock) error {
-	w, err := s.table.request(id, s.own(k))
+	w, err := s.Request(id, k)
 	if err != nil {
 		return err
 	}
 	select {
-	case <-w.over:
-		return w.err
+	case <-w.Over():
+		return w.Err()
 	case <-ctx.Done():
-		return s.table.withdraw(w, ctx.Err())
+		return s.Withdraw(w, ctx.Err())
 	}
 }
+
+// Request is Lock for somebody who waits elsewhere.
+func (s *Session) Request(id objstore.ID, k Lock) (*Wait, error) {
+	return s.table.request(id, s.own(k))
+}
+
+// Withdraw ends a wait with reason, unless it is over already: the result is how it ended.
+func (s *Session) Withdraw(w *Wait, reason error) error { return s.table.withdraw(w, reason) }
+
+// Over is closed when the wait is.
+func (w *Wait) Over() <-chan struct{} { return w.over }
+
+// Err is why it failed; nil: it was granted. It is for when the wait is over.
+func (w *Wait) Err() error { return w.err }
 
 // Unlock implements [Locker].
 func (s *Session) Unlock(_ context.Context, id objstore.ID, k Lock) error {

@@ -23,19 +23,19 @@ type Table struct {
 	// Guarded by mu.
 	objects map[objstore.ID]*object
 	holding map[process]int   // locks by process, those not known left out
-	waiting map[Owner][]*wait // fcntl alone, for the search for deadlocks
+	waiting map[Owner][]*Wait // fcntl alone, for the search for deadlocks
 	last    SessionID
 }
 
 // object is what is known of an object with locks or waits.
 type object struct {
 	id    objstore.ID
-	held  []Lock
-	waits []*wait // in the order they came
+	held  Set
+	waits []*Wait // in the order they came
 }
 
-// wait is a request that is not granted.
-type wait struct {
+// Wait is a request that is not granted, or was not when it was made.
+type Wait struct {
 	// Constant.
 	lock   Lock
 	object *object
@@ -49,12 +49,12 @@ func New() *Table {
 	return &Table{
 		objects: make(map[objstore.ID]*object),
 		holding: make(map[process]int),
-		waiting: make(map[Owner][]*wait),
+		waiting: make(map[Owner][]*Wait),
 	}
 }
 
 // request takes k or waits in line for it.
-func (t *Table) request(id objstore.ID, k Lock) (*wait, error) {
+func (t *Table) request(id objstore.ID, k Lock) (*Wait, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o := t.object(id)
@@ -63,7 +63,7 @@ func (t *Table) request(id objstore.ID, k Lock) (*wait, error) {
 	if !k.Owner.Flock && t.closesCircle(o, k) {
 		return nil, ErrDeadlock
 	}
-	w := &wait{lock: k, object: o, over: make(chan struct{})}
+	w := &Wait{lock: k, object: o, over: make(chan struct{})}
 	o.waits = append(o.waits, w)
 	if !k.Owner.Flock {
 		t.waiting[k.Owner] = append(t.waiting[k.Owner], w)
@@ -72,14 +72,16 @@ func (t *Table) request(id objstore.ID, k Lock) (*wait, error) {
 }
 
 // withdraw ends a wait, unless it was granted at the last moment.
-func (t *Table) withdraw(w *wait, reason error) error {
+func (t *Table) withdraw(w *Wait, reason error) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !slices.Contains(w.object.waits, w) {
 		return w.err
 	}
-	w.object.waits = slices.DeleteFunc(w.object.waits, func(other *wait) bool { return other == w })
+	w.object.waits = slices.DeleteFunc(w.object.waits, func(other *Wait) bool { return other == w })
 	t.endWait(w)
+	w.err = reason
+	close(w.over)
 	t.advance(w.object)
 	return reason
 }
@@ -102,12 +104,7 @@ func (t *Table) holds(id objstore.ID, k Lock) (any, exclusive bool) {
 	if o == nil {
 		return false, false
 	}
-	for _, other := range o.held {
-		if other.Owner == k.Owner && other.overlaps(k) {
-			any, exclusive = true, exclusive || other.Exclusive
-		}
-	}
-	return any, exclusive
+	return o.held.Holds(k)
 }
 
 func (t *Table) try(id objstore.ID, k Lock) bool {
@@ -137,7 +134,7 @@ func (t *Table) end(s SessionID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, o := range t.objects {
-		o.waits = slices.DeleteFunc(o.waits, func(w *wait) bool {
+		o.waits = slices.DeleteFunc(o.waits, func(w *Wait) bool {
 			if w.lock.Owner.Session != s {
 				return false
 			}
@@ -197,20 +194,20 @@ func (t *Table) advance(o *object) {
 }
 
 // grantable reports whether k can be had, as one who waits behind earlier. mu is held.
-func (t *Table) grantable(o *object, k Lock, earlier []*wait) bool {
+func (t *Table) grantable(o *object, k Lock, earlier []*Wait) bool {
 	if slices.ContainsFunc(o.held, k.conflicts) {
 		return false
 	}
 	if k.Process == 0 || t.holding[k.process()] > 0 {
 		return true
 	}
-	return !slices.ContainsFunc(earlier, func(w *wait) bool { return k.conflicts(w.lock) })
+	return !slices.ContainsFunc(earlier, func(w *Wait) bool { return k.conflicts(w.lock) })
 }
 
 // endWait takes w out of the search for deadlocks. mu is held.
-func (t *Table) endWait(w *wait) {
+func (t *Table) endWait(w *Wait) {
 	owner := w.lock.Owner
-	left := slices.DeleteFunc(t.waiting[owner], func(other *wait) bool { return other == w })
+	left := slices.DeleteFunc(t.waiting[owner], func(other *Wait) bool { return other == w })
 	if len(left) == 0 {
 		delete(t.waiting, owner)
 	} else {
@@ -218,36 +215,25 @@ func (t *Table) endWait(w *wait) {
 	}
 }
 
-// hold makes k held, in place of what its owner had there and as one with what it had beside. mu is held.
-func (t *Table) hold(o *object, k Lock) {
-	t.cut(o, k)
-	o.held = slices.DeleteFunc(o.held, func(other Lock) bool {
-		if !k.joins(other) {
-			return false
-		}
-		k.Start, k.End = min(k.Start, other.Start), max(k.End, other.End)
-		t.count(other, -1)
-		return true
-	})
-	o.held = append(o.held, k)
-	t.count(k, 1)
-}
+// hold makes k held. mu is held.
+func (t *Table) hold(o *object, k Lock) { t.change(o, k, o.held.Add) }
 
 // cut takes k's range out of the locks of its owner. mu is held.
-func (t *Table) cut(o *object, k Lock) {
-	var rest []Lock
-	o.held = slices.DeleteFunc(o.held, func(other Lock) bool {
-		if other.Owner != k.Owner || !other.overlaps(k) {
-			return false
+func (t *Table) cut(o *object, k Lock) { t.change(o, k, o.held.Cut) }
+
+// change changes what k's owner holds. mu is held.
+func (t *Table) change(o *object, k Lock, do func(Lock)) {
+	t.countOf(o, k.Owner, -1)
+	do(k)
+	t.countOf(o, k.Owner, 1)
+}
+
+func (t *Table) countOf(o *object, owner Owner, by int) {
+	for _, k := range o.held {
+		if k.Owner == owner {
+			t.count(k, by)
 		}
-		t.count(other, -1)
-		rest = append(rest, other.without(k)...)
-		return true
-	})
-	for _, left := range rest {
-		t.count(left, 1)
 	}
-	o.held = append(o.held, rest...)
 }
 
 func (t *Table) count(k Lock, by int) {

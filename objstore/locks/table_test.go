@@ -58,7 +58,7 @@ func TestConflictNamesTheWholeLockAndItsProcess(t *testing.T) {
 	}
 }
 
-func mustWait(t *testing.T, l *Table, k Lock) *wait {
+func mustWait(t *testing.T, l *Table, k Lock) *Wait {
 	t.Helper()
 	w, err := l.request(7, k)
 	if err != nil {
@@ -70,7 +70,7 @@ func mustWait(t *testing.T, l *Table, k Lock) *wait {
 	return w
 }
 
-func isGranted(w *wait) bool {
+func isGranted(w *Wait) bool {
 	select {
 	case <-w.over:
 		return true

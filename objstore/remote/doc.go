@@ -6,6 +6,7 @@
 //   - A session is what the server knows of this store: the readers and stages it holds, by handles. It
 //     outlives connections, and ends when the store is closed, has not been heard of for its lease, or the server ends.
 //   - A request has a number in its session, the same in every attempt.
+//   - A fence names the file locks of this store at the server, until their lease runs out: then the next are of another.
 //   - A stage keeps what was written here, and pushes all that differs from its base when it is committed or kept.
 //
 // # Lost connections
@@ -25,9 +26,15 @@
 // when the server stops telling of changes, as it does when it ends. It is renewed while it is used. Opening always asks the server.
 // Changes made while a session was lost are not told.
 //
+// # File locks
+//
+// They are kept by signs of life and gone a few seconds after the last one, or when the server begins anew. A commit of an
+// object that was locked here names the fence: if the locks are gone it is refused, as one whose condition
+// does not hold.
+//
 // # Lock order
 //
-// stage.writing, then stage.mu, reader.mu, Store.mu, feed.mu, lease.mu. A reader's is held while it is opened again. records.mu
+// stage.writing, then stage.mu, reader.mu, Store.mu, feed.mu, lease.mu, locker.mu. A reader's is held while it is opened again. records.mu
 // is held alone.
 //
 // # What it does not do

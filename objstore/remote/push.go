@@ -90,6 +90,9 @@ func (t *stage) message(ctx context.Context, m wire.Push, in *session) (wire.Mes
 		}
 		m.Base, m.Bytes = handle, t.Changed()
 	}
+	if m.Commit != nil {
+		m.Fence = t.s.locker.fence(m.Commit.Target.ID, in)
+	}
 	if !m.Bytes {
 		return &m, nil, nil
 	}

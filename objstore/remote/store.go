@@ -63,6 +63,7 @@ type Store struct {
 	feed     feed
 	lease    lease
 	records  records
+	locker   locker
 	closing  context.Context
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -78,8 +79,9 @@ type Store struct {
 // session is one that the server began for us.
 type session struct {
 	// Constant.
-	id    string
-	lease time.Duration
+	id        string
+	lease     time.Duration
+	lockLease time.Duration
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -117,6 +119,7 @@ func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
 	s.address = strings.TrimSuffix(s.opt.Endpoint, "/") + "/" + s.opt.Bucket + "?etagfs-namespace="
 	s.feed.init()
 	s.lease.wanted = make(chan struct{}, 1)
+	s.locker = locker{s: s, objects: make(map[objstore.ID]*locked)}
 	s.closing, s.stop = context.WithCancel(context.Background())
 	hello, err := s.hello(ctx, min(s.opt.Patience, openPatience))
 	if err != nil {
@@ -130,7 +133,7 @@ func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
 }
 
 func newSession(hello wire.Hello) *session {
-	return &session{id: hello.Session, lease: hello.Lease, pending: make(map[uint64]struct{})}
+	return &session{id: hello.Session, lease: hello.Lease, lockLease: hello.LockLease, pending: make(map[uint64]struct{})}
 }
 
 func (o Options) orDefaults() Options {

@@ -23,6 +23,7 @@ type Limits struct {
 	PartBytesMin int64         // of any part but the last: 5 MiB, as S3 has it
 	SessionLease time.Duration // of a client of the namespace that sends nothing: 30 s
 	CacheLease   time.Duration // of what such a client remembers, and how long others wait for one that does not answer: 1 s
+	LockLease    time.Duration // of the file locks of such a client: 5 s
 	FormBytes    int64         // of all fields of a POST form but the file: 20 KiB
 }
 
@@ -36,6 +37,7 @@ func (l Limits) orDefaults() Limits {
 	orDefault(&l.PartBytesMin, 5<<20)
 	orDefault(&l.SessionLease, 30*time.Second)
 	orDefault(&l.CacheLease, time.Second)
+	orDefault(&l.LockLease, 5*time.Second)
 	orDefault(&l.FormBytes, 20<<10)
 	return l
 }

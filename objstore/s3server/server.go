@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/locks"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/sessions"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/sigv4"
 )
@@ -30,6 +31,7 @@ type Options struct {
 	// Settled is called after every change and before it is acknowledged: it returns once those who cache
 	// what was changed have forgotten it. nil: nobody does.
 	Settled func(context.Context)
+	Locks   *locks.Buckets // file locks, for several who serve a store; nil: its own
 
 	Logger  *slog.Logger          // one record per request; nil: none
 	Metrics prometheus.Registerer // nil: none are kept
@@ -62,6 +64,9 @@ func New(opt Options) (*Server, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opt.Locks == nil {
+		opt.Locks = locks.NewBuckets()
+	}
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
@@ -80,7 +85,8 @@ func New(opt Options) (*Server, error) {
 		metrics:  m,
 		buffers:  newBuffers(),
 		sessions: sessions.New(sessions.Options{
-			Lease: opt.Limits.SessionLease, CacheLease: opt.Limits.CacheLease, Rand: opt.Rand, Settled: opt.Settled,
+			Lease: opt.Limits.SessionLease, CacheLease: opt.Limits.CacheLease, LockLease: opt.Limits.LockLease,
+			Locks: opt.Locks, Rand: opt.Rand, Settled: opt.Settled,
 		}),
 	}
 	s.closing, s.stop = context.WithCancel(context.Background())

@@ -9,6 +9,7 @@ func (m *Hello) Code(c *Coder) {
 	number(c, &m.Root)
 	capabilities(c, &m.Capabilities)
 	number(c, &m.Lease)
+	number(c, &m.LockLease)
 	text(c, &m.Boot)
 }
 
@@ -157,6 +158,7 @@ func (m *Push) Code(c *Coder) {
 	number(c, &m.Base)
 	flag(c, &m.Empty)
 	owner(c, &m.Owner)
+	number(c, &m.Fence)
 	flag(c, &m.Bytes)
 	number(c, &m.Cut)
 	list(c, &m.Zeros, byteRange)
@@ -232,4 +234,28 @@ func (m *Page) Code(c *Coder) {
 func (m *Answer) Code(c *Coder) {
 	m.Failure.Code(c)
 	info(c, &m.Info)
+}
+
+// Code implements [Message].
+func (m *Lock) Code(c *Coder) {
+	number(c, &m.Verb)
+	number(c, &m.Object)
+	number(c, &m.Owner)
+	flag(c, &m.Flock)
+	number(c, &m.Start)
+	number(c, &m.End)
+	flag(c, &m.Exclusive)
+	number(c, &m.Process)
+	number(c, &m.Wait)
+}
+
+// Code implements [Message].
+func (m *AwaitLock) Code(c *Coder) { number(c, &m.Wait) }
+
+// Code implements [Message].
+func (m *Locked) Code(c *Coder) {
+	number(c, &m.State)
+	number(c, &m.Wait)
+	number(c, &m.Fence)
+	m.Other.Code(c)
 }

@@ -15,6 +15,7 @@ type Hello struct {
 	Root         objstore.ID
 	Capabilities objstore.Capabilities
 	Lease        time.Duration // without a request, after which the session ends
+	LockLease    time.Duration // without a request, after which it has no locks
 	Boot         string        // another one: the server began anew
 }
 
@@ -151,6 +152,7 @@ type Push struct {
 	Base  uint64 // a handle, from that; 0: from nothing
 	Empty bool
 	Owner objstore.Owner
+	Fence uint64 // under which the object is locked; 0: it is not. See Locked
 
 	Bytes  bool // what follows counts
 	Cut    int64
@@ -219,4 +221,51 @@ type Page struct{ Page objstore.ListPage }
 type Answer struct {
 	Failure Failure
 	Info    objstore.Info
+}
+
+// LockVerb is what is asked of locks.
+type LockVerb uint8
+
+// The verbs. Their numbers stay.
+const (
+	LockQuery  LockVerb = iota + 1 // what stands in the way?
+	LockTry                        // take it, or not
+	LockWait                       // take it, or begin to wait
+	LockUnlock                     // release what is in the range
+	LockCancel                     // do not wait any more
+)
+
+// Lock asks for a lock, or about it.
+type Lock struct {
+	Verb       LockVerb
+	Object     objstore.ID
+	Owner      uint64
+	Flock      bool
+	Start, End uint64
+	Exclusive  bool
+	Process    uint32
+	Wait       uint64 // for LockCancel
+}
+
+// AwaitLock asks how a wait goes, and answers when it is over or after a while.
+type AwaitLock struct{ Wait uint64 }
+
+// LockState is how a request for a lock stands.
+type LockState uint8
+
+// The states. Their numbers stay.
+const (
+	LockGranted  LockState = iota + 1 // or, as it was asked for, released, or nothing is in the way
+	LockHeld                          // another has it
+	LockWaiting                       // see Wait
+	LockDeadlock                      // it would wait for itself
+	LockEnded                         // the wait was given up
+)
+
+// Locked answers both.
+type Locked struct {
+	State LockState
+	Wait  uint64
+	Fence uint64 // of the locks of the session: they are held as long as it is the same
+	Other Lock   // for LockQuery
 }

@@ -1,7 +1,7 @@
 package wire
 
 // Protocol is the version of what is spoken here. A server answers no other.
-const Protocol = 1
+const Protocol = 2
 
 // Method is what a request asks for.
 type Method uint8
@@ -50,13 +50,15 @@ const (
 	MethodAnswer
 
 	MethodLease
+	MethodLock
+	MethodAwaitLock
 	methodEnd
 )
 
 // Known reports whether m is a method.
 func (m Method) Known() bool { return m > 0 && m < methodEnd }
 
-// Mutates reports whether m changes the store. Such requests have an effect once, however often they arrive.
+// Mutates reports whether m changes the store.
 func (m Method) Mutates() bool {
 	switch m {
 	case MethodMake, MethodLink, MethodUnlink, MethodRmdir, MethodMove, MethodSetAttr, MethodPush, MethodDropConflict,
@@ -66,6 +68,9 @@ func (m Method) Mutates() bool {
 		return false
 	}
 }
+
+// Once reports whether m has an effect once, however often it arrives.
+func (m Method) Once() bool { return m.Mutates() || m == MethodLock || m == MethodAwaitLock }
 
 // Writes reports whether m needs the right to write.
 func (m Method) Writes() bool {

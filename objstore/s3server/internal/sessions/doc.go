@@ -18,9 +18,12 @@
 // out. Nobody waits longer than one term after the change, and for a client whose lease ran out not again: it
 // gets another after it was told of all it has missed.
 //
+// File locks are leased: they end when the client was not heard of for Options.LockLease, and what it commits then
+// under the fence it had them by is refused, as what lost its condition.
+//
 // # Lock order
 //
-// Table.mu, then session.mu; handle.mu before both. None is held while the store is called, but handle.mu is
+// Table.mu, then session.mu, then leased.mu; handle.mu before both. None is held while the store is called, but handle.mu is
 // while a stage is pushed. Watchers of the store take changes.mu alone.
 //
 // # What it does not do

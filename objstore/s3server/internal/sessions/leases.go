@@ -86,6 +86,14 @@ func wait(moved <-chan struct{}, most time.Duration) {
 // was told of them or has no lease, which takes at most a term. The client itself, for which a change was made, is not waited for.
 func (t *Table) Settle() { t.settleOthers(nil) }
 
+// settled returns once what self has changed may be acknowledged.
+func (t *Table) settled(ctx context.Context, self *session) {
+	t.settleOthers(self)
+	if t.opt.Settled != nil {
+		t.opt.Settled(ctx)
+	}
+}
+
 func (t *Table) settleOthers(self *session) {
 	for _, s := range t.all() {
 		if s != self {

@@ -28,7 +28,9 @@ func (s *session) push(ctx context.Context, r *request, m *wire.Push) (wire.Mess
 	pushed := &wire.Pushed{Stage: m.Stage}
 	switch {
 	case m.Commit != nil:
-		pushed.Result, err = h.stage.Commit(ctx, *m.Commit)
+		if err = s.fenced("commit", m.Fence); err == nil {
+			pushed.Result, err = h.stage.Commit(ctx, *m.Commit)
+		}
 	case m.Keep != nil:
 		pushed.Kept, err = h.stage.Keep(ctx, *m.Keep)
 	}

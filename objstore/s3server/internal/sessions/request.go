@@ -42,7 +42,7 @@ func (s *session) serve(ctx context.Context, r *request) error {
 		return s.read(ctx, r)
 	case m == wire.MethodGoodbye:
 		return s.goodbye(r)
-	case m.Mutates():
+	case m.Once():
 		return s.once(ctx, r, s.mutation(m))
 	default:
 		message, err := s.question(m)(ctx, r)
@@ -60,7 +60,7 @@ func (s *session) goodbye(r *request) error {
 	return send(r.Reply, &wire.State{})
 }
 
-// mutation is the handler of a method that changes something.
+// mutation is the handler of a method that has an effect once.
 func (s *session) mutation(m wire.Method) handler {
 	switch m {
 	case wire.MethodMake:
@@ -85,6 +85,10 @@ func (s *session) mutation(m wire.Method) handler {
 		return with(s.delete)
 	case wire.MethodCopy:
 		return with(s.copy)
+	case wire.MethodLock:
+		return with(s.lock)
+	case wire.MethodAwaitLock:
+		return with(s.awaitLock)
 	default:
 		return with(s.rename)
 	}

@@ -22,6 +22,7 @@ type session struct {
 	store  objstore.Store
 	ns     objstore.Namespace
 	feed   changes
+	locks  leased
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -62,6 +63,7 @@ func newSession(t *Table, id string, c Call, ns objstore.Namespace) *session {
 		table: t, id: id, bucket: c.Bucket, user: c.User, store: c.Store, ns: ns,
 		handles: make(map[uint64]*handle), outcomes: make(map[uint64]*outcome), feed: newChanges(),
 	}
+	s.locks.table, s.locks.lease = t.opt.Locks.Table(c.Bucket), t.opt.LockLease
 	s.lease = time.AfterFunc(t.opt.Lease, func() { t.expire(s) })
 	return s
 }
@@ -84,6 +86,7 @@ func (s *session) end() {
 	s.handles = nil
 	s.mu.Unlock()
 	s.feed.close()
+	s.locks.end()
 	for _, h := range all {
 		h.close()
 	}
@@ -203,9 +206,8 @@ func (s *session) once(ctx context.Context, r *request, f handler) error {
 	if r.torn != nil {
 		return r.torn
 	}
-	s.table.settleOthers(s)
-	if settled := s.table.opt.Settled; settled != nil {
-		settled(ctx)
+	if r.head.Method.Mutates() {
+		s.table.settled(ctx, s)
 	}
 	reply = s.reply(m, failure)
 	_, err = r.Reply.Write(reply)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/locks"
 	"github.com/etagfs/etagfs/objstore/wire"
 )
 
@@ -18,7 +19,9 @@ const sessionsMax = 4096
 type Options struct {
 	Lease      time.Duration // a session without requests ends after it
 	CacheLease time.Duration // the longest that a client answers from what it remembers without being heard of
-	Rand       io.Reader     // of the names of sessions
+	LockLease  time.Duration // a session without requests has no locks after it
+	Locks      *locks.Buckets
+	Rand       io.Reader // of the names of sessions
 	Settled    func(context.Context)
 }
 
@@ -122,7 +125,7 @@ func (t *Table) hello(c Call) error {
 		return err
 	}
 	return send(c.Reply, &wire.State{}, &wire.Hello{
-		Session: s.id, Root: ns.Root(), Capabilities: offered(ns.Capabilities()), Lease: t.opt.Lease, Boot: t.boot,
+		Session: s.id, Root: ns.Root(), Capabilities: offered(ns.Capabilities()), Lease: t.opt.Lease, LockLease: t.opt.LockLease, Boot: t.boot,
 	})
 }
 
@@ -165,6 +168,7 @@ func (t *Table) use(id string, c Call) *session {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.locks.hear()
 	s.busy++
 	s.lease.Stop()
 	return s

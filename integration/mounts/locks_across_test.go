@@ -1,0 +1,102 @@
+package mounts
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
+)
+
+// C3: locks exclude, refresh and commit between mounts as within one.
+func TestC3ProcessesOfTwoMountsCountUnderALock(t *testing.T) {
+	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
+		put(t, m[0].Path("counter"), "0")
+		for kind := range fileLocks {
+			put(t, m[0].Path("counter"), "0")
+			run(t, append(times(t, 4, "count", m[0].Path("counter"), "25", kind), times(t, 4, "count", m[1].Path("counter"), "25", kind)...)...)
+			for _, m := range m {
+				check(t, m.Path("counter"), "200")
+			}
+		}
+		checkKept(t, m[0])
+	})
+}
+
+func TestSQLiteOnTwoMounts(t *testing.T) {
+	mounttest.Need(t, "sqlite3")
+	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
+		shell(t, m[0], `sqlite3 db "create table t(n integer primary key, p int)"`)
+		const inserts = 20
+		var connections []*exec.Cmd
+		for p := range 4 {
+			c := exec.Command("sqlite3", "-bail", "-cmd", ".timeout 120000", m[p%2].Path("db"))
+			c.Stdin = strings.NewReader(strings.Repeat(fmt.Sprintf("begin immediate; insert into t(p) values(%d); commit;\n", p), inserts))
+			connections = append(connections, c)
+		}
+		run(t, connections...)
+		want := fmt.Sprintf("ok\n%d\n", 4*inserts)
+		for _, m := range m {
+			if out := shell(t, m, `sqlite3 db "pragma integrity_check; select count(*) from t"`); out != want {
+				t.Errorf("the database says %q, want %q", out, want)
+			}
+		}
+		checkKept(t, m[0])
+	})
+}
+
+// lockedOn opens a file and locks it.
+func lockedOn(t *testing.T, m *mounttest.Mount, name string) *os.File {
+	t.Helper()
+	f := open(t, m.Path(name), os.O_RDWR)
+	if err := fileLocks["flock"](f, true); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// A mount whose daemon is killed holds nothing for longer than its lease.
+func TestLocksOfAKilledMountAreReleased(t *testing.T) {
+	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
+		put(t, m[0].Path("f"), "one")
+		lockedOn(t, m[1], "f")
+		f := open(t, m[0].Path("f"), os.O_RDWR)
+		wants(t, "lock beside the holder", unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), syscall.EAGAIN)
+		m[1].Signal(syscall.SIGKILL)
+		m[1].Wait()
+		m[1].Wait()
+		wants(t, "lock after the holder", fileLocks["flock"](f, true), 0)
+		write(t, f, "two")
+		wants(t, "unlock", fileLocks["flock"](f, false), 0)
+		check(t, m[0].Path("f"), "two")
+		m[1].Restart()
+		check(t, m[1].Path("f"), "two")
+	})
+}
+
+// C3, C4: who was silent for longer than its lease has lost its lock. What it commits under it is refused and kept, even if
+// whoever had the lock since has changed nothing.
+func TestC4CommitUnderALockWhoseLeaseRanOutIsBusyAndKept(t *testing.T) {
+	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
+		put(t, m[0].Path("f"), "one")
+		f := lockedOn(t, m[1], "f")
+		write(t, f, "TWO")
+		m[1].Signal(syscall.SIGSTOP)
+		other := lockedOn(t, m[0], "f") // waits for the lease
+		wants(t, "unlock", fileLocks["flock"](other, false), 0)
+		m[1].Signal(syscall.SIGCONT)
+		wants(t, "unlock of what was lost", fileLocks["flock"](f, false), syscall.EBUSY)
+		check(t, m[0].Path("f"), "one")
+		checkKept(t, m[0], "TWO")
+		wants(t, "close", f.Close(), syscall.EBUSY)
+		again := lockedOn(t, m[1], "f")
+		write(t, again, "six")
+		wants(t, "close of a new lock", again.Close(), 0)
+		check(t, m[0].Path("f"), "six")
+	})
+}
