@@ -189,6 +189,11 @@ func TestHolderAnswersFromWhatItRemembers(t *testing.T) {
 		t.Fatal(len(entries), err)
 	}
 	s.wanted(holder, "absent", false)
+	for _, e := range entries {
+		if _, err := holder.Path(t.Context(), e.Info.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
 	before := requests.Load()
 	for _, e := range entries {
 		s.wanted(holder, e.Name, true)
@@ -196,9 +201,41 @@ func TestHolderAnswersFromWhatItRemembers(t *testing.T) {
 		if info, err := holder.Stat(t.Context(), e.Info.ID); err != nil || info.ID != e.Info.ID {
 			t.Error(info, err)
 		}
+		if path, err := holder.Path(t.Context(), e.Info.ID); err != nil || path != e.Name {
+			t.Error(path, err)
+		}
 	}
 	if n := requests.Load() - before; n > 0 {
 		t.Errorf("%d requests", n)
+	}
+}
+
+// A path is asked for again once a directory on it has another name, and not for what happens to other files.
+func TestPathsAreForgottenWhenADirectoryMoves(t *testing.T) {
+	s := newShared(t, time.Hour)
+	holder, other := s.holder(nothing), s.open()
+	awaitTrust(t, holder)
+	dir, err := other.Make(t.Context(), dirNamed(other.Root(), "d0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := other.Make(t.Context(), dirNamed(dir.ID, "inner"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		want := "d" + strconv.Itoa(i) + "/inner"
+		for range 2 {
+			if path, err := holder.Path(t.Context(), inner.ID); err != nil || path != want {
+				t.Fatalf("%q (%v), want %q", path, err, want)
+			}
+		}
+		if _, err := other.Move(t.Context(), objstore.MoveRequest{
+			Parent: other.Root(), Name: "d" + strconv.Itoa(i), NewParent: other.Root(), NewName: "d" + strconv.Itoa(i+1),
+			Cond: objstore.Unconditional(), NewCond: objstore.Unconditional(),
+		}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

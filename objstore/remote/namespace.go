@@ -89,7 +89,17 @@ func (s *Store) Parent(ctx context.Context, id objstore.ID) (objstore.ID, error)
 
 // Path implements [objstore.Namespace].
 func (s *Store) Path(ctx context.Context, id objstore.ID) (string, error) {
-	return s.textOf(ctx, request{op: "path", key: idText(id), method: wire.MethodPath, message: &wire.Object{ID: id}})
+	if s.Trust() > 0 {
+		if path, ok := s.records.path(id); ok {
+			return path, nil
+		}
+	}
+	asked := s.records.now()
+	path, err := s.textOf(ctx, request{op: "path", key: idText(id), method: wire.MethodPath, message: &wire.Object{ID: id}})
+	if err == nil {
+		s.records.learnPath(asked, id, path)
+	}
+	return path, err
 }
 
 // Readlink implements [objstore.Namespace].

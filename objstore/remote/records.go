@@ -17,6 +17,8 @@ type records struct {
 	on      bool // somebody asks for leases
 	names   map[entry]objstore.ID
 	objects map[objstore.ID]objstore.Info
+	paths   map[objstore.ID]string
+	moved   uint64                             // the moment of the last change that may be of any path
 	moment  uint64                             // moves with every change
 	touched [256]struct{ name, object uint64 } // the moments of the last change of anything that shares a slot
 }
@@ -53,6 +55,13 @@ func (r *records) clear() {
 		r.touched[i].name, r.touched[i].object = r.moment, r.moment
 	}
 	r.names, r.objects = make(map[entry]objstore.ID), make(map[objstore.ID]objstore.Info)
+	r.clearPaths()
+}
+
+// clearPaths requires mu.
+func (r *records) clearPaths() {
+	r.moved = r.moment
+	r.paths = make(map[objstore.ID]string)
 }
 
 func (r *records) forgetAll() {
@@ -78,6 +87,7 @@ func (r *records) apply(c objstore.Change) {
 		return
 	}
 	r.moment++
+	r.applyToPaths(c)
 	for _, id := range []objstore.ID{c.Object, c.Parent, c.NewParent, c.Replaced} {
 		delete(r.objects, id)
 		r.touched[uint8(id)].object = r.moment
@@ -86,6 +96,35 @@ func (r *records) apply(c objstore.Change) {
 		delete(r.names, e)
 		r.touched[e.slot()].name = r.moment
 	}
+}
+
+// applyToPaths requires mu, and what is known of the object: what is no directory is on no other path.
+func (r *records) applyToPaths(c objstore.Change) {
+	if c.Kind != objstore.ChangeMoved && c.Kind != objstore.ChangeRemoved {
+		return
+	}
+	if info, known := r.objects[c.Object]; !known || info.Type == objstore.TypeDir {
+		r.clearPaths()
+		return
+	}
+	delete(r.paths, c.Object)
+	delete(r.paths, c.Replaced)
+}
+
+// learnPath notes a path that was asked for at a moment.
+func (r *records) learnPath(asked uint64, id objstore.ID, path string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.on && r.moved <= asked && r.touched[uint8(id)].object <= asked {
+		put(r.paths, id, path)
+	}
+}
+
+func (r *records) path(id objstore.ID) (path string, known bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	path, known = r.paths[id]
+	return path, known
 }
 
 // learn notes an answer to a question that was asked at a moment, unless a change may have overtaken it.
