@@ -60,7 +60,7 @@ type sizes struct {
 	memTableBytes int64
 	memTables     int
 	compactors    int
-	tablesL0      int
+	tablesL0      int // gathered before they are compacted: a compaction takes processors from those who commit
 	tablesL0Stall int
 	batchOps      int
 	batchBytes    int
@@ -78,7 +78,7 @@ func (p Profile) sizes() sizes {
 	}
 	return sizes{
 		inlineBytes: 16 << 10, memTableBytes: 8 << 20, memTables: 2, compactors: 2,
-		tablesL0: 5, tablesL0Stall: 15, batchOps: 1000, batchBytes: 512 << 10,
+		tablesL0: 10, tablesL0Stall: 20, batchOps: 1000, batchBytes: 512 << 10,
 		cacheBytes: 8 << 20, space: space.Mount(),
 	}
 }
