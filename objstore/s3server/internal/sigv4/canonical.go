@@ -129,8 +129,8 @@ type canonical struct {
 	payload string
 }
 
-func (c canonical) text(path string) []byte {
-	b := make([]byte, 0, 1024)
+// append writes it.
+func (c canonical) append(b []byte, path string) []byte {
 	b = append(append(b, c.request.Method...), '\n')
 	b = append(append(b, path...), '\n')
 	b = append(c.query.appendCanonical(b), '\n')

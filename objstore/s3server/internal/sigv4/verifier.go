@@ -151,8 +151,9 @@ func (v *Verifier) check(r *http.Request, q query, a attempt) (*Signed, error) {
 }
 
 func (v *Verifier) matches(key signingKey, a attempt, c canonical) bool {
+	var room [1024]byte // of most requests
 	for _, path := range canonicalPaths(c.request.URL) {
-		want := sign(key, a.stringToSign(c.text(path)))
+		want := sign(key, a.stringToSign(c.append(room[:0], path)))
 		if hmac.Equal([]byte(want), []byte(a.signature)) {
 			return true
 		}
@@ -168,7 +169,7 @@ func (a attempt) stringToSign(canonicalRequest []byte) string {
 
 // mismatch tells the client what should have been signed: all of it is its own request.
 func mismatch(a attempt, c canonical) *s3code.Error {
-	text := c.text(canonicalPaths(c.request.URL)[0])
+	text := c.append(nil, canonicalPaths(c.request.URL)[0])
 	return signatureMismatch(a.credential.accessKey, a.stringToSign(text), a.signature,
 		s3code.Detail{Name: "CanonicalRequest", Value: string(text)})
 }
