@@ -23,10 +23,12 @@ type stage struct {
 	etag, upload, part string
 }
 
-func newStage(t *testing.T) *stage {
+func newStage(t *testing.T) *stage { return newStageWith(t, s3server.ConditionsStrict) }
+
+func newStageWith(t *testing.T, conditions s3server.Conditions) *stage {
 	t.Helper()
 	signer := s3server.User{Name: "signer", AccessKey: signerKey, SecretKey: signerSecret, Admin: []string{"*"}}
-	s := &stage{bench: serve(t, s3server.Options{Users: s3server.Users{Users: []s3server.User{signer}}})}
+	s := &stage{bench: serve(t, s3server.Options{Conditions: conditions, Users: s3server.Users{Users: []s3server.User{signer}}})}
 	s.reset()
 	return s
 }
@@ -326,9 +328,10 @@ func rounds(short, long int) int {
 // refused, it leaves no trace.
 func TestValidRequestsWithOneThingChanged(t *testing.T) {
 	r := randomOf(t, 2)
-	s := newStage(t)
+	stages := []*stage{newStage(t), newStageWith(t, s3server.ConditionsExtended)}
 	refusals := map[string]int{}
 	for i := range rounds(500, 4000) {
+		s := stages[i%len(stages)]
 		valid := s.valid()
 		name := pick(r, names(valid))
 		m := valid[name].mutate(r)
