@@ -24,6 +24,9 @@ func (s *Store) contact(ctx context.Context) (ours bool, err error) {
 	out, err := again(ctx, s, func() (*s3.ListObjectsV2Output, error) {
 		return s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: s.bucket(), Prefix: aws.String(s.prefix), MaxKeys: aws.Int32(1)})
 	})
+	if err == nil && aws.ToString(out.Name) == "" { // an answer to any question
+		return false, refusal("open store", objstore.Key(s.opt.Bucket), objstore.ErrUnavailable, s.opt.where()+" does not answer like S3")
+	}
 	if err == nil {
 		return replyHeader(out.ResultMetadata).Get("Server") == serverName, nil
 	}
@@ -46,13 +49,20 @@ func codeOf(err error) string {
 	return ""
 }
 
+// where is the service, for people.
+func (o Options) where() string {
+	if o.Endpoint == "" {
+		return "AWS"
+	}
+	return o.Endpoint
+}
+
 // explained says in a sentence why a store cannot be opened, and what to do.
 func explained(opt Options, err error) error {
-	where := opt.Endpoint
-	if where == "" {
-		where = "AWS"
+	if objstore.KindOf(err) != 0 {
+		return err
 	}
-	kind, detail := kindOf(err), opt.sentence(where, err)
+	kind, detail := kindOf(err), opt.sentence(opt.where(), err)
 	if kind == objstore.ErrUnknown || kind == objstore.ErrConflict {
 		kind = objstore.ErrUnavailable // nothing was at stake
 	}
