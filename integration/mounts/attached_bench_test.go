@@ -10,8 +10,10 @@ import (
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
-// BenchmarkAttached is what a mount costs that uses the store through another process. ETAGFS_BIN chooses the program.
+// BenchmarkAttached is what a mount costs that uses the store through another process, and one that nobody shares beside it.
+// ETAGFS_BIN chooses the program.
 func BenchmarkAttached(b *testing.B) {
+	b.Run("alone", func(b *testing.B) { benchmarkCreate(b, together(b, "socket", 1)[0]) })
 	for _, way := range ways() {
 		b.Run(way, func(b *testing.B) {
 			m := together(b, way, 2)
