@@ -182,18 +182,6 @@ func want(t *testing.T, s *s3store.Store, key objstore.Key, text string) {
 	}
 }
 
-func TestConflictIsTriedAgain(t *testing.T) {
-	b := newBench(t, foreign)
-	b.wire.next(http.MethodPut, func(r *http.Request) (*http.Response, error) {
-		text := "<Error><Code>ConditionalRequestConflict</Code></Error>"
-		return &http.Response{
-			StatusCode: http.StatusConflict, Request: r, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(text)),
-		}, nil
-	})
-	put(t, b.store, "k", "text", objstore.IfAbsent())
-	want(t, b.other, "k", "text")
-}
-
 func TestTornBodyLeavesNothing(t *testing.T) {
 	torn := errors.New("torn")
 	for _, size := range []int{10, 20 << 10} {
