@@ -214,16 +214,9 @@ func (l *locker) Holds(id objstore.ID, k locks.Lock) (any, exclusive bool) {
 	return false, false
 }
 
-// Close implements [locks.Locker].
+// Close implements [locks.Locker]. What is left is released with the session, so that an owner that is gone is not waited for.
 func (l *locker) Close() {
 	l.mu.Lock()
-	held := l.objects
-	l.objects = make(map[objstore.ID]*locked)
-	l.mu.Unlock()
-	for id, o := range held {
-		for _, k := range o.held {
-			// What the server is not told ends with the session.
-			_, _, _ = l.ask(context.Background(), request{method: wire.MethodLock}, message(wire.LockUnlock, id, k))
-		}
-	}
+	defer l.mu.Unlock()
+	clear(l.objects)
 }
