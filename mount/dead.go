@@ -65,6 +65,9 @@ func removeDead(point string, fates Fates) error {
 		if m.fsType == fsType {
 			fate = fates(m.source, point)
 		}
+		if fate == FateUnknown && served(m.device) {
+			fate = FateAlive
+		}
 		switch fate {
 		case FateAlive:
 			return nil

@@ -31,9 +31,9 @@ func (e *BusyError) Error() string {
 
 // Unmounted is a mount that was taken out of the tree.
 type Unmounted struct {
-	Dir    string // its full path
-	Source string // the store
-	Daemon Daemon // who served it, where its [Fate] is not known otherwise
+	Dir    string  // its full path
+	Source string  // the store
+	Daemon *Daemon // who served it; nil if it cannot be found
 	device string
 }
 
@@ -65,9 +65,7 @@ func Unmount(dir string, fates Fates) (Unmounted, error) {
 	if left, found, err := mountedAt(point); err != nil || !found || left.id != m.id {
 		return unmounted, err // its daemon was gone
 	}
-	if fates(m.source, point) == FateUnknown { // it has just answered; asking one that is stopped would keep the mount busy
-		unmounted.Daemon = daemonOf(point)
-	}
+	unmounted.Daemon = daemonOf(m.device)
 	return unmounted, take(point)
 }
 

@@ -25,9 +25,6 @@ func (b *bridge) GetXAttr(_ <-chan struct{}, in *fuse.InHeader, attr string, des
 	if n == nil {
 		return 0, fuse.Status(syscall.ESTALE)
 	}
-	if in.NodeId == fuse.FUSE_ROOT_ID && attr == daemonXattr {
-		return fit(dest, self().text())
-	}
 	c := caller(in)
 	value, err := b.fs.GetXattr(context.Background(), c, b.table.held(n), attr)
 	if err != nil {

@@ -155,6 +155,8 @@ type served struct {
 	mount  *mount.Mount
 	socket *socket // nil: others cannot use the store
 	log    *slog.Logger
+
+	presence io.Closer // nil: who unmounts cannot wait for us
 }
 
 func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
@@ -180,6 +182,10 @@ func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
 		return nil, errors.Join(err, store.Close())
 	}
 	s.listen()
+	if s.presence, err = s.mount.Announce(); err != nil {
+		logger.Warn("who unmounts will not wait for this process", "error", err)
+		s.presence = nil
+	}
 	logger.Info("mounted", "store", store.source, "dir", point, "options", d.options)
 	return s, nil
 }
@@ -205,6 +211,9 @@ func (s *served) close(ctx context.Context) error {
 	}
 	err = errors.Join(err, s.mount.Close(ctx), s.store.Close())
 	s.log.Info("unmounted", "store", s.store.source)
+	if s.presence != nil {
+		err = errors.Join(err, s.presence.Close())
+	}
 	return err
 }
 

@@ -77,6 +77,10 @@ func (t *terminal) awaitRelease(ctx context.Context, m mount.Unmounted, timeout 
 
 // awaitDaemon waits for a daemon that has no store of its own to end.
 func (t *terminal) awaitDaemon(ctx context.Context, m mount.Unmounted) error {
+	if m.Daemon == nil {
+		return nil
+	}
+	defer m.Daemon.Close()
 	patient, cancel := context.WithTimeout(ctx, waitPatience)
 	defer cancel()
 	err := m.Daemon.Ended(patient)
