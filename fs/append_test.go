@@ -313,3 +313,18 @@ func TestAppendThatCannotBeKeptIsNotBusy(t *testing.T) {
 	c := m.loses(h)
 	m.want("mine", m.side(c.ID, objstore.SideMine), "start\nmine\n")
 }
+
+// "exec 9> lock" of many shells: nobody's content is lost by emptying what is empty.
+func TestC3EmptyingAnEmptyFileLosesNothing(t *testing.T) {
+	m := newMount(t)
+	m.put("lock", "")
+	a, b, c := m.open(alice, "lock", truncate), m.open(bob, "lock", truncate), m.open(bob, "lock", truncate)
+	d := m.open(bob, "lock", truncate)
+	m.close(a)
+	m.close(b)
+	m.write(c, 0, "text")
+	m.loses(c) // it has bytes to lose
+	m.put("lock", "filled")
+	m.loses(d)
+	m.want("stored", m.stored("lock"), "filled")
+}

@@ -78,17 +78,18 @@ func (fs *FS) awaitRemoval() {
 }
 
 // rebase appends what t has appended since its base to what the file is now,
-// conditional on that. It applies to purely appending transactions alone. With rebased
+// conditional on that. It applies to purely appending transactions, and to those that opened an empty file
+// with O_TRUNC and did no more: lock files are opened so. With rebased
 // false nothing was applied, for the reason given.
 func (t *transaction) rebase(ctx context.Context, o order) (result objstore.CommitResult, rebased bool, err error) {
-	if _, _, w := t.snapshot(); t.fs.options.Append != AppendRebase || !w.appendsOnly() {
+	if _, base, w := t.snapshot(); t.fs.options.Append != AppendRebase || !w.appendsOnly() && !w.emptiedNothing(base) {
 		return result, false, objstore.ErrPrecondition
 	}
 	t.content.Lock()
 	defer t.content.Unlock()
 	for range rebaseAttempts {
-		_, _, w := t.snapshot()
-		if !w.appendsOnly() || t.stage == nil {
+		_, base, w := t.snapshot()
+		if t.stage == nil || !w.appendsOnly() && (!w.emptiedNothing(base) || t.stage.Size() > 0) {
 			return result, false, objstore.ErrPrecondition
 		}
 		result, err = t.rebaseOnce(ctx, o, w)
@@ -113,6 +114,9 @@ func (t *transaction) rebaseOnce(ctx context.Context, o order, w work) (result o
 	}
 	defer current.Close()
 	info := current.Info()
+	if !w.appendsOnly() && info.Size > 0 {
+		return result, &objstore.Error{Op: "empty again", Kind: objstore.ErrNotFound, Detail: "the file is not empty any more"}
+	}
 	stage, err := t.fs.ns.NewStage(ctx, objstore.StageSpec{Base: current, Owner: t.owner(ctx, info)})
 	if err != nil {
 		return result, unprepared(err)

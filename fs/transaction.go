@@ -82,6 +82,11 @@ func (w *work) changed() bool { return w.changes != w.committed }
 // appendsOnly reports whether all that changed since the base was appended.
 func (w *work) appendsOnly() bool { return w.bytes && w.rewrites == w.rewritten }
 
+// emptiedNothing reports whether the only change to base, which is empty, is that it was opened with O_TRUNC.
+func (w *work) emptiedNothing(base objstore.Info) bool {
+	return w.emptied && !w.bytes && base.Version != "" && base.Size == 0
+}
+
 // note records a change; rewrite says that it was not an append.
 func (t *transaction) note(rewrite, bytes bool, mode WriteMode) {
 	t.mu.Lock()
