@@ -188,9 +188,9 @@ func TestAppendsFromTwoMounts(t *testing.T) {
 // C5: what one mount has made is there for the other at once, although that has just seen that it was not; so are
 // removals, and directories under new names.
 func TestOtherMountsAreFresh(t *testing.T) {
-	rounds := longOr(500)
+	count := rounds(500, 10_000)
 	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
-		for i := range rounds {
+		for i := range count {
 			a, b := m[i%2], m[(i+1)%2]
 			name := "f" + strconv.Itoa(i%7)
 			if _, err := os.Stat(b.Path(name)); !errors.Is(err, fs.ErrNotExist) {
@@ -215,7 +215,7 @@ func freshDirectories(t *testing.T, m []*mounttest.Mount) {
 		t.Fatal(err)
 	}
 	put(t, m[0].Path("d0", "f"), "content")
-	for i := range longOr(100) {
+	for i := range rounds(100, 10_000) {
 		a, b := m[i%2], m[(i+1)%2]
 		from, to := "d"+strconv.Itoa(i), "d"+strconv.Itoa(i+1)
 		if _, err := os.Stat(b.Path(to, "f")); !errors.Is(err, fs.ErrNotExist) {

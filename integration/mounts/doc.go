@@ -1,3 +1,3 @@
 // Package mounts tests the promises on real mounts, through system calls and programs. ETAGFS_LONG=1 makes tests of
-// freshness between mounts run ten thousand rounds.
+// freshness between mounts run up to ten thousand rounds.
 package mounts

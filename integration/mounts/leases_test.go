@@ -12,10 +12,10 @@ import (
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
-// longOr is a number of rounds: few, or with ETAGFS_LONG=1 ten thousand.
-func longOr(few int) int {
+// rounds is how many there are: few, or with ETAGFS_LONG=1 many.
+func rounds(few, many int) int {
 	if os.Getenv("ETAGFS_LONG") != "" {
-		return 10_000
+		return many
 	}
 	return few
 }
@@ -26,7 +26,7 @@ func TestC5AttributesOfOtherMountsAreFresh(t *testing.T) {
 	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
 		put(t, m[0].Path("f"), "content")
 		held := []*os.File{open(t, m[0].Path("f"), os.O_RDONLY), open(t, m[1].Path("f"), os.O_RDONLY)}
-		for i := range longOr(300) {
+		for i := range rounds(300, 5000) {
 			a, b := i%2, (i+1)%2
 			mode := os.FileMode(0o400 + i%64)
 			if err := os.Chmod(m[a].Path("f"), mode); err != nil {
@@ -46,7 +46,7 @@ func TestC5AttributesOfOtherMountsAreFresh(t *testing.T) {
 // C5: a directory that one mount lists shows what the other has just made and removed, with its attributes.
 func TestC5ListingsOfOtherMountsAreFresh(t *testing.T) {
 	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
-		for i := range longOr(200) {
+		for i := range rounds(200, 2000) {
 			a, b := m[i%2], m[(i+1)%2]
 			name := "f" + strconv.Itoa(i)
 			put(t, a.Path(name), "content")
@@ -65,20 +65,20 @@ func TestC5ListingsOfOtherMountsAreFresh(t *testing.T) {
 // A mount whose daemon is stopped delays others until its lease has run out, once. When it goes on it shows what they did.
 func TestStoppedMountDoesNotHoldUpOthers(t *testing.T) {
 	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
-		const rounds = 20
-		for i := range rounds { // it remembers that there is none
+		const names = 20
+		for i := range names { // it remembers that there is none
 			if _, err := os.Stat(m[1].Path(strconv.Itoa(i))); !errors.Is(err, fs.ErrNotExist) {
 				t.Fatal(err)
 			}
 		}
 		m[1].Signal(syscall.SIGSTOP)
-		for i := range rounds {
+		for i := range names {
 			begun := time.Now()
 			put(t, m[0].Path(strconv.Itoa(i)), "content")
 			t.Log("create took", time.Since(begun))
 		}
 		m[1].Signal(syscall.SIGCONT)
-		for i := range rounds {
+		for i := range names {
 			check(t, m[1].Path(strconv.Itoa(i)), "content")
 		}
 	})
@@ -87,25 +87,25 @@ func TestStoppedMountDoesNotHoldUpOthers(t *testing.T) {
 // Mounts that change names in the same directory, and the same names, do not wait for each other. Each change would take
 // a second if they did.
 func TestMountsChangeNamesOfOneDirectoryAtOnce(t *testing.T) {
-	rounds := longOr(200)
+	count := rounds(200, 2000)
 	forEachWay(t, 3, func(t *testing.T, m []*mounttest.Mount) {
 		begun := time.Now()
 		done := make(chan error)
 		for i := range m {
-			go func() { done <- changeNames(m[i], strconv.Itoa(i), rounds) }()
+			go func() { done <- changeNames(m[i], strconv.Itoa(i), count) }()
 		}
 		for range m {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
 		}
-		t.Log(rounds, "rounds took", time.Since(begun))
+		t.Log(count, "rounds took", time.Since(begun))
 	})
 }
 
 // changeNames replaces a name that others replace too, and makes and removes others. That others were first is no failure.
-func changeNames(m *mounttest.Mount, own string, rounds int) error {
-	for i := range rounds {
+func changeNames(m *mounttest.Mount, own string, count int) error {
+	for i := range count {
 		temp := m.Path("temp" + own)
 		for _, change := range []func() error{
 			func() error { return os.WriteFile(temp, []byte(own), 0o644) },
