@@ -12,15 +12,16 @@
 // Of our server a version is its version, which never comes back, and conditions are sent on it. Of a foreign store it is
 // the ETag, and conditions are If-Match and If-None-Match; where ETags follow the content the same bytes are the same
 // version again, and Capabilities.UniqueVersions says so. Conditions go with the write and are decided by the store, never by
-// looking first. What the store honours is found out when it is opened ([Store.Findings]); what it does not is ErrUnsupported,
+// looking first. What the store honours is found out, with a hundred small requests, when it is opened for writing ([Store.Findings]); what it does not is ErrUnsupported,
 // as IfPresent of puts is everywhere but on our server. [Store.Writable] tells whether files can be written.
 //
 // # Answers, and silence
 //
 // The SDK sends every request once. Reads, parts and whatever else may be done twice are asked again here, with a
-// growing wait. For a mutation, 412, and 404 where an object was demanded, are lost conditions; 409 is tried again, except of the
-// completion of an upload, which then needs a new upload: ErrConflict with the cause KeyChanged. 429, SlowDown and their like did
-// nothing and are tried again. A server error, a broken connection or an answer nobody can read is silence.
+// growing wait. For a mutation, 412, and 404 where an object was demanded, are lost conditions; 409 is tried again. Where it stays
+// for the completion of an upload, the key was written since the upload began: the condition is lost, or a new upload is needed,
+// which is ErrConflict with the cause KeyChanged. 429, SlowDown and their like did nothing and are tried again. A server
+// error, a broken connection or an answer nobody can read is silence.
 //
 // A silent write of our server is sent again with the id it has: the server recognises it and answers as it
 // answered the first. On foreign stores an object carries, in its user metadata, the id of the write that made it and its
@@ -49,7 +50,8 @@
 // # Uploads of the dead
 //
 // Bodies larger than Options.PartBytes are sent in parts. A killed writer leaves its parts behind, and pays for them.
-// [Store.SweepUploads] removes those this program began, which have a mark of their own.
+// [Store.SweepUploads] removes those this program began, which have a mark of their own: a part that is never named. Where the
+// probe finds that such a part keeps an upload from being completed, as on Ceph, there are no marks and nothing is swept.
 //
 // # What it does not do
 //
