@@ -21,7 +21,7 @@ func (s *Store) putParts(ctx context.Context, d *draft, part *bytes.Buffer, body
 	if err != nil {
 		return stamp{}, readError(d.op, d.key, err)
 	}
-	if s.marks {
+	if s.marks && !s.ours { // our server sweeps by itself
 		s.mark(ctx, s.key(d.key), upload.UploadId)
 	}
 	done, err := s.sendParts(ctx, d, upload.UploadId, part, body)
