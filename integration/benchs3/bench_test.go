@@ -109,6 +109,19 @@ func TestAServerThatRefusesIsAFailure(t *testing.T) {
 	}
 }
 
+func TestEachClientSendsSomethingHoweverLittleTimeThereIs(t *testing.T) {
+	b := newTestBench(t)
+	s := b.servers[1]
+	q, err := b.signer(s).request(t.Context(), http.MethodGet, "/none", nil, nil, http.StatusNotFound)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := s.run(t.Context(), load{clients: 3, requests: []*request{q}, time: 1})
+	if err != nil || o.done < 3 {
+		t.Errorf("%d requests, %v", o.done, err)
+	}
+}
+
 func TestAnswersAreReadToTheirEnd(t *testing.T) {
 	const next = "HTTP/1.1 299 next\r\nContent-Length: 0\r\n\r\n"
 	for name, c := range map[string]struct {

@@ -13,7 +13,8 @@ import (
 type load struct {
 	clients  int
 	requests []*request // handed out in order
-	// time is how long to go on, from the start of the requests again if they are over; 0: send each once.
+	// time is how long to go on, from the start of the requests again if they are over; 0: send each once. However
+	// short it is, each client sends one.
 	time time.Duration
 }
 
@@ -64,7 +65,7 @@ func (l load) run(ctx context.Context, conns []*conn, begun time.Time) (done int
 	failed := make([]error, len(conns))
 	for i, c := range conns {
 		wait.Go(func() {
-			for !stop.Load() && ctx.Err() == nil && l.goesOn(begun) {
+			for first := true; !stop.Load() && ctx.Err() == nil && (first || l.goesOn(begun)); first = false {
 				at := int(next.Add(1)) - 1
 				if l.time == 0 && at >= len(l.requests) {
 					return
