@@ -42,20 +42,25 @@ func openServer(ctx context.Context, url string, logger *slog.Logger) (*remote.S
 	return remote.Open(ctx, options, remote.Parts{Credentials: credentials, Logger: logger})
 }
 
-// shared is a store that others use as well, to be mounted. Its mount has a log of its own.
-func (d daemon) shared(store *remote.Store, source, bucket, point string) (*openStore, error) {
+// shared is a store that others use as well, to be mounted. Its mount has a log of its own; what is staged and kept is
+// in a directory of all mounts of the bucket of the store at place.
+func (d daemon) shared(ctx context.Context, store *remote.Store, source, place, bucket, point string, logger *slog.Logger) (*openStore, error) {
 	dir, err := d.localDir(bucket, source, bucket, point)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
-	return &openStore{engine: lasting{store}, dir: dir, source: source, namespace: store, locks: store.Locks(), shared: store}, nil
+	staging, err := d.localDir(bucket, place, bucket)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	both, err := openShared(ctx, store, staging, logger)
+	if err != nil {
+		return nil, errors.Join(err, store.Close())
+	}
+	return &openStore{
+		engine: both, dir: dir, source: source, namespace: keptHere{store, both.area, logger}, locks: store.Locks(), shared: store,
+	}, nil
 }
-
-// lasting is a store with nothing to give back.
-type lasting struct{ *remote.Store }
-
-// GiveBack does nothing.
-func (lasting) GiveBack() {}
 
 // attach opens a bucket of a store through the process that owns it. An owner that cannot be reached is inUse,
 // which is the refusal of the store itself.

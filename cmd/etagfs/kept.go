@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,7 +55,11 @@ func (p *conflictPlace) with(ctx context.Context, dirOrStore string, f func(kept
 		if !ok {
 			return &objstore.Error{Op: "conflicts", Key: dirOrStore, Kind: objstore.ErrUnsupported}
 		}
-		return f(keptInStore{ns})
+		area := keptOf(ctx, ns, store, p.bucket)
+		if area == nil {
+			return f(keptInStore{ns})
+		}
+		return errors.Join(f(keptInStore{keptHere{ns, area, slog.New(slog.DiscardHandler)}}), area.Close())
 	})
 }
 

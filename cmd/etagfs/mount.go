@@ -257,7 +257,7 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 		return nil, err
 	}
 	if attached != nil {
-		return d.shared(attached, attachedPrefix+dir, bucket, point)
+		return d.shared(ctx, attached, attachedPrefix+dir, dir, bucket, point, logger)
 	}
 	store, err := engine.Bucket(ctx, bucket)
 	if err != nil {
@@ -269,10 +269,14 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 		return nil, errors.Join(err, engine.Close())
 	}
 	o, tables := &others{}, locks.NewBuckets()
-	return &openStore{
+	s := &openStore{
 		engine: engine, dir: dir, source: dir, namespace: told{namespace, o}, others: o,
 		buckets: engine, locks: tables.Table(bucket).Open(), tables: tables,
-	}, nil
+	}
+	if staging := d.keptBeside(ctx, namespace, dir, bucket, logger); staging != nil {
+		s.engine, s.namespace = owned{engine, staging}, keptHere{s.namespace, staging, logger}
+	}
+	return s, nil
 }
 
 // mount mounts the store. It is known to be one now: it may get its log.

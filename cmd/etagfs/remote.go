@@ -60,7 +60,7 @@ func (d daemon) openRemote(ctx context.Context, options mount.Options, point str
 	if isServer(d.store) {
 		store, err := openServer(ctx, d.store, logger)
 		if err == nil {
-			return d.shared(store, d.store, opt.Bucket, point)
+			return d.shared(ctx, store, d.store, strings.TrimRight(d.store, "/"), opt.Bucket, point, logger)
 		}
 		if !errors.Is(err, objstore.ErrUnsupported) {
 			return nil, err
@@ -95,7 +95,7 @@ func (r *flatBucket) open(ctx context.Context, store objstore.Store, dir string,
 		return nil, err
 	}
 	limit := store.Capabilities().ObjectBytesMax
-	if r.area, err = cache.OpenArea(dir, cache.Options{ObjectBytesMax: limit, Logger: logger}); err != nil {
+	if r.area, err = openArea(dir, limit, logger); err != nil {
 		return nil, err
 	}
 	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
@@ -110,9 +110,7 @@ func (r *flatBucket) open(ctx context.Context, store objstore.Store, dir string,
 	if err != nil {
 		return nil, err
 	}
-	if err := r.area.Sweep(ctx, ns); err != nil {
-		logger.Warn("what earlier mounts were writing is still to be kept", "error", err)
-	}
+	sweepArea(ctx, r.area, ns, logger)
 	return ns, nil
 }
 
@@ -121,8 +119,17 @@ func (d daemon) cacheDir(opt s3store.Options) (string, error) {
 	return d.localDir(opt.Bucket, opt.Endpoint, opt.Bucket, opt.Prefix)
 }
 
-// localDir is a directory for what identity names.
+// localDir is a directory for what identity names, which is made.
 func (d daemon) localDir(bucket string, identity ...string) (string, error) {
+	dir, err := d.localName(bucket, identity...)
+	if err != nil {
+		return "", err
+	}
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
+// localName is the name of that directory.
+func (d daemon) localName(bucket string, identity ...string) (string, error) {
 	base := d.cache
 	if base == "" {
 		user, err := os.UserCacheDir()
@@ -136,6 +143,5 @@ func (d daemon) localDir(bucket string, identity ...string) (string, error) {
 		return "", err
 	}
 	sum := blockhash.Of(fmt.Appendf(nil, "%q", identity))
-	dir := filepath.Join(base, fmt.Sprintf("%s-%x", bucket, sum[:8]))
-	return dir, os.MkdirAll(dir, 0o700)
+	return filepath.Join(base, fmt.Sprintf("%s-%x", bucket, sum[:8])), nil
 }

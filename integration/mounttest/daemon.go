@@ -72,7 +72,9 @@ func daemon(m *Mount) *exec.Cmd {
 			args = append(args, "-o", m.options.Mount)
 		}
 		cmd := exec.Command(binary, append(args, m.options.Args...)...)
-		cmd.Env = append(os.Environ(), m.options.Env...)
+		// What is kept on this machine is the test's own: an address may be another store's in the next.
+		cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(filepath.Dir(m.Dir), "cache"))
+		cmd.Env = append(cmd.Env, m.options.Env...)
 		return cmd
 	}
 	program, err := os.Executable()

@@ -86,6 +86,20 @@ func (s *Store) send(ctx context.Context, head *wire.Head, m wire.Message, body 
 		}
 		frame, body = whole.Bytes(), nil
 	}
+	ctx, answered, done := s.attempt(ctx)
+	r, err := s.sendOnce(ctx, frame, body)
+	if err != nil {
+		done()
+		return nil, err
+	}
+	answered()
+	s.silence.over()
+	r.body = endingBody{r.body, done}
+	return r, nil
+}
+
+// sendOnce sends a frame and what follows it.
+func (s *Store) sendOnce(ctx context.Context, frame []byte, body *content) (*reply, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.address, bytes.NewReader(frame))
 	if err != nil {
 		return nil, err

@@ -39,24 +39,55 @@ func (t *stage) committed(res objstore.CommitResult) {
 	t.cut = t.layout.size()
 	t.layout.reset(t.cut)
 	t.changed.Store(false)
-	if t.file != nil {
-		// Space that is not given back now is when the stage is closed.
-		_ = t.file.Truncate(0)
+	t.keptHere = false
+	if t.scratch != nil {
+		if err := t.scratch.Close(); err != nil {
+			t.s.parts.Logger.Warn("what was staged and is committed stays on this machine", "path", t.spec.Owner.Path, "error", err)
+		}
+		t.scratch = nil
 	}
 }
 
-// Keep implements [objstore.Stage].
+// Keep implements [objstore.Stage]. The server keeps the bytes if it can be had. Else this machine does, and what keeps
+// something again replaces it there.
 func (t *stage) Keep(ctx context.Context, c objstore.Conflict) (objstore.Conflict, error) {
 	done, err := t.begin(ctx, "keep")
 	if err != nil {
 		return objstore.Conflict{}, err
 	}
 	defer done()
-	m, err := t.push(ctx, "keep", wire.Push{Keep: &c})
-	if err != nil {
+	if !t.keptHere {
+		m, err := t.push(ctx, "keep", wire.Push{Keep: &c})
+		if err == nil {
+			return m.Kept, nil
+		}
+		if t.s.staging == nil || c.Reason < objstore.ReasonLost || c.Reason > objstore.ReasonCrash {
+			return objstore.Conflict{}, err
+		}
+		c.Detail = detailed(c.Detail, "kept on the machine of the mount, because the server could not: "+err.Error())
+	}
+	return t.keepHere(ctx, c)
+}
+
+// keepHere keeps the bytes on this machine. It requires writing. What nobody can tell now to be there instead is
+// taken to be the base: whoever decides for the copy finds out.
+func (t *stage) keepHere(ctx context.Context, c objstore.Conflict) (objstore.Conflict, error) {
+	if err := t.openScratch(ctx); err != nil {
 		return objstore.Conflict{}, err
 	}
-	return m.Kept, nil
+	if c.Theirs == (objstore.ContentRef{}) && c.Reason != objstore.ReasonLost {
+		c.Theirs = c.Base
+	}
+	kept, err := t.scratch.Keep(ctx, c)
+	t.keptHere = t.keptHere || err == nil
+	return kept, err
+}
+
+func detailed(detail, more string) string {
+	if detail == "" {
+		return more
+	}
+	return detail + "; " + more
 }
 
 // push brings the server's stage up to date, which makes one if there is none, and has it do something. It
@@ -126,7 +157,7 @@ func (t *stage) content(data []wire.Range) *content {
 	c := &content{write: func(w *wire.BodyWriter) error {
 		buf := make([]byte, wire.PartBytes)
 		for _, part := range data {
-			if _, err := io.CopyBuffer(w, onlyReader{io.NewSectionReader(t.file, part.Offset, part.Length)}, buf); err != nil {
+			if _, err := io.CopyBuffer(w, onlyReader{io.NewSectionReader(t.scratch, part.Offset, part.Length)}, buf); err != nil {
 				return err
 			}
 		}

@@ -97,10 +97,15 @@ func readData(data, p []byte, off int64) (int, error) {
 
 // Stream implements [objstore.Reader].
 func (r *reader) Stream(ctx context.Context, off, length int64) io.ReadCloser {
-	err := r.use()
-	switch {
-	case err != nil:
+	if err := r.use(); err != nil {
 		return failing{err}
+	}
+	return r.streamUsed(ctx, off, length)
+}
+
+// streamUsed is Stream for a use that ends with it.
+func (r *reader) streamUsed(ctx context.Context, off, length int64) io.ReadCloser {
+	switch {
 	case off < 0 || off > r.info.Size || length < -1:
 		r.drop()
 		return failing{&objstore.Error{Op: "read", Kind: objstore.ErrRange}}
@@ -114,6 +119,38 @@ func (r *reader) Stream(ctx context.Context, off, length int64) io.ReadCloser {
 	in := r.stream(ctx, off, length)
 	in.closed = sync.OnceFunc(r.drop)
 	return in
+}
+
+// sharedReader is another use of a reader, which it may outlive.
+type sharedReader struct {
+	reader *reader
+	once   sync.Once
+}
+
+// Share is one more.
+func (r *sharedReader) Share() (objstore.Reader, error) {
+	r.reader.retain()
+	return &sharedReader{reader: r.reader}, nil
+}
+
+// Info implements [objstore.Reader].
+func (r *sharedReader) Info() objstore.Info { return r.reader.info }
+
+// ReadAt implements [objstore.Reader].
+func (r *sharedReader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
+	return r.reader.readAt(ctx, p, off)
+}
+
+// Stream implements [objstore.Reader].
+func (r *sharedReader) Stream(ctx context.Context, off, length int64) io.ReadCloser {
+	r.reader.retain()
+	return r.reader.streamUsed(ctx, off, length)
+}
+
+// Close implements [objstore.Reader].
+func (r *sharedReader) Close() error {
+	r.once.Do(r.reader.drop)
+	return nil
 }
 
 type failing struct{ err error }

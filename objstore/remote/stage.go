@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -29,6 +28,8 @@ type stage struct {
 	handle  uint64   // there; 0: it has none
 	written uint64   // counts what changed the bytes
 	pushed  uint64   // of that, what the server's stage has
+	// keptHere: this machine has a kept copy.
+	keptHere bool
 
 	mu sync.RWMutex
 	// Guarded by mu; changed with writing held.
@@ -36,7 +37,8 @@ type stage struct {
 	layout layout
 	base   *reader // what a commit replaces; nil: nothing
 	cut    int64   // beyond it nothing is the base's
-	file   *os.File
+	// scratch has the bytes written. INVARIANT: not nil if anything differs from the base.
+	scratch scratch
 }
 
 // NewStage implements [objstore.Namespace].
@@ -123,10 +125,10 @@ func (t *stage) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if err := t.check("write stage", off, int64(len(p))); err != nil || len(p) == 0 {
 		return 0, err
 	}
-	if err := t.openFile(); err != nil {
+	if err := t.openScratch(ctx); err != nil {
 		return 0, err
 	}
-	if _, err := t.file.WriteAt(p, off); err != nil {
+	if _, err := t.scratch.WriteAt(p, off); err != nil {
 		return 0, t.fileError("write stage", err)
 	}
 	t.edit(func(l *layout) {
@@ -141,25 +143,10 @@ func (t *stage) fileError(op string, err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) {
 		return t.failed(op, objstore.ErrNoSpace, err)
 	}
+	if kind := objstore.KindOf(err); kind != 0 {
+		return t.failed(op, kind, err)
+	}
 	return t.failed(op, objstore.ErrUnavailable, err)
-}
-
-// openFile makes the file that holds what is written. It has no name: its bytes go with its process.
-func (t *stage) openFile() error {
-	if t.file != nil {
-		return nil
-	}
-	f, err := os.CreateTemp(t.s.opt.StageDir, "etagfs-stage-")
-	if err == nil {
-		err = os.Remove(f.Name())
-	}
-	if err != nil {
-		return t.fileError("new stage", err)
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.file = f
-	return nil
 }
 
 // Truncate implements [objstore.Stage].
@@ -172,7 +159,30 @@ func (t *stage) Truncate(ctx context.Context, size int64) error {
 	if err := t.check("truncate stage", size, 0); err != nil {
 		return err
 	}
+	return t.resize(ctx, "truncate stage", size)
+}
+
+// resize cuts bytes off, or adds zeros. It requires writing.
+func (t *stage) resize(ctx context.Context, op string, size int64) error {
+	if err := t.openScratch(ctx); err != nil {
+		return err
+	}
+	if err := t.scratch.Truncate(size); err != nil {
+		return t.fileError(op, err)
+	}
 	t.edit(func(l *layout) { l.resize(size) })
+	return nil
+}
+
+// zero makes [off, end) zeros. It requires writing.
+func (t *stage) zero(ctx context.Context, off, end int64) error {
+	if err := t.openScratch(ctx); err != nil {
+		return err
+	}
+	if err := t.scratch.Zero(off, end-off); err != nil {
+		return t.fileError("allocate stage", err)
+	}
+	t.edit(func(l *layout) { l.set(off, end, fromZero) })
 	return nil
 }
 
@@ -190,14 +200,18 @@ func (t *stage) Allocate(ctx context.Context, off, length int64, mode objstore.A
 		return err
 	}
 	end := off + length
-	t.edit(func(l *layout) {
-		if mode == objstore.PunchHole || mode == objstore.ZeroRange {
-			l.set(off, min(end, l.size()), fromZero)
+	if mode == objstore.PunchHole || mode == objstore.ZeroRange {
+		if err := t.zero(ctx, off, min(end, t.Size())); err != nil {
+			return err
 		}
-		if mode == objstore.AllocateGrow || mode == objstore.ZeroRange {
-			l.resize(max(l.size(), end))
-		}
-	})
+	}
+	if grows := mode == objstore.AllocateGrow || mode == objstore.ZeroRange; grows && end > t.Size() {
+		return t.resize(ctx, "allocate stage", end)
+	}
+	if err := t.openScratch(ctx); err != nil {
+		return err
+	}
+	t.edit(func(*layout) {})
 	return nil
 }
 
@@ -241,7 +255,7 @@ func (t *stage) readLocal(p []byte, off int64) (cut []byte, missing []span, base
 		case fromZero:
 			clear(to)
 		case fromFile:
-			if _, err := t.file.ReadAt(to, part.off); err != nil {
+			if _, err := t.scratch.ReadAt(to, part.off); err != nil {
 				return nil, nil, nil, t.fileError("read stage", err)
 			}
 		default:
@@ -337,8 +351,8 @@ func (t *stage) Close() error {
 	if t.base != nil {
 		t.base.drop()
 	}
-	if t.file != nil {
-		return t.file.Close()
+	if t.scratch != nil {
+		return t.scratch.Close()
 	}
 	return nil
 }

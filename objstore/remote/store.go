@@ -17,8 +17,9 @@ import (
 	"github.com/etagfs/etagfs/objstore/wire"
 )
 
-// PatienceDefault is how long a request waits for a server that does not answer.
-const PatienceDefault = 15 * time.Second
+// PatienceDefault is how long requests wait for a server that does not answer. The time counts from the
+// first attempt that had no answer, of any request.
+const PatienceDefault = 12 * time.Second
 
 // openPatience is how long a store that is being opened waits: who opens it can be told at once.
 const openPatience = time.Second
@@ -62,12 +63,14 @@ type Store struct {
 	caps     objstore.Capabilities
 	feed     feed
 	lease    lease
+	silence  silence
 	records  records
 	locker   locker
 	closing  context.Context
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	releases chan uint64Handle
+	staging  Staging // set before there is a stage; nil: nothing that is written outlives the process
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -114,7 +117,7 @@ func invalidURL(text string, err error) error {
 
 // Open begins a session.
 func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
-	s := &Store{opt: opt.orDefaults(), parts: parts.orDefaults(), releases: make(chan uint64Handle, 1024)}
+	s := &Store{opt: opt.orDefaults(), parts: parts.orDefaults(opt.orDefaults().Patience), releases: make(chan uint64Handle, 1024)}
 	s.http = &http.Client{Transport: s.parts.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	s.address = strings.TrimSuffix(s.opt.Endpoint, "/") + "/" + s.opt.Bucket + "?etagfs-namespace="
 	s.feed.init()
@@ -146,7 +149,7 @@ func (o Options) orDefaults() Options {
 	return o
 }
 
-func (p Parts) orDefaults() Parts {
+func (p Parts) orDefaults(patience time.Duration) Parts {
 	if p.Logger == nil {
 		p.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -159,7 +162,7 @@ func (p Parts) orDefaults() Parts {
 	if p.Transport == nil {
 		t := &http.Transport{
 			MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute, DisableCompression: true,
-			ResponseHeaderTimeout: time.Minute, WriteBufferSize: 64 << 10, ReadBufferSize: 64 << 10,
+			ResponseHeaderTimeout: patience, WriteBufferSize: 64 << 10, ReadBufferSize: 64 << 10,
 		}
 		if p.Dial != nil {
 			t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return p.Dial(ctx) }

@@ -55,7 +55,8 @@ func (t *tries) again(ctx context.Context, cause error) error {
 	}
 	t.wait = min(max(2*t.wait, waitFirst), waitMost)
 	t.left -= t.wait
-	if t.left <= 0 || time.Since(t.began) > t.most {
+	t.s.unanswered(cause)
+	if t.left <= 0 || time.Since(t.began) > t.most || t.s.silence.lasts(t.most) {
 		return t.failed(cause)
 	}
 	if err := t.s.parts.Clock.Sleep(ctx, t.wait); err != nil {

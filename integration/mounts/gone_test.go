@@ -1,0 +1,87 @@
+package mounts
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
+)
+
+// ownerAndOther are a mount and one that is attached to it, both with the same directory for what is kept here.
+func ownerAndOther(t *testing.T) (owner, other *mounttest.Mount, cache string) {
+	t.Helper()
+	mounttest.Need(t, "binary")
+	cache = "XDG_CACHE_HOME=" + t.TempDir()
+	owner = mounttest.Start(t, mounttest.Options{Env: []string{cache}})
+	return owner, mounttest.Start(t, mounttest.Options{Source: owner.Store, Env: []string{cache}}), cache
+}
+
+// copiesListed is how many kept copies the command lists that is given the store.
+func copiesListed(t *testing.T, m *mounttest.Mount, cache string) int {
+	t.Helper()
+	list := exec.Command(mounttest.Binary(), "conflicts", "list", m.Store, "--json")
+	list.Env = append(os.Environ(), cache)
+	out, err := list.Output()
+	if err != nil {
+		t.Errorf("etagfs conflicts list: %v\n%s", err, out)
+	}
+	return strings.Count(string(out), `"reason"`)
+}
+
+func kill(m *mounttest.Mount) {
+	m.Signal(syscall.SIGKILL)
+	m.Wait()
+}
+
+// C4: what cannot be committed because the owner is gone is an error at close, and by then listed as kept, and stays so when
+// the owner is back.
+func TestBytesAreKeptWhenTheOwnerIsGone(t *testing.T) {
+	owner, other, cache := ownerAndOther(t)
+	base := strings.Repeat("base ", 50_000)
+	put(t, other.Path("f"), "base")
+	put(t, other.Path("large"), base)
+	f, made := open(t, other.Path("f"), os.O_WRONLY|os.O_TRUNC), open(t, other.Path("new"), os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	large := open(t, other.Path("large"), os.O_WRONLY)
+	write(t, f, "mine")
+	write(t, made, "made")
+	write(t, large, "BASE ")
+	kill(owner)
+	wants(t, "close without an owner", f.Close(), syscall.EIO)
+	wants(t, "close of a new file without an owner", made.Close(), syscall.EIO)
+	wants(t, "close of a large file without an owner", large.Close(), syscall.EIO)
+	if got := copiesListed(t, owner, cache); got != 3 {
+		t.Errorf("without an owner %d copies are listed, not 3", got)
+	}
+	zeros := "BASE " + strings.Repeat("\x00", len(base)-5)
+	owner.Restart()
+	checkKept(t, other, "mine", "made", zeros)
+	check(t, owner.Path("f"), "base")
+	put(t, other.Path("f"), "later")
+	check(t, owner.Path("f"), "later")
+}
+
+// C4, C10: what an attached mount was writing when its daemon was killed is kept at the next mount of the store, be it
+// through the owner or as the owner.
+func TestStagingOfAKilledAttachedMountIsKept(t *testing.T) {
+	for _, how := range []string{"attached", "owner"} {
+		t.Run(how, func(t *testing.T) {
+			owner, other, _ := ownerAndOther(t)
+			put(t, other.Path("f"), "base")
+			f := open(t, other.Path("f"), os.O_WRONLY)
+			write(t, f, "MINE")
+			kill(other)
+			f.Close()
+			if how == "owner" {
+				kill(owner)
+				owner.Restart()
+				checkKept(t, owner, "MINE")
+			}
+			other.Restart()
+			checkKept(t, other, "MINE")
+			check(t, other.Path("f"), "base")
+		})
+	}
+}
