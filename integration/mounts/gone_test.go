@@ -1,6 +1,7 @@
 package mounts
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"strings"
@@ -83,5 +84,24 @@ func TestStagingOfAKilledAttachedMountIsKept(t *testing.T) {
 			checkKept(t, other, "MINE")
 			check(t, other.Path("f"), "base")
 		})
+	}
+}
+
+// C2: a reader of a version that was replaced after its owner began anew reads that version or an error.
+func TestReaderNeverReadsAnotherVersionAfterARestart(t *testing.T) {
+	owner, other, _ := ownerAndOther(t)
+	old, changed := strings.Repeat("old ", 1<<20), strings.Repeat("new ", 1<<20)
+	put(t, owner.Path("replaced"), old)
+	put(t, owner.Path("same"), old)
+	replaced, same := open(t, other.Path("replaced"), os.O_RDONLY), open(t, other.Path("same"), os.O_RDONLY)
+	kill(owner)
+	owner.Restart()
+	put(t, owner.Path("replaced"), changed)
+	got := make([]byte, len(old))
+	if n, err := replaced.ReadAt(got, 0); string(got[:n]) != old[:n] || n < len(old) && !errors.Is(err, syscall.EIO) {
+		t.Errorf("%d bytes were read (%v) that are not those of the version that was opened", n, err)
+	}
+	if n, err := same.ReadAt(got, 0); n != len(old) || string(got) != old {
+		t.Errorf("of a file nobody changed %d bytes were read: %v", n, err)
 	}
 }

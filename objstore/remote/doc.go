@@ -8,10 +8,13 @@
 //   - A request has a number in its session, the same in every attempt.
 //   - A fence names the file locks of this store at the server, until their lease runs out: then the next are of another.
 //   - A stage keeps what was written here, and pushes all that differs from its base when it is committed or kept.
+//     What it is written to is its scratch: of this machine's staging ([Store.StageIn]), or a file without a name.
+//   - Silence is the time since which no attempt of any request was answered.
 //
 // # Lost connections
 //
-// Requests are sent again for as long as Options.Patience says. The server answers a repetition as it answered
+// Requests are sent again until the silence is as long as Options.Patience. From then on, until the server answers,
+// each is tried once, for a second. The server answers a repetition as it answered
 // the first. If the session is gone, because the server began anew, a new one is begun: readers
 // are opened again on the version they read, which fails if that is gone (ErrUnavailable); commits, puts, deletes, copies and renames by
 // key are recognised by their write ids. Of other changes, and of those without an answer in time, the outcome is
@@ -39,6 +42,7 @@
 //
 // # What it does not do
 //
-// It speaks no S3, and claims none of uploads, appends, tags, documents and the feed of keys. What was written and
-// neither committed nor kept is gone when its process is.
+// It speaks no S3, and claims none of uploads, appends, tags, documents and the feed of keys. Without a staging, what was written and
+// neither committed nor kept is gone when its process is; with one, what the server cannot keep is kept here. A server that began anew
+// does not know which versions are being read until it is asked for them.
 package remote
