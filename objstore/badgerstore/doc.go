@@ -75,9 +75,10 @@
 // the first compaction may read them ([verifier], [compactions]): when the store is opened, or, beyond 64 MiB,
 // in the background, unless the last process could not read one. Who reads what Badger panics over gets ErrCorrupt; then the store takes
 // no more writes and does not compact, and the next open verifies everything. What is left is a block that
-// goes bad after it was verified, or in the first 50 ms of a large store, and that a compaction reads before anybody else: that ends
-// the process. Nothing acknowledged is lost, and the next open says which file it is. Badger flushes from memory and reads no
-// table when it commits.
+// goes bad after it was verified, or in the first 50 ms of a large store, and that a compaction reads before anybody else. If the bit
+// is in a key or a value the record says so as before, compacted or not, and the directory its name is missing in; one in what Badger has
+// around them may end the process. Nothing acknowledged is lost by that, and the next open, or what it begins in the background, says which file
+// it is. Badger flushes from memory and reads no table when it commits.
 //
 // # Time to open
 //
