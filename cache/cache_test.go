@@ -168,7 +168,7 @@ func TestLostBaseIsTold(t *testing.T) {
 	dead.crash(t)
 	b.put(t, "f", "another")
 	a, kept := sweptBy(t, dir, b)
-	if len(kept) != 1 || mine(t, a, kept[0].ID) != "J"+strings.Repeat("\x00", 10) || !strings.Contains(kept[0].Detail, "1 to 11") {
+	if len(kept) != 1 || mine(t, a, kept[0].ID) != "J"+strings.Repeat("\x00", 10) || !kept[0].Gaps || !strings.Contains(kept[0].Detail, "1 to 11") {
 		t.Errorf("kept %+v", kept)
 	}
 }

@@ -118,7 +118,7 @@ func (k *keeping) mine(ctx context.Context) error {
 		off = end
 	}
 	k.c.Bytes = s.size
-	if len(lost) > 0 {
+	if k.c.Gaps = len(lost) > 0; k.c.Gaps {
 		k.c.Detail = strings.TrimPrefix(k.c.Detail+"; ", "; ") + "zeros stand for bytes of the base that are gone: " + strings.Join(lost, ", ")
 	}
 	return errors.Join(err, out.Sync(), out.Close())

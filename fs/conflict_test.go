@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -235,6 +236,24 @@ func TestKeepMineMakesAnUnlinkedFileAgain(t *testing.T) {
 	if entry, _ := m.walk(alice, "d/f"); entry.Attr.Mode != 0o640 || entry.Attr.UID != bob.UID {
 		t.Errorf("the file came back as %+v", entry.Attr)
 	}
+}
+
+// holed is a namespace whose kept copies all have gaps.
+type holed struct{ objstore.Namespace }
+
+func (h holed) Conflict(ctx context.Context, id objstore.ConflictID) (objstore.Conflict, error) {
+	c, err := h.Namespace.Conflict(ctx, id)
+	c.Gaps = true
+	return c, err
+}
+
+func TestKeepMineOfACopyWithGapsChangesNothing(t *testing.T) {
+	m, c := conflicted(t)
+	if _, err := KeepMine(m.ctx, holed{m.store}, c.ID); objstore.KindOf(err) != objstore.ErrUnsupported {
+		t.Fatalf("keep-mine of a copy with zeros for bytes that are gone: %v", err)
+	}
+	m.want("the file", m.stored("f"), "winner")
+	m.want("mine", m.side(c.ID, objstore.SideMine), "loser")
 }
 
 func TestKeepTheirsDrops(t *testing.T) {

@@ -365,6 +365,7 @@ type conflictInfo struct {
 	Theirs       objstore.ETag       `json:"theirs"`
 	Bytes        int64               `json:"bytes"`
 	Detail       string              `json:"detail"`
+	Gaps         bool                `json:"gaps"`
 	NotAvailable []string            `json:"not_available"`
 }
 
@@ -373,6 +374,7 @@ func ConflictInfo(c objstore.Conflict) []byte {
 	info := conflictInfo{
 		ID: c.ID, Reason: reasonText(c.Reason), Path: c.Path, Object: c.Object, UID: c.UID, PID: c.PID, Host: c.Host,
 		Time: c.Time.UTC(), Operation: c.Operation, Base: c.Base.ETag, Theirs: c.Theirs.ETag, Bytes: c.Bytes, Detail: c.Detail,
+		Gaps:         c.Gaps,
 		NotAvailable: []string{},
 	}
 	if !c.Base.Held {

@@ -16,13 +16,19 @@ func KeepTheirs(ctx context.Context, ns objstore.Namespace, id objstore.Conflict
 	return ns.DropConflict(ctx, id)
 }
 
+// gapsDetail is why a copy is not put in place of a file that is whole.
+const gapsDetail = "zeros stand in the copy for bytes that could not be had, which its detail names: take from it what is wanted, and drop it"
+
 // KeepMine makes a kept copy the content of its file, durably, on condition that the file still is what won
 // (theirs), or still is absent if nothing did, and drops the conflict. ErrBusy if it is
-// not: then nothing has changed.
+// not, ErrUnsupported if zeros stand in the copy for bytes that could not be had: then nothing has changed.
 func KeepMine(ctx context.Context, ns objstore.Namespace, id objstore.ConflictID) (objstore.Info, error) {
 	c, err := ns.Conflict(ctx, id)
 	if err != nil {
 		return objstore.Info{}, err
+	}
+	if c.Gaps {
+		return objstore.Info{}, &objstore.Error{Op: "keep-mine", Key: string(id), Kind: objstore.ErrUnsupported, Detail: gapsDetail}
 	}
 	request, base, err := keepMineRequest(ctx, ns, c)
 	if base != nil {

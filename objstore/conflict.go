@@ -56,6 +56,7 @@ type Conflict struct {
 	Theirs    ContentRef
 	Bytes     int64
 	Detail    string // the failure in words
+	Gaps      bool   // zeros stand in mine for bytes that could not be had; Detail names them
 }
 
 // Conflicts is the area where losers' bytes are kept. Conflicts hold on to

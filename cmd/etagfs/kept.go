@@ -211,6 +211,10 @@ func (k keptInMount) keepMine(_ context.Context, id objstore.ConflictID) error {
 	if errors.Is(err, unix.EBUSY) {
 		return fmt.Errorf("keep-mine %s: the file is not what won any more; look again, the bytes are still kept: %w", id, err)
 	}
+	if errors.Is(err, unix.ENOTSUP) {
+		return fmt.Errorf("keep-mine %s: zeros stand in the copy for bytes that could not be had, which its info.json names: "+
+			"take from it what is wanted, and drop it: %w", id, err)
+	}
 	if err != nil {
 		return fmt.Errorf("keep-mine %s: %w", id, err)
 	}

@@ -209,6 +209,7 @@ func (b *Bucket) keepOrphan(ctx context.Context, f staging.Found, st *staging.St
 		Reason: objstore.ReasonCrash, Path: f.Owner.Path, Object: f.Owner.Object,
 		UID: f.Owner.UID, GID: f.Owner.GID, Mode: f.Owner.Mode, PID: f.Owner.PID,
 		Operation: "open", Detail: "the process that wrote this ended before it was committed" + lostIn(f),
+		Gaps: len(f.Lost) > 0,
 	}
 	c.Base.Version = f.Owner.Base
 	if o := b.current(f.Owner.Object); o != "" && o != f.Owner.Base {

@@ -170,6 +170,7 @@ func conflict(c *Coder, v *objstore.Conflict) {
 	contentRef(c, &v.Theirs)
 	number(c, &v.Bytes)
 	text(c, &v.Detail)
+	flag(c, &v.Gaps)
 }
 
 func owner(c *Coder, v *objstore.Owner) {

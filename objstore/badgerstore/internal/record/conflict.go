@@ -36,6 +36,7 @@ const (
 	tagVersionID = 0x4d
 	tagETag      = 0x4e
 	tagRefSize   = 0x4f
+	tagGaps      = 0x5a
 )
 
 // EncodeConflict is the value of a conflict.
@@ -53,6 +54,7 @@ func EncodeConflict(key []byte, c *Conflict) []byte {
 	e.string(tagOperation, c.Operation)
 	e.uint(tagBytes, uint64(c.Bytes))
 	e.string(tagDetail, c.Detail)
+	e.flag(tagGaps, c.Gaps)
 	e.side(tagMine, &c.Mine)
 	e.side(tagBase, &c.Base)
 	e.side(tagTheirs, &c.Theirs)
@@ -131,6 +133,8 @@ func (c *Conflict) field(f *field) bool {
 		c.Bytes = f.int()
 	case tagDetail:
 		c.Detail = f.string()
+	case tagGaps:
+		c.Gaps = f.uint() != 0
 	default:
 		return false
 	}

@@ -60,6 +60,12 @@ func sampleLinked() *Object {
 	return o
 }
 
+func sampleGaps() *Conflict {
+	c := sampleConflict()
+	c.Gaps = true
+	return c
+}
+
 func sampleConflict() *Conflict {
 	c := &Conflict{Conflict: objstore.Conflict{
 		ID: "20260102T030405Z-1a2b3c4d", Reason: objstore.ReasonLost, Path: "a/b", Object: 300, UID: 1, GID: 2,
@@ -113,6 +119,7 @@ func samples() []sample {
 		one("refs", RefsKey(4, 8), Refs{Count: 3, Garbage: 12}, EncodeRefs, DecodeRefs),
 		one("payload", PayloadKey(6), []byte("inline bytes"), EncodePayload, DecodePayload),
 		one("conflict", ConflictKey(1, id), sampleConflict(), EncodeConflict, DecodeConflict),
+		one("conflict-with-gaps", ConflictKey(1, id), sampleGaps(), EncodeConflict, DecodeConflict),
 		one("outcome", OutcomeKey(1, "write-1"), &Outcome{
 			Request: [16]byte{15: 1}, Kind: objstore.ErrPrecondition, Winner: "e-v1", Object: linked, Extra: []byte{1},
 		}, EncodeOutcome, DecodeOutcome),
