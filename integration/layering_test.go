@@ -29,6 +29,7 @@ const (
 	metrics   = "github.com/prometheus/client_golang"
 	sys       = "golang.org/x/sys"
 	xxh3      = "github.com/zeebo/xxh3"
+	porcupine = "github.com/anishathalye/porcupine" // is a history linearizable?
 	objstore  = module + "/objstore"
 	blockhash = objstore + "/blockhash"
 	locks     = objstore + "/locks"
@@ -83,7 +84,7 @@ func layers() []layer {
 // directModules is the golden list: a module more or less is a decision, not
 // an accident. Ask of a new one what it saves.
 func directModules() []string {
-	return []string{awsSDK, awsConfig, awsKeys, awsS3, smithy, badger, goFuse, goInner, metrics, cobra, xxh3, sys}
+	return []string{awsSDK, awsConfig, awsKeys, awsS3, smithy, badger, goFuse, goInner, metrics, cobra, porcupine, xxh3, sys}
 }
 
 // goPackage is what go list says of a package.

@@ -95,7 +95,7 @@ type group struct {
 // owner is a keeper that is a mount itself.
 type owner struct{ m *mounttest.Mount }
 
-func (o owner) kill()    { o.m.Signal(os.Kill); o.m.Wait() }
+func (o owner) kill()    { o.m.Kill() }
 func (o owner) stop()    { o.m.Unmount() }
 func (o owner) restart() { o.m.Restart() }
 

@@ -9,6 +9,7 @@ import (
 func TestMain(m *testing.M) {
 	mounttest.Main(m, map[string]mounttest.Role{
 		"append":    appendOften,
+		"client":    work,
 		"increment": increment,
 	})
 }

@@ -69,8 +69,7 @@ func TestCommitsSurviveKills(t *testing.T) {
 		f := open(t, b.Path("synced"), os.O_RDWR|os.O_CREATE)
 		write(t, f, "synced")
 		wants(t, "fsync", f.Sync(), 0)
-		b.Signal(os.Kill)
-		b.Wait()
+		b.Kill()
 		check(t, a.Path("synced"), "synced")
 		if err := f.Close(); err == nil {
 			t.Error("the close was answered by nobody")

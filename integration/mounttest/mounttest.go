@@ -179,10 +179,10 @@ func (m *Mount) start() error {
 	if err != nil {
 		return err
 	}
-	go func() {
-		m.cmd.Wait() // how it ended is in cmd.ProcessState
-		close(m.exited)
-	}()
+	go func(cmd *exec.Cmd, exited chan<- struct{}) {
+		cmd.Wait() // how it ended is in cmd.ProcessState
+		close(exited)
+	}(m.cmd, m.exited)
 	return m.await(read)
 }
 
@@ -234,6 +234,15 @@ func (m *Mount) Signal(s os.Signal) {
 	if err := m.cmd.Process.Signal(s); err != nil {
 		m.t.Fatal(err)
 	}
+}
+
+// Kill ends the daemon and its connection, as a crash does: the two end together, also if daemon and kernel wait for each other. The
+// dead mount stays.
+func (m *Mount) Kill() {
+	m.t.Helper()
+	m.cmd.Process.Kill()
+	m.abort()
+	m.Wait()
 }
 
 // Wait returns the exit code of the daemon once it has ended; it is -1 if a
@@ -321,13 +330,19 @@ func (m *Mount) stacks() {
 
 // kill leaves nothing behind: whoever waits for an answer gets an error.
 func (m *Mount) kill() {
+	m.abort()
+	m.cmd.Process.Kill()
+	unix.Unmount(m.Dir, unix.MNT_FORCE|unix.MNT_DETACH) // aborts, too, where that directory is not mounted
+	<-m.exited
+}
+
+// abort ends the connection: through the control file, which may not be there, or as root.
+func (m *Mount) abort() {
 	if m.connection != "" {
 		abort := filepath.Join("/sys/fs/fuse/connections", m.connection, "abort")
 		os.WriteFile(abort, []byte("1"), 0) // an error means that it is gone
 	}
-	m.cmd.Process.Kill()
-	unix.Unmount(m.Dir, unix.MNT_FORCE|unix.MNT_DETACH) // aborts, too, where that directory is not mounted
-	<-m.exited
+	unix.Unmount(m.Dir, unix.MNT_FORCE) // aborts, and leaves what is in use
 }
 
 // mountLine is what the kernel's mount table says about the topmost mount at Dir, empty
