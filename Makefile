@@ -15,7 +15,7 @@ REPORT      := $(GO) run ./integration/testreport
 # What needs no kernel. ./cmd and ./integration mount, the latter one package at a time.
 CORE := $(patsubst %,./%/...,$(wildcard objstore cache fs mount))
 
-.PHONY: help build mount unmount test race racemounts lint s3clients s3stores fuzz crash powerloss bench bench-s3 clean
+.PHONY: help build mount unmount test race racemounts lint s3clients s3stores crossmounts fuzz crash powerloss bench bench-s3 clean
 
 help: ## show this text
 	@echo 'etagfs: a filesystem in which every close is a conditional write'
@@ -54,6 +54,9 @@ racemounts: ## run real mounts under the race detector, the daemon included
 
 s3clients: build ## run the clients and suites of others against etagfs serve; some are fetched and built first
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) '-timeout=20m -count=1 ./integration/s3clients'
+
+crossmounts: build ## run the promises, counters and histories between mounts of every kind for long, with MinIO
+	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' ETAGFS_LONG=1 ETAGFS_REQUIRE=fuse,minio $(REPORT) '-timeout=60m -count=1 ./integration/crossmounts'
 
 s3stores: ## run the S3 client against MinIO and versitygw; they are built first, for minutes
 	@ETAGFS_REQUIRE='$(ETAGFS_REQUIRE),minio,versitygw' $(REPORT) '-timeout=20m -count=1 ./integration/s3stores'

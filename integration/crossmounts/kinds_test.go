@@ -10,7 +10,7 @@ import (
 )
 
 // deadline is how long the mounts of a test may be used.
-const deadline = 5 * time.Minute
+func deadline() time.Duration { return time.Duration(rounds(5, 60)) * time.Minute }
 
 // kind is a way for several mounts to have one store.
 type kind struct {
@@ -108,7 +108,7 @@ func startSocket(t *testing.T, n int, between faults) *group {
 
 // startAttached makes mounts that use a store through the socket of one more, which is no member of the group.
 func startAttached(t *testing.T, n int, between faults) *group {
-	first := mounttest.Start(t, mounttest.Options{Deadline: deadline})
+	first := mounttest.Start(t, mounttest.Options{Deadline: deadline()})
 	g := &group{keeper: owner{first}, dir: first.Store}
 	if between.any() {
 		socket := filepath.Join(first.Store, "etagfs.sock")
@@ -118,7 +118,7 @@ func startAttached(t *testing.T, n int, between faults) *group {
 		g.cut = startCutter(t, between, "unix", socket, socket+".owner")
 	}
 	for range n {
-		g.mounts = append(g.mounts, mounttest.Start(t, mounttest.Options{Source: first.Store, Deadline: deadline}))
+		g.mounts = append(g.mounts, mounttest.Start(t, mounttest.Options{Source: first.Store, Deadline: deadline()}))
 	}
 	return g
 }
@@ -152,7 +152,7 @@ func (s *server) group(n int, between faults, source func(address string) string
 	}
 	for range n {
 		g.mounts = append(g.mounts, mounttest.Start(s.t, mounttest.Options{
-			Source: source(address), Args: []string{"--cache", s.t.TempDir()}, Env: keys(), Deadline: deadline,
+			Source: source(address), Args: []string{"--cache", s.t.TempDir()}, Env: keys(), Deadline: deadline(),
 		}))
 	}
 	return g
