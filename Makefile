@@ -45,7 +45,7 @@ test: build ## run every test, real mounts included; ETAGFS_REQUIRE=fuse,root ma
 		'-timeout=20m -count=1 -p=1 ./integration/...'
 
 race: ## run what needs no mount under the race detector
-	@$(REPORT) '-race -short -timeout=14m $(CORE)'
+	@$(REPORT) '-race -short -timeout=19m $(CORE)'
 
 racemounts: ## run real mounts under the race detector, the daemon included
 	@CGO_ENABLED=1 $(GO) build -race -o bin/etagfs-race ./cmd/etagfs

@@ -115,4 +115,10 @@ func conformance(t *testing.T, opener objstoretest.Opener) {
 
 // Nothing of a store is lost on the way: all that is promised of one holds for it behind a connection.
 func TestConformanceOverMemory(t *testing.T) { conformance(t, over(memory, sound)) }
-func TestConformanceOverBadger(t *testing.T) { conformance(t, over(embedded(t), sound)) }
+
+func TestConformanceOverBadger(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the short form has it over memory, and over connections that break")
+	}
+	conformance(t, over(embedded(t), sound))
+}

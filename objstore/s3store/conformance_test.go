@@ -128,7 +128,13 @@ func conformance(t *testing.T, opener objstoretest.Opener, differs map[string]st
 }
 
 func TestConformanceOverMemory(t *testing.T) { conformance(t, overMemory, differs()) }
-func TestConformanceOverBadger(t *testing.T) { conformance(t, overBadger(t), differsInParts()) }
+
+func TestConformanceOverBadger(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the short form has it over memory alone")
+	}
+	conformance(t, overBadger(t), differsInParts())
+}
 
 // A store without the extensions of our server, with and without unique ETags.
 func TestConformanceOfForeignStores(t *testing.T) {
