@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -28,32 +29,42 @@ type Daemon struct {
 	pid  int
 }
 
-// daemonOf finds who serves the mount of a device.
-func daemonOf(device string) *Daemon {
+// daemonOf finds who serves the mount of a device, which a user has mounted. Anybody may listen under that name: what
+// another user says is not believed.
+func daemonOf(device, user string) *Daemon {
 	conn, err := net.DialTimeout("unix", presenceName(device), presencePatience)
 	if err != nil {
 		return nil
 	}
 	d := &Daemon{conn: conn.(*net.UnixConn)}
 	raw, err := d.conn.SyscallConn()
-	if err != nil {
-		return d
+	var peer *unix.Ucred
+	if err == nil {
+		_ = raw.Control(func(fd uintptr) { // without it the peer is nobody
+			peer, _ = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+		})
 	}
-	_ = raw.Control(func(fd uintptr) { // without it the process has no name
-		if peer, err := unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); err == nil {
-			d.pid = int(peer.Pid)
-		}
-	})
+	if peer == nil || strconv.Itoa(int(peer.Uid)) != user {
+		_ = d.Close() // nothing was written
+		return nil
+	}
+	d.pid = int(peer.Pid)
 	return d
 }
 
-// served reports whether somebody serves the mount of a device.
-func served(device string) bool {
-	d := daemonOf(device)
-	if d == nil {
-		return false
+// fateOf is what has become of the daemon of a device's mount, as far as its socket tells. One that was killed and
+// cannot end, because a thread of it waits in the kernel, has it still.
+func fateOf(device, user string) (fate Fate, err error) {
+	d := daemonOf(device, user)
+	switch {
+	case d == nil:
+		return FateUnknown, nil
+	case Ending(d.pid):
+		fate = FateGone
+	default:
+		fate = FateAlive
 	}
-	return d.Close() == nil && !Ending(d.pid)
+	return fate, d.Close()
 }
 
 // PID is its process id; 0 if it is in a process namespace that is not seen from here.

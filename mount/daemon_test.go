@@ -4,22 +4,26 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strconv"
 	"testing"
 	"time"
 )
 
 func TestDaemonIsFoundUntilItEnds(t *testing.T) {
 	m := &Mount{device: "test/" + t.TempDir()}
-	if served(m.device) {
-		t.Fatal("there is one before it is announced")
-	}
+	wantFate(t, m, FateUnknown) // it has not been announced
 	presence, err := m.Announce()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := daemonOf(m.device)
-	if d == nil || d.PID() != os.Getpid() || !served(m.device) {
+	user := strconv.Itoa(os.Getuid())
+	d := daemonOf(m.device, user)
+	if d == nil || d.PID() != os.Getpid() {
 		t.Fatalf("found %+v, want process %d", d, os.Getpid())
+	}
+	wantFate(t, m, FateAlive)
+	if daemonOf(m.device, "another") != nil {
+		t.Error("somebody else is believed to serve a user's mount")
 	}
 	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
@@ -35,7 +39,12 @@ func TestDaemonIsFoundUntilItEnds(t *testing.T) {
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}
-	if served(m.device) {
-		t.Error("it is still found")
+	wantFate(t, m, FateUnknown)
+}
+
+func wantFate(t *testing.T, m *Mount, want Fate) {
+	t.Helper()
+	if got, err := fateOf(m.device, strconv.Itoa(os.Getuid())); err != nil || got != want {
+		t.Errorf("its fate is %v, %v; want %v", got, err, want)
 	}
 }

@@ -65,8 +65,10 @@ func removeDead(point string, fates Fates) error {
 		if m.fsType == fsType {
 			fate = fates(m.source, point)
 		}
-		if fate == FateUnknown && served(m.device) {
-			fate = FateAlive
+		if fate == FateUnknown {
+			if fate, err = fateOf(m.device, m.user); err != nil {
+				return err
+			}
 		}
 		switch fate {
 		case FateAlive:

@@ -77,6 +77,26 @@ func TestCheckerTellsSoundHistoriesFromOthers(t *testing.T) {
 	}
 }
 
+// A look that overlaps a change by another mount is left out; one after the change was acknowledged, or of the same mount, is not.
+func TestOnlyOverlappingLooksAreLeftOut(t *testing.T) {
+	change := call{Op: opInstall, Value: "1.1", Answer: done, Mount: 1}
+	stale := reads(gone)
+	ownStale := call{Op: opRead, Answer: gone, Mount: 1}
+	for name, c := range map[string]struct {
+		calls []call
+		left  int
+	}{
+		"at once":                {overlapping(change, stale), 1},
+		"at once, the own mount": {overlapping(change, ownStale), 2},
+		"afterwards":             {sequence(change, stale), 2},
+		"at once, a commit":      {overlapping(change, edits("1.0", "1.2", busy)), 2},
+	} {
+		if left := settled(c.calls); len(left) != c.left {
+			t.Errorf("%s: %v are left", name, left)
+		}
+	}
+}
+
 // On a plain directory edits are lost and contents are mixed: the whole of recorder and checker sees that.
 func TestPlainDirectoryIsNotLinearizable(t *testing.T) {
 	seed := seedOf(t)

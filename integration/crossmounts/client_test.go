@@ -43,6 +43,7 @@ type call struct {
 	Answer        string
 	Problem       string // the error behind an answer that is unknown
 	Began, Ended  int64  // on one clock
+	Opened        int64  // when the handle of an edit began to be opened
 	Moving        bool   // see meets
 }
 
@@ -289,7 +290,7 @@ func (c *client) edit(name int) error {
 		return nil
 	}
 	value := c.value()
-	_, err = c.record(call{Op: opEdit, Name: name, Base: base, Value: value}, func() (string, error) {
+	_, err = c.record(call{Op: opEdit, Name: name, Base: base, Value: value, Opened: read.Began}, func() (string, error) {
 		_, err := unix.Pwrite(fd, content(value), 0)
 		return done, errors.Join(err, unix.Close(fd))
 	})

@@ -135,7 +135,7 @@ func (m model) step(n *names, c call, answer string) bool {
 			m.move(n, i, to, c.Mount)
 			return answer == done || answer == unknown
 		}
-		return answer == unknown || answer == gone && at == gone || answer == exists && at != gone
+		return answer == unknown || answer == gone && at == gone || answer == exists && !free && (at != gone || c.Moving)
 	}
 	return false
 }
@@ -159,7 +159,7 @@ func (m model) edit(n *names, c call, answer string) bool {
 	case at >= 0:
 		return false
 	case answer == done:
-		return strings.Contains(n.detached, m.trace(c.Base, c.Mount))
+		return c.Moving || strings.Contains(n.detached, m.trace(c.Base, c.Mount))
 	}
 	return answer == busy || answer == unknown
 }
@@ -213,17 +213,48 @@ func firstWrong(calls []call, group int) []call {
 // A read looks up the name and then opens what it stood for, which may have a later content by then, at another name. Of
 // a rename, Linux looks up the old name and then the new one. If another mount has made the same rename in between, it
 // finds the same file twice, and answers that nothing is left to do.
+//
+// The file of a handle in a bucket is its key: if its own mount takes the key away the handle goes its own way, even if another mount had
+// replaced the object before.
 func (c call) meets(other call) bool {
-	moves := other.Op == opMove || other.Op == opMoveNew
+	moves := other.moves()
 	atOnce := other.Began <= c.Ended && (c.Began <= other.Ended || other.Answer == unknown)
 	switch c.Op {
+	case opEdit:
+		takes := other.Op == opUnlink || other.Op == opInstall
+		whileOpen := other.Began <= c.Ended && (c.Opened <= other.Ended || other.Answer == unknown)
+		return c.Opened != 0 && takes && whileOpen && other.Name == c.Name && other.Mount == c.Mount
 	case opRead:
 		return moves && atOnce && other.Name == c.Name
-	case opMove:
+	case opMove, opMoveNew:
 		return moves && atOnce && other.To == c.To && other.Mount != c.Mount
 	}
 	return false
 }
+
+// settled leaves out what a mount whose kernel remembers names has seen of another mount's changes before these were
+// acknowledged: until then they may have reached one mount and not yet another. Only looks and refusals are left out. What changed
+// something, and a commit that lost, was decided by the store.
+func settled(calls []call) (left []call) {
+	for _, c := range calls {
+		looked := c.Op == opRead || c.Op == opStat || c.Op != opEdit && (c.Answer == gone || c.Answer == exists)
+		c.Opened = 0 // files are no keys
+		if !looked || !slices.ContainsFunc(calls, c.overtakes) {
+			left = append(left, c)
+		}
+	}
+	return left
+}
+
+// overtakes reports whether another mount was changing a name of this call meanwhile.
+func (c call) overtakes(other call) bool {
+	changes := other.Op != opRead && other.Op != opStat && other.Answer != gone && other.Answer != exists
+	touches := func(name int) bool { return name == c.Name || name == c.To && c.moves() }
+	return changes && other.Mount != c.Mount && other.Began <= c.Ended && c.Began <= other.Ended &&
+		(touches(other.Name) || other.moves() && touches(other.To))
+}
+
+func (c call) moves() bool { return c.Op == opMove || c.Op == opMoveNew }
 
 // until is what was known of a history at a time.
 func until(calls []call, end int64) (known []call) {
