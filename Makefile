@@ -50,7 +50,7 @@ race: ## run what needs no mount under the race detector
 racemounts: ## run real mounts under the race detector, the daemon included
 	@CGO_ENABLED=1 $(GO) build -race -o bin/etagfs-race ./cmd/etagfs
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs-race' $(REPORT) \
-		'-race -count=1 -timeout=14m -p=1 -skip=TestSixteenProcessesCountTo3200 ./cmd/etagfs ./integration/mounts'
+		'-race -count=1 -timeout=17m -p=1 -skip=TestSixteenProcessesCountTo3200 ./cmd/etagfs ./integration/mounts'
 
 s3clients: build ## run the clients and suites of others against etagfs serve; some are fetched and built first
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) '-timeout=20m -count=1 ./integration/s3clients'
