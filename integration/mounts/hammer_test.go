@@ -99,6 +99,7 @@ func hammer(args []string) error {
 func TestHammeredNameAnswersNoProgramESTALE(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
+	calls := strconv.Itoa(rounds(200, 800))
 	for disturbance := range disturbances {
 		t.Run(disturbance, func(t *testing.T) {
 			m := mounttest.Start(t, mounttest.Options{})
@@ -106,9 +107,9 @@ func TestHammeredNameAnswersNoProgramESTALE(t *testing.T) {
 			if err := os.WriteFile(path, []byte("first"), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			commands := times(t, 2, "hammer", path, disturbance, "800", "0")
+			commands := times(t, 2, "hammer", path, disturbance, calls, "0")
 			for i := range uint64(14) {
-				commands = append(commands, mounttest.Command(t, "hammer", path, "", "800", strconv.FormatUint(seed+i, 10)))
+				commands = append(commands, mounttest.Command(t, "hammer", path, "", calls, strconv.FormatUint(seed+i, 10)))
 			}
 			run(t, commands...)
 		})

@@ -118,7 +118,7 @@ func TestConformanceOverMemory(t *testing.T) { conformance(t, over(memory, sound
 
 func TestConformanceOverBadger(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the short form has it over memory, and over connections that break")
+		t.Skip("long: the short form has it over memory, and over connections that break")
 	}
 	conformance(t, over(embedded(t), sound))
 }

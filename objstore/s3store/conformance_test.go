@@ -131,7 +131,7 @@ func TestConformanceOverMemory(t *testing.T) { conformance(t, overMemory, differ
 
 func TestConformanceOverBadger(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the short form has it over memory alone")
+		t.Skip("long: the short form has it over memory alone")
 	}
 	conformance(t, overBadger(t), differsInParts())
 }
