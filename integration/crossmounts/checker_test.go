@@ -119,6 +119,7 @@ func TestPlainDirectoryIsNotLinearizable(t *testing.T) {
 
 // One read of a sound history, made to show what was there before, is found.
 func TestStaleReadInARecordedHistoryIsFound(t *testing.T) {
+	needsLong(t)
 	seed := seedOf(t)
 	dir := t.TempDir()
 	s := scene{dirs: []string{dir}, clients: 1, mix: soloMix(), names: 1, group: 1, calls: 200, seed: seed}
