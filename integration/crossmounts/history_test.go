@@ -254,7 +254,6 @@ func scenes(g *group) map[string]scene {
 	}
 }
 
-// play records the history of a scene in a new directory, and judges it.
 // needsLong skips what finds, once in about ten runs, a history that has yet to be explained.
 func needsLong(t *testing.T) {
 	t.Helper()
@@ -263,6 +262,7 @@ func needsLong(t *testing.T) {
 	}
 }
 
+// play records the history of a scene in a new directory, and judges it.
 func play(t *testing.T, g *group, s scene, seed uint64) {
 	t.Helper()
 	for round := range rounds(1, 30) {
