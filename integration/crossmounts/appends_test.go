@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/etagfs/etagfs/integration/mounttest"
@@ -24,7 +25,7 @@ func appendOften(args []string) error {
 	for i := range count {
 		line := fmt.Sprintf("%s %d", args[1], i)
 		err := appendLine(args[0], line)
-		if err != nil && !isEIO(err) {
+		if err != nil && !errors.Is(err, syscall.EIO) {
 			return err
 		}
 		fmt.Println(err == nil, line)

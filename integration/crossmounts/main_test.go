@@ -10,6 +10,6 @@ func TestMain(m *testing.M) {
 	mounttest.Main(m, map[string]mounttest.Role{
 		"append":    appendOften,
 		"client":    work,
-		"increment": increment,
+		"increment": mounttest.Increment,
 	})
 }

@@ -1,10 +1,14 @@
 package crossmounts
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
 // promise is a case about two mounts of one store.
@@ -99,13 +103,13 @@ func TestDamageIsEIOOnEveryMount(t *testing.T) {
 			put(t, g.mounts[0].Path(name), content)
 		}
 		g.stop()
-		damage(t, g.dir, "the small content")
-		damage(t, g.dir, large[:64])
+		mounttest.Damage(t, g.dir, "the small content")
+		mounttest.Damage(t, g.dir, large[:64])
 		g.start()
 		for i, m := range g.mounts {
 			check(t, m.Path("whole"), "whole")
 			damaged := []string{"small", "large"}[i] // clients of S3 ask for long
-			if got, err := os.ReadFile(m.Path(damaged)); !isEIO(err) {
+			if got, err := os.ReadFile(m.Path(damaged)); !errors.Is(err, syscall.EIO) {
 				t.Errorf("mount %d reads %d bytes of the %s one: %v", i, len(got), damaged, err)
 			}
 			name := fmt.Sprint("new", i)

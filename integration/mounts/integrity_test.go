@@ -1,11 +1,7 @@
 package mounts
 
 import (
-	"bytes"
-	"errors"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -37,7 +33,7 @@ func TestDamageIsEIO(t *testing.T) {
 			}
 			put(t, m.Path("dir", "the-name-that-is-lost"), "content")
 			m.Unmount()
-			damage(t, m.Store, c.contents)
+			mounttest.Damage(t, m.Store, c.contents)
 			m.Restart()
 			wants(t, "read", c.ask(m), syscall.EIO)
 			check(t, m.Path("whole"), "whole")
@@ -57,33 +53,4 @@ func TestDamageIsEIO(t *testing.T) {
 func asks(path string) error {
 	_, err := os.ReadFile(path)
 	return err
-}
-
-// damage flips a bit in every place of a store where a text is.
-func damage(t *testing.T, store, text string) {
-	t.Helper()
-	places := 0
-	err := filepath.WalkDir(store, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return err
-		}
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		at := bytes.Index(content, []byte(text))
-		if at < 0 {
-			return nil
-		}
-		places++
-		f, err := os.OpenFile(path, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		_, err = f.WriteAt([]byte{content[at+5] ^ 1}, int64(at)+5)
-		return errors.Join(err, f.Close())
-	})
-	if err != nil || places == 0 {
-		t.Fatalf("%q is damaged in %d places (%v)", text, places, err)
-	}
 }

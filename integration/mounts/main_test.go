@@ -3,12 +3,10 @@ package mounts
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
@@ -17,7 +15,7 @@ func TestMain(m *testing.M) {
 	mounttest.Main(m, map[string]mounttest.Role{
 		"append":    appendOften,
 		"later":     closeLater,
-		"increment": increment,
+		"increment": mounttest.Increment,
 		"write":     writeOften,
 		"read":      readOften,
 		"close":     closeInherited,
@@ -30,43 +28,6 @@ func TestMain(m *testing.M) {
 		"count":     countLocked,
 		"hold":      holdLocked,
 	})
-}
-
-// increment adds one to the number in FILE, COUNT times, trying again when another
-// process was first.
-func increment(args []string) error {
-	count, err := strconv.Atoi(args[1])
-	if err != nil {
-		return err
-	}
-	for range count {
-		for wait := time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-			err := incrementOnce(args[0])
-			if err == nil {
-				break
-			}
-			if !errors.Is(err, syscall.EBUSY) {
-				return err
-			}
-			<-time.After(rand.N(wait))
-		}
-	}
-	return nil
-}
-
-func incrementOnce(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	var n int
-	if _, err := fmt.Fscan(f, &n); err != nil {
-		return errors.Join(fmt.Errorf("read the counter: %w", err), f.Close())
-	}
-	if _, err := f.WriteAt([]byte(strconv.Itoa(n+1)), 0); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	return f.Close()
 }
 
 // writeOften opens FILE to write, COUNT times. That others are first is no failure.

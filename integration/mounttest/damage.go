@@ -1,4 +1,4 @@
-package crossmounts
+package mounttest
 
 import (
 	"bytes"
@@ -6,14 +6,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"syscall"
 	"testing"
 )
 
-func isEIO(err error) bool { return errors.Is(err, syscall.EIO) }
-
-// damage flips a bit in every place of a store where a text is.
-func damage(t *testing.T, store, text string) {
+// Damage flips a bit in every place of a store where a text is.
+func Damage(t testing.TB, store, text string) {
 	t.Helper()
 	places := 0
 	err := filepath.WalkDir(store, func(path string, entry fs.DirEntry, err error) error {
