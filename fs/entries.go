@@ -125,6 +125,7 @@ func (fs *FS) Link(ctx context.Context, c Caller, v View, dir objstore.ID, name 
 
 // link requires the names.
 func (fs *FS) link(ctx context.Context, c Caller, f *file, id objstore.ID, at entryKey) (objstore.Info, error) {
+	_, pending := fs.creationOf(f)
 	out, committed := fs.commitWith(ctx, c, f, order{op: "link", caller: c, link: &at})
 	if out.done || committed != nil && KindOf(committed) != ErrBusy {
 		return out.result.Info, committed
@@ -132,7 +133,7 @@ func (fs *FS) link(ctx context.Context, c Caller, f *file, id objstore.ID, at en
 	done := fs.notices.expect(nameChange{objstore.ChangeCreated, at})
 	info, err := fs.ns.Link(ctx, id, at.dir, at.name, objstore.Visible)
 	done(err)
-	return info, orLost(err, committed)
+	return info, orLost(pending, err, committed)
 }
 
 // commitWith commits what has changed of f, as part of an order on its name, if it is
@@ -156,9 +157,10 @@ func (fs *FS) commitWith(ctx context.Context, c Caller, f *file, o order) (outco
 	return t.commit(ctx, o)
 }
 
-// orLost prefers to say that a pending create has lost over that its name is missing.
-func orLost(err, lost error) error {
-	if lost != nil && errors.Is(err, objstore.ErrNotFound) {
+// orLost prefers to say that a pending create has lost over that its name is missing. A file that was committed is missing because somebody
+// has taken it away, whoever was changing it.
+func orLost(pending bool, err, lost error) error {
+	if pending && lost != nil && errors.Is(err, objstore.ErrNotFound) {
 		return lost
 	}
 	return err

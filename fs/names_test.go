@@ -166,6 +166,35 @@ func TestRenameGoesOnWithoutALoser(t *testing.T) {
 	m.want("mine", m.side(c.ID, objstore.SideMine), "loser")
 }
 
+// C10: who renames or links a file that another mount has just taken away hears that it is gone, and not what becomes of a
+// writer in another process.
+func TestRenameOfWhatIsGoneIsNotBusyBecauseOfAWriter(t *testing.T) {
+	w := newWorld(t)
+	store := &meetingLookup{Namespace: w.store}
+	w.store = store
+	m := w.mount(Options{})
+	m.put("f", "base")
+	entry, err := m.walk(bob, "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := m.open(alice, "f", readWrite)
+	m.write(h, 0, "lost")
+	store.meet = func() {
+		store.meet = nil
+		if _, err := store.Unlink(w.ctx, m.Root(), "f", objstore.Unconditional(), objstore.Visible); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := m.Rename(m.ctx, bob, m.Root(), "f", m.Root(), "g", objstore.RenameReplace); !errors.Is(err, objstore.ErrNotFound) {
+		t.Errorf("rename: %v", err)
+	}
+	if _, err := m.Link(m.ctx, bob, entry.View, m.Root(), "g"); !errors.Is(err, objstore.ErrNotFound) {
+		t.Errorf("link: %v", err)
+	}
+	m.loses(h)
+}
+
 func TestFailedRenameCommitsNothing(t *testing.T) {
 	m := newMount(t)
 	m.put("taken", "text")

@@ -96,6 +96,7 @@ func (fs *FS) overPending(ctx context.Context, c Caller, from, to entryKey, mode
 
 // move renames, together with what has changed of source.
 func (fs *FS) move(ctx context.Context, c Caller, source *file, request objstore.MoveRequest) error {
+	_, pending := fs.creationOf(source)
 	out, committed := fs.commitWith(ctx, c, source, order{op: "rename", caller: c, move: &request})
 	if out.done || committed != nil && KindOf(committed) != ErrBusy {
 		return committed
@@ -108,5 +109,5 @@ func (fs *FS) move(ctx context.Context, c Caller, source *file, request objstore
 	}
 	fs.removing.RUnlock()
 	done(err)
-	return orLost(err, committed)
+	return orLost(pending, err, committed)
 }
