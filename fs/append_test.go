@@ -60,7 +60,7 @@ func TestOnlyPureAppendsAreMerged(t *testing.T) {
 			return err
 		}},
 		{"a truncation", AppendRebase, func(m *mounted, h *Handle) error { return h.Truncate(m.ctx, 1) }},
-		{"an allocation", AppendRebase, func(m *mounted, h *Handle) error { return h.Allocate(m.ctx, 0, 9, objstore.PunchHole) }},
+		{"an allocation", AppendRebase, func(m *mounted, h *Handle) error { return h.Allocate(m.ctx, 0, 9, objstore.PunchHole, false) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			m := newWorld(t).mount(Options{Append: test.mode})

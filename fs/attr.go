@@ -138,7 +138,7 @@ func (t *transaction) attr(ctx context.Context) (Attr, error) {
 		a.Atime = *w.atime
 	}
 	if w.clearIDs {
-		a.Mode = withoutSetID(a.Mode)
+		a.Mode = withoutSetID(a.Mode, w.byOutsider)
 	}
 	return a, nil
 }
@@ -200,7 +200,7 @@ func (fs *FS) SetAttr(ctx context.Context, c Caller, v View, h *Handle, change C
 		}
 		v = resized
 	}
-	info, err := fs.change(ctx, v.Object, t, change)
+	info, err := fs.change(ctx, c, v.Object, t, change)
 	if h == nil && errors.Is(err, objstore.ErrNotFound) && (t != nil || v != View{Object: v.Object}) {
 		return Attr{}, stale("setattr") // the name it was found by may have another object by now
 	}
@@ -263,8 +263,8 @@ func (fs *FS) resize(ctx context.Context, c Caller, v View, h *Handle, t *transa
 }
 
 // change applies all but the size. The info is what the store then has, if it was asked.
-func (fs *FS) change(ctx context.Context, id objstore.ID, t *transaction, change Change) (info objstore.Info, err error) {
-	if change.Mode == nil && change.UID == nil && change.GID == nil && change.Atime == nil && change.Mtime == nil {
+func (fs *FS) change(ctx context.Context, c Caller, id objstore.ID, t *transaction, change Change) (info objstore.Info, err error) {
+	if change.Mode == nil && change.UID == nil && change.GID == nil && change.Atime == nil && change.Mtime == nil && !change.Touch {
 		return info, nil
 	}
 	set := objstore.AttrChange{UID: change.UID, GID: change.GID, Atime: change.Atime, Mtime: change.Mtime}
@@ -275,25 +275,37 @@ func (fs *FS) change(ctx context.Context, id objstore.ID, t *transaction, change
 	if t != nil {
 		unlock := t.lock()
 		defer unlock()
-		set = t.fold(set)
-		if set.IsZero() {
+		set = t.foldTimes(set)
+		if create, pending := t.fs.creationOf(t.file); pending {
+			t.foldCreation(set, c.UID != 0 && fs.outsider(c, create.attr.Mode, create.attr.GID))
+			if set.Mode != nil {
+				fs.keepSetID(t.file)
+			}
+			return info, nil
+		}
+		if set.IsZero() && !change.Touch {
 			return info, nil
 		}
 	}
-	if err := fs.chownClears(ctx, id, &set); err != nil {
+	if err := fs.chownClears(ctx, c, id, change, &set); err != nil {
 		return info, err
 	}
 	info, err = fs.ns.SetAttr(ctx, id, set, objstore.Visible)
-	if f := fs.openFile(id); f != nil && errors.Is(err, objstore.ErrNotFound) {
+	f := fs.openFile(id)
+	if set.Mode != nil {
+		fs.keepSetID(f)
+	}
+	if f != nil && errors.Is(err, objstore.ErrNotFound) {
 		fs.awaitRemoval()
 		return info, fs.changeOrphan(f, set)
 	}
 	return info, err
 }
 
-// fold takes what belongs to the transaction and returns the rest. It requires [transaction.lock].
-func (t *transaction) fold(set objstore.AttrChange) objstore.AttrChange {
+// foldTimes takes what belongs to the content and returns the rest. It requires [transaction.lock].
+func (t *transaction) foldTimes(set objstore.AttrChange) objstore.AttrChange {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	if t.state == txOpen && t.changed() {
 		if set.Atime != nil {
 			t.atime, set.Atime = set.Atime, nil
@@ -302,44 +314,26 @@ func (t *transaction) fold(set objstore.AttrChange) objstore.AttrChange {
 			t.mtime, set.Mtime = set.Mtime, nil
 		}
 	}
-	t.mu.Unlock()
+	return set
+}
+
+// foldCreation takes what belongs to a pending create. It requires [transaction.lock].
+func (t *transaction) foldCreation(set objstore.AttrChange, outsider bool) {
 	t.fs.mu.Lock()
 	defer t.fs.mu.Unlock()
 	create := t.file.create
-	if create == nil {
-		return set
-	}
 	if set.UID != nil || set.GID != nil {
-		create.attr.Mode = withoutSetID(create.attr.Mode)
+		create.attr.Mode = withoutSetID(create.attr.Mode, outsider)
 	}
 	assign(&create.attr.UID, set.UID)
 	assign(&create.attr.GID, set.GID)
 	assign(&create.attr.Mode, set.Mode)
-	return objstore.AttrChange{}
 }
 
 func assign(to *uint32, from *uint32) {
 	if from != nil {
 		*to = *from
 	}
-}
-
-// chownClears takes set-user-id and set-group-id off a file that gets another owner.
-func (fs *FS) chownClears(ctx context.Context, id objstore.ID, set *objstore.AttrChange) error {
-	if set.Mode != nil || set.UID == nil && set.GID == nil {
-		return nil
-	}
-	info, err := fs.ns.Stat(ctx, id)
-	if errors.Is(err, objstore.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if cleared := withoutSetID(info.Attr.Mode); info.Type == objstore.TypeFile && cleared != info.Attr.Mode {
-		set.Mode = &cleared
-	}
-	return nil
 }
 
 // changeOrphan changes what is known of an open file without a name.

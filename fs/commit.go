@@ -166,7 +166,7 @@ func (t *transaction) complete(ctx context.Context, r *objstore.CommitRequest, o
 		}
 		mode = info.Attr.Mode
 	}
-	if cleared := withoutSetID(mode); cleared != mode {
+	if cleared := withoutSetID(mode, w.byOutsider); cleared != mode {
 		r.Change.Mode = &cleared
 	}
 	return nil
@@ -277,20 +277,3 @@ func (fs *FS) settleFollowers(ctx context.Context, t *transaction, v objstore.Ve
 		}
 	}
 }
-
-// withoutSetID is a mode after a write by somebody without privilege.
-func withoutSetID(mode uint32) uint32 {
-	mode &^= modeSetUID
-	if mode&modeGroupExec != 0 {
-		mode &^= modeSetGID
-	}
-	return mode
-}
-
-// Mode bits that have a meaning here.
-const (
-	modeSetUID    = 0o4000
-	modeSetGID    = 0o2000
-	modeGroupExec = 0o0010
-	modeMask      = 0o7777
-)

@@ -77,6 +77,8 @@ type Processes interface {
 	// HoldsOther reports whether the process of thread certainly holds, beside the
 	// descriptor being closed, another descriptor of an open file on object.
 	HoldsOther(thread uint32, object objstore.ID) bool
+	// Groups are the supplementary groups of a thread.
+	Groups(thread uint32) []uint32
 	// Name is the program's name, for messages; empty if unknown.
 	Name(process uint32) string
 }
@@ -167,6 +169,7 @@ type strangers struct{}
 
 func (strangers) ThreadGroup(uint32) (uint32, bool)   { return 0, false }
 func (strangers) HoldsOther(uint32, objstore.ID) bool { return false }
+func (strangers) Groups(uint32) []uint32              { return nil }
 func (strangers) Name(uint32) string                  { return "" }
 
 // noKernel caches nothing.

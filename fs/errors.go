@@ -22,6 +22,7 @@ const (
 	ErrCrossMount                   // a rename or link between the control directory and the rest
 	ErrNotPermitted                 // no caller may do that, or not this one
 	ErrBadHandle                    // the handle was opened for other things, or is released
+	ErrTextBusy                     // what runs is not written, and what is being written is not run
 	kindEnd
 )
 
@@ -46,6 +47,8 @@ func (k Kind) Error() string {
 		return "not permitted"
 	case ErrBadHandle:
 		return "handle cannot do that"
+	case ErrTextBusy:
+		return "text file busy"
 	default:
 		return "unclassified"
 	}

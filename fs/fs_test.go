@@ -95,6 +95,8 @@ func (p *fakeProcesses) hold(thread uint32, holds bool) {
 	p.holding[thread] = holds
 }
 
+func (p *fakeProcesses) Groups(uint32) []uint32 { return nil }
+
 func (p *fakeProcesses) Name(process uint32) string { return "program" }
 
 // recordingKernel writes down what it is told.

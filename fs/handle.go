@@ -89,12 +89,12 @@ func (h *Handle) Truncate(ctx context.Context, size int64) error {
 	return h.tx.truncate(ctx, size, false)
 }
 
-// Allocate is fallocate(2).
-func (h *Handle) Allocate(ctx context.Context, off, length int64, mode objstore.AllocateMode) error {
+// Allocate is fallocate(2); clearIDs says that the caller is not privileged to keep set-user-id and set-group-id.
+func (h *Handle) Allocate(ctx context.Context, off, length int64, mode objstore.AllocateMode, clearIDs bool) error {
 	if err := h.mayWrite("allocate"); err != nil {
 		return err
 	}
-	return h.tx.allocate(ctx, off, length, mode)
+	return h.tx.allocate(ctx, off, length, mode, clearIDs)
 }
 
 // Flush is close(2) of a descriptor: it commits what changed. ErrBusy if another commit came

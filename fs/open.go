@@ -118,6 +118,9 @@ func (fs *FS) Open(ctx context.Context, c Caller, v View, mode OpenMode) (*Handl
 		}
 	}
 	fs.commitDeferred(ctx, fs.openFile(v.Object))
+	if err := fs.textBusy(v.Object, mode); err != nil {
+		return nil, Entry{}, err
+	}
 	open := fs.openReader
 	if writes {
 		open = fs.openWriter
@@ -130,6 +133,23 @@ func (fs *FS) Open(ctx context.Context, c Caller, v View, mode OpenMode) (*Handl
 		return nil, Entry{}, err
 	}
 	return fs.opened(ctx, h)
+}
+
+// textBusy is ErrTextBusy if this open would run what is being written, or write what is being run. Like the kernel, which
+// sees to it for one node, it goes by what is open in this mount, whatever the version.
+func (fs *FS) textBusy(object objstore.ID, mode OpenMode) error {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f := fs.files[object]
+	if f == nil || !mode.Exec && !mode.Write {
+		return nil
+	}
+	for _, h := range f.handles {
+		if mode.Exec && h.mode.Write || mode.Write && h.mode.Exec {
+			return &Error{Op: "open", Kind: ErrTextBusy}
+		}
+	}
+	return nil
 }
 
 type openFunc = func(context.Context, Caller, View, OpenMode) (*Handle, error)
@@ -298,10 +318,11 @@ func (t *transaction) begin(ctx context.Context, v View) error {
 	t.content.Lock()
 	t.pin = p
 	t.content.Unlock()
+	outsider := t.mode.ClearSetID && t.fs.outsider(t.opener, base.Attr.Mode, base.Attr.GID)
 	t.mu.Lock()
 	t.base = base
 	if t.mode.Truncate || v.Version == "" {
-		t.work = work{changes: 1, emptied: t.mode.Truncate, changedAt: t.fs.clock(), clearIDs: t.mode.ClearSetID}
+		t.work = work{changes: 1, emptied: t.mode.Truncate, changedAt: t.fs.clock(), clearIDs: t.mode.ClearSetID, byOutsider: outsider}
 	}
 	if t.mode.Truncate {
 		t.rewrites = 1

@@ -64,6 +64,8 @@ type work struct {
 	atime     *time.Time // set by utimensat since the last change
 	mtime     *time.Time
 	clearIDs  bool // set-user-id and set-group-id go with the next commit
+	// byOutsider says who made the change that clears them.
+	byOutsider bool
 }
 
 // keptCopy is where a transaction that could not commit has left its bytes.
@@ -89,6 +91,7 @@ func (w *work) emptiedNothing(base objstore.Info) bool {
 
 // note records a change; rewrite says that it was not an append.
 func (t *transaction) note(rewrite, bytes bool, mode WriteMode) {
+	outsider := mode.ClearSetID && t.outsider()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changes++
@@ -96,7 +99,9 @@ func (t *transaction) note(rewrite, bytes bool, mode WriteMode) {
 		t.rewrites++
 	}
 	t.bytes = t.bytes || bytes
-	t.clearIDs = t.clearIDs || mode.ClearSetID
+	if mode.ClearSetID {
+		t.clearIDs, t.byOutsider = true, outsider
+	}
 	t.changedAt = t.fs.clock()
 	t.atime, t.mtime = nil, nil
 }
@@ -239,12 +244,12 @@ func (t *transaction) truncate(ctx context.Context, size int64, clearIDs bool) e
 	})
 }
 
-func (t *transaction) allocate(ctx context.Context, off, length int64, mode objstore.AllocateMode) error {
+func (t *transaction) allocate(ctx context.Context, off, length int64, mode objstore.AllocateMode, clearIDs bool) error {
 	return t.withStage(ctx, false, func(stage objstore.Stage) error {
 		if err := stage.Allocate(ctx, off, length, mode); err != nil {
 			return err
 		}
-		t.note(true, true, WriteMode{})
+		t.note(true, true, WriteMode{ClearSetID: clearIDs})
 		return nil
 	})
 }

@@ -68,6 +68,7 @@ type Change struct {
 	Size           *int64
 	Atime, Mtime   *time.Time
 	ClearSetID     bool // with Size: clear set-user-id and set-group-id as a write does
+	Touch          bool // nothing but ctime, and what chown(2) takes off the mode
 }
 
 // OpenMode is how a file is opened: the access and the flags of open(2) that

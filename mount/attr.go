@@ -116,6 +116,8 @@ func change(in *fuse.SetAttrIn, now time.Time) fs.Change {
 	}
 	c.Atime = changedTime(in.Valid, fuse.FATTR_ATIME, fuse.FATTR_ATIME_NOW, in.Atime, in.Atimensec, now)
 	c.Mtime = changedTime(in.Valid, fuse.FATTR_MTIME, fuse.FATTR_MTIME_NOW, in.Mtime, in.Mtimensec, now)
+	// What is left is chown(2) that changes neither owner nor group.
+	c.Touch = c.Mode == nil && c.UID == nil && c.GID == nil && c.Size == nil && c.Atime == nil && c.Mtime == nil
 	return c
 }
 

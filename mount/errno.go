@@ -33,6 +33,8 @@ func fsErrno(k fs.Kind) syscall.Errno {
 		return syscall.EPERM
 	case fs.ErrBadHandle:
 		return syscall.EBADF
+	case fs.ErrTextBusy:
+		return syscall.ETXTBSY
 	default:
 		return 0
 	}

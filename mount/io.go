@@ -83,7 +83,11 @@ func (b *bridge) Fallocate(_ <-chan struct{}, in *fuse.FallocateIn) fuse.Status 
 	if !ok {
 		return fuse.ENOTSUP
 	}
-	err := f.description.handle.Allocate(context.Background(), int64(in.Offset), int64(in.Length), mode)
+	clearIDs := in.Uid != 0 // the request does not say, other than those to write
+	err := f.description.handle.Allocate(context.Background(), int64(in.Offset), int64(in.Length), mode, clearIDs)
+	if clearIDs {
+		b.clearSetID(f)
+	}
 	return b.status("fallocate", err)
 }
 

@@ -64,6 +64,7 @@ type threads struct{}
 func (threads) ThreadGroup(thread uint32) (uint32, bool) { return thread, thread != 0 }
 func (threads) Alive(uint32) bool                        { return true }
 func (threads) HoldsOther(uint32, objstore.ID) bool      { return false }
+func (threads) Groups(uint32) []uint32                   { return nil }
 func (threads) Name(uint32) string                       { return "test" }
 
 // InodeNotify implements notifications.

@@ -62,6 +62,9 @@ func (p *processes) Name(process uint32) string {
 	return strings.TrimSuffix(string(comm), "\n")
 }
 
+// Groups implements [fs.Processes]; there are none if the thread cannot be seen from here.
+func (p *processes) Groups(thread uint32) []uint32 { return groupsOf(thread) }
+
 // HoldsOther implements [fs.Processes]. The descriptor being closed has left
 // the process's table before the request is made.
 func (p *processes) HoldsOther(thread uint32, object objstore.ID) bool {

@@ -1,6 +1,7 @@
 package posix
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -61,6 +62,9 @@ func clearings() []clearing {
 		}},
 		{"fchown", func(p string) error {
 			return through(p, unix.O_RDONLY, func(fd int) error { return unix.Fchown(fd, -1, ownerID) })
+		}},
+		{"write and fchmod", func(p string) error {
+			return through(p, unix.O_RDWR, func(fd int) error { return errors.Join(writeOne(fd), unix.Fchmod(fd, 0o6711)) })
 		}},
 		{"link", func(p string) error { return unix.Link(p, p+".link") }},
 		{"rename", func(p string) error { return unix.Rename(p, p+".new") }},
@@ -148,6 +152,13 @@ func makers() []clearing {
 				return err
 			}
 			return unix.Close(fd)
+		}},
+		{"create, write and fchmod", func(p string) error {
+			fd, err := unix.Open(p, unix.O_CREAT|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+			if err != nil {
+				return err
+			}
+			return errors.Join(writeOne(fd), unix.Fchmod(fd, 0o6755), unix.Close(fd))
 		}},
 		{"mkdir", func(p string) error { return unix.Mkdir(p, 0o7777) }},
 		{"mkdir 0", func(p string) error { return unix.Mkdir(p, 0) }},

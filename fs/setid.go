@@ -1,0 +1,77 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// Mode bits that have a meaning here.
+const (
+	modeSetUID    = 0o4000
+	modeSetGID    = 0o2000
+	modeGroupExec = 0o0010
+	modeMask      = 0o7777
+)
+
+// withoutSetID is a mode after a change by somebody without privilege. Set-group-id without the
+// permission to execute means something else and goes only if an outsider made the change.
+func withoutSetID(mode uint32, outsider bool) uint32 {
+	mode &^= modeSetUID
+	if outsider || mode&modeGroupExec != 0 {
+		mode &^= modeSetGID
+	}
+	return mode
+}
+
+// outsider reports whether c is not in the group of a file, if that matters to a file of this mode.
+func (fs *FS) outsider(c Caller, mode, group uint32) bool {
+	if mode&modeSetGID == 0 || mode&modeGroupExec != 0 || c.GID == group {
+		return false
+	}
+	return !slices.Contains(fs.processes.Groups(c.Thread), group)
+}
+
+// outsider reports whether the opener of t is one.
+func (t *transaction) outsider() bool {
+	_, base, work := t.snapshot()
+	if work.clearIDs {
+		return work.byOutsider
+	}
+	attr := t.attrNow(base)
+	return t.fs.outsider(t.opener, attr.Mode, attr.GID)
+}
+
+// keepSetID makes writers of f leave alone the mode that somebody has just set: what they wrote, they wrote before.
+func (fs *FS) keepSetID(f *file) {
+	for _, t := range fs.writersOf(f) {
+		t.mu.Lock()
+		t.clearIDs = false
+		t.mu.Unlock()
+	}
+}
+
+// chownClears takes set-user-id and set-group-id off what is no directory and gets another owner, or the
+// same by one who might give it another.
+func (fs *FS) chownClears(ctx context.Context, c Caller, id objstore.ID, change Change, set *objstore.AttrChange) error {
+	if set.Mode != nil || !change.Touch && set.UID == nil && set.GID == nil {
+		return nil
+	}
+	info, err := fs.ns.Stat(ctx, id)
+	if errors.Is(err, objstore.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Type == objstore.TypeDir || change.Touch && c.UID != 0 && c.UID != info.Attr.UID {
+		return nil
+	}
+	outsider := c.UID != 0 && fs.outsider(c, info.Attr.Mode, info.Attr.GID)
+	if cleared := withoutSetID(info.Attr.Mode, outsider); cleared != info.Attr.Mode {
+		set.Mode = &cleared
+	}
+	return nil
+}
