@@ -25,7 +25,9 @@
 // Changes are told in order, and those made here before they are acknowledged here. Those of others may be told after
 // they were acknowledged, but for who has a lease ([Store.Hold], [Store.Trust]): as long as it lasts, a change is acknowledged to who
 // made it only after this store has said that it was told of it. Then, and only then, names and attributes that were
-// asked for once are answered from memory. A lease is for a second at most, counts from before it was asked for, and ends
+// asked for once, or were told of, are answered from memory, and so is that a name is not in a directory that was listed or
+// made meanwhile. A change is told with the attributes it has led to: what was changed here is known without another request. The server is told
+// that changes are known here when it says that somebody waits for that, and with each renewal. A lease is for a second at most, counts from before it was asked for, and ends
 // when the server stops telling of changes, as it does when it ends. It is renewed while it is used. Opening always asks the server.
 // Changes made while a session was lost are not told.
 //

@@ -19,6 +19,7 @@ type feed struct {
 	session  *session // told holds in it
 	live     *session // it, while the server tells of changes; nil: it does not
 	told     uint64   // number of the last change told
+	awaited  uint64   // up to which somebody waits for us to have been told
 	moved    chan struct{}
 	watchers map[int]func(objstore.Change)
 	last     int
@@ -85,20 +86,30 @@ func (f *feed) await(ctx context.Context, in *session, number uint64, patience t
 	})
 }
 
-// move notes how far watchers were told.
-func (f *feed) move(in *session, told uint64) {
+// move notes how far watchers were told, and up to where somebody waits for that.
+func (f *feed) move(in *session, told, awaited uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.session, f.told = in, told
+	if f.session != in {
+		f.awaited = 0
+	}
+	f.session, f.told, f.awaited = in, told, max(f.awaited, awaited)
 	close(f.moved)
 	f.moved = make(chan struct{})
 }
 
 // position is how far watchers were told, and in which session the server goes on telling; nil: it does not.
-func (f *feed) position() (in *session, told uint64, moved <-chan struct{}) {
+func (f *feed) position() (in *session, told uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.live, f.told, f.moved
+	return f.live, f.told
+}
+
+// expected is up to where others wait for us to have been told. moved is closed when that may be further.
+func (f *feed) expected() (awaited uint64, moved <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.awaited, f.moved
 }
 
 func (f *feed) tell(c objstore.Change) {
@@ -154,7 +165,7 @@ func (s *Store) followIn(in *session) error {
 		s.lost(in)
 		return errLost
 	}
-	f.move(in, told)
+	f.move(in, told, 0)
 	s.begun(in)
 	defer s.broken()
 	for {
@@ -163,10 +174,12 @@ func (s *Store) followIn(in *session) error {
 			return err
 		}
 		if e.Change.Kind != 0 && e.Number > told {
-			s.records.apply(e.Change)
+			s.records.apply(e.Change, e.Infos)
 			f.tell(e.Change)
 			told = e.Number
-			f.move(in, told)
+			f.move(in, told, e.Awaited)
+		} else if e.Awaited > 0 {
+			f.move(in, told, e.Awaited)
 		}
 	}
 }

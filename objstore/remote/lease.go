@@ -65,7 +65,7 @@ var (
 // renewLease tells the server how far everybody here was told, and extends the lease if that was used. The
 // term counts from before that was sent.
 func (s *Store) renewLease(settled func(context.Context) error) (told uint64, err error) {
-	in, told, _ := s.feed.position()
+	in, told := s.feed.position()
 	if in == nil {
 		return told, errNotTold
 	}
@@ -128,12 +128,11 @@ func (l *lease) holds() bool {
 	return time.Now().Before(l.until)
 }
 
-// awaitUse returns when the lease is to be renewed: somebody uses it, or there have been changes
-// for which others wait.
+// awaitUse returns when the lease is to be renewed: somebody uses it, or others wait for changes that were told since.
 func (s *Store) awaitUse(told uint64) {
 	for {
-		_, last, moved := s.feed.position()
-		if last != told && s.lease.holds() {
+		awaited, moved := s.feed.expected()
+		if awaited > told && s.lease.holds() {
 			return
 		}
 		select {

@@ -11,7 +11,7 @@ import (
 )
 
 // idsAtOnce is how many ids are reserved in one request.
-const idsAtOnce = 16
+const idsAtOnce = 64
 
 // NewID implements [objstore.Namespace].
 func (s *Store) NewID(ctx context.Context) (objstore.ID, error) {
@@ -127,6 +127,9 @@ func (s *Store) ReadDir(ctx context.Context, dir objstore.ID, after string, most
 	}
 	for _, e := range m.Entries {
 		s.records.learn(asked, entry{dir, e.Name}, e.Info)
+	}
+	if after == "" && !m.More {
+		s.records.learnWhole(asked, dir, m.Entries)
 	}
 	return m.Entries, m.More, nil
 }

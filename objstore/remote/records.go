@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -16,6 +17,7 @@ type records struct {
 	// Guarded by mu.
 	on      bool // somebody asks for leases
 	names   map[entry]objstore.ID
+	whole   map[objstore.ID]struct{} // directories of which all names are remembered
 	objects map[objstore.ID]objstore.Info
 	paths   map[objstore.ID]string
 	moved   uint64                             // the moment of the last change that may be of any path
@@ -29,8 +31,11 @@ type entry struct {
 	name   string
 }
 
-// absent is the object of a name that does not exist.
-const absent objstore.ID = 0
+// What is remembered of a name instead of an object.
+const (
+	absent    objstore.ID = 0               // it does not exist
+	unsettled             = ^objstore.ID(0) // it has to be asked for
+)
 
 // slot is the same for few names of a directory.
 func (e entry) slot() uint8 {
@@ -55,6 +60,7 @@ func (r *records) clear() {
 		r.touched[i].name, r.touched[i].object = r.moment, r.moment
 	}
 	r.names, r.objects = make(map[entry]objstore.ID), make(map[objstore.ID]objstore.Info)
+	r.whole = make(map[objstore.ID]struct{})
 	r.clearPaths()
 }
 
@@ -79,8 +85,8 @@ func (r *records) now() uint64 {
 	return r.moment
 }
 
-// apply forgets what a change makes stale.
-func (r *records) apply(c objstore.Change) {
+// apply notes a change, and what its objects are after it: what it makes stale is forgotten.
+func (r *records) apply(c objstore.Change, after []objstore.Info) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.on {
@@ -92,9 +98,47 @@ func (r *records) apply(c objstore.Change) {
 		delete(r.objects, id)
 		r.touched[uint8(id)].object = r.moment
 	}
-	for _, e := range []entry{{c.Parent, c.Name}, {c.NewParent, c.NewName}} {
-		delete(r.names, e)
-		r.touched[e.slot()].name = r.moment
+	for _, info := range after {
+		r.learnObject(r.moment, info)
+	}
+	r.applyToNames(c, after)
+}
+
+// applyToNames requires mu. All that becomes of names is told, but one step may be told in two changes: a name that went may be
+// another's at once.
+func (r *records) applyToNames(c objstore.Change, after []objstore.Info) {
+	from, to := entry{c.Parent, c.Name}, entry{c.NewParent, c.NewName}
+	now := unsettled
+	i := slices.IndexFunc(after, func(info objstore.Info) bool { return info.ID == c.Object })
+	if i >= 0 {
+		now = c.Object
+	}
+	switch c.Kind {
+	case objstore.ChangeCreated:
+		r.nameIs(from, now)
+		if i >= 0 && after[i].Type == objstore.TypeDir {
+			r.whole[c.Object] = struct{}{} // it was empty, and what comes into it is told
+		}
+	case objstore.ChangeRemoved:
+		r.nameIs(from, unsettled)
+		delete(r.whole, c.Object)
+	case objstore.ChangeMoved:
+		r.nameIs(from, unsettled)
+		r.nameIs(to, now)
+		delete(r.whole, c.Replaced)
+	}
+}
+
+// nameIs notes what a change has made of a name. It requires mu.
+func (r *records) nameIs(e entry, id objstore.ID) {
+	r.touched[e.slot()].name = r.moment
+	r.putName(e, id)
+}
+
+// putName requires mu.
+func (r *records) putName(e entry, id objstore.ID) {
+	if forgotten, full := put(r.names, e, id); full {
+		delete(r.whole, forgotten.parent)
 	}
 }
 
@@ -136,7 +180,22 @@ func (r *records) learn(asked uint64, e entry, info objstore.Info) {
 	}
 	r.learnObject(asked, info)
 	if r.touched[e.slot()].name <= asked {
-		put(r.names, e, info.ID)
+		r.putName(e, info.ID)
+	}
+}
+
+// learnWhole notes the entries of a directory, of which there are no others, unless something has changed since they were
+// asked for.
+func (r *records) learnWhole(asked uint64, dir objstore.ID, all []objstore.DirEntry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.on || r.moment != asked || len(all) > recordsMax/2 {
+		return
+	}
+	r.whole[dir] = struct{}{}
+	for _, e := range all {
+		r.putName(entry{dir, e.Name}, e.Info.ID)
+		r.learnObject(asked, e.Info)
 	}
 }
 
@@ -156,14 +215,16 @@ func (r *records) learnObject(asked uint64, info objstore.Info) {
 }
 
 // put makes room by forgetting whatever comes first.
-func put[K comparable, V any](m map[K]V, key K, value V) {
-	if len(m) >= recordsMax {
+func put[K comparable, V any](m map[K]V, key K, value V) (forgotten K, full bool) {
+	if _, there := m[key]; !there && len(m) >= recordsMax {
 		for old := range m {
 			delete(m, old)
+			forgotten, full = old, true
 			break
 		}
 	}
 	m[key] = value
+	return forgotten, full
 }
 
 // lookup is what is remembered of a name. known without an id means that it does not exist.
@@ -171,11 +232,21 @@ func (r *records) lookup(e entry) (info objstore.Info, known bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	id, known := r.names[e]
-	if !known || id == absent {
-		return objstore.Info{}, known
+	switch {
+	case !known:
+		return objstore.Info{}, r.isWhole(e)
+	case id == absent:
+		return objstore.Info{}, true
 	}
 	info, known = r.objects[id]
 	return info, known
+}
+
+// isWhole reports whether e does not exist if it is not remembered. Of names that may stand for others only the server knows.
+// It requires mu.
+func (r *records) isWhole(e entry) bool {
+	_, whole := r.whole[e.parent]
+	return whole && e.name != "" && len(e.name) <= objstore.NameBytesMax && !objstore.IsEscape(e.name)
 }
 
 func (r *records) stat(id objstore.ID) (info objstore.Info, known bool) {

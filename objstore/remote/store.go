@@ -117,7 +117,7 @@ func invalidURL(text string, err error) error {
 
 // Open begins a session.
 func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
-	s := &Store{opt: opt.orDefaults(), parts: parts.orDefaults(opt.orDefaults().Patience), releases: make(chan uint64Handle, 1024)}
+	s := &Store{opt: opt.orDefaults(), parts: parts.orDefaults(opt.orDefaults().Patience), releases: make(chan uint64Handle, 4096)}
 	s.http = &http.Client{Transport: s.parts.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	s.address = strings.TrimSuffix(s.opt.Endpoint, "/") + "/" + s.opt.Bucket + "?etagfs-namespace="
 	s.feed.init()
@@ -241,6 +241,7 @@ func (s *Store) giveBack() {
 		case <-s.closing.Done():
 			return
 		case h := <-s.releases:
+			s.collectReleases()
 			m := &wire.Release{Handles: []uint64{h.handle}}
 			for range len(s.releases) {
 				if more := <-s.releases; more.session == h.session {
@@ -254,6 +255,22 @@ func (s *Store) giveBack() {
 				_ = s.ask(s.closing, request{op: "release", method: wire.MethodRelease, message: m, within: h.session}, &wire.None{})
 			}
 		}
+	}
+}
+
+// releaseDelay is how long what is given back waits for more: each request costs more than what it gives back.
+const releaseDelay = 50 * time.Millisecond
+
+// collectReleases waits for more, unless there are many.
+func (s *Store) collectReleases() {
+	if len(s.releases) > cap(s.releases)/2 {
+		return
+	}
+	timer := time.NewTimer(releaseDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.closing.Done():
 	}
 }
 

@@ -41,6 +41,8 @@ func (m *Leased) Code(c *Coder) { number(c, &m.Remaining) }
 func (m *Event) Code(c *Coder) {
 	number(c, &m.Number)
 	change(c, &m.Change)
+	list(c, &m.Infos, info)
+	number(c, &m.Awaited)
 }
 
 // Code implements [Message].

@@ -38,6 +38,11 @@ type Watch struct{ After uint64 }
 type Event struct {
 	Number uint64
 	Change objstore.Change
+	// Infos are of the object and the directories of the change as they are after it, or after later ones: of those that there are,
+	// and only for a client that has a lease. That of an object is left out if a name that the change gave it is another's again.
+	Infos []objstore.Info
+	// Awaited is the change up to which somebody waits for the client to say that it was told.
+	Awaited uint64
 }
 
 // Lease says that of the changes of the session the first Told are known wherever the client caches, and asks for a

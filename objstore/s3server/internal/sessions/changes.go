@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -60,11 +61,16 @@ func (c *changes) watch(ns objstore.Namespace) {
 func (c *changes) add(what objstore.Change) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer c.more()
 	if len(c.queue) >= 2*changesKept {
 		c.first += changesKept
 		c.queue = append(c.queue[:0:0], c.queue[changesKept:]...)
 	}
 	c.queue = append(c.queue, change{what, time.Now()})
+}
+
+// more wakes who tells of changes; mu is held.
+func (c *changes) more() {
 	close(c.wake)
 	c.wake = make(chan struct{})
 }
@@ -79,14 +85,22 @@ func (c *changes) count() uint64 {
 // last is count; mu is held.
 func (c *changes) last() uint64 { return c.first + uint64(len(c.queue)) - 1 }
 
-// after are the changes after the one with that number. ok is false if some of them are not known any more.
-func (c *changes) after(number uint64) (more []change, wake <-chan struct{}, ok bool) {
+// news is what a client has not been told.
+type news struct {
+	changes []change
+	leased  bool            // the client has a lease
+	awaited uint64          // see [wire.Event]
+	wake    <-chan struct{} // closed when there is more
+}
+
+// after is what there is after the change with that number. ok is false if some of that is not known any more.
+func (c *changes) after(number uint64) (n news, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if number+1 < c.first || number+1 > c.first+uint64(len(c.queue)) {
-		return nil, nil, false
+		return news{}, false
 	}
-	return c.queue[number+1-c.first:], c.wake, true
+	return news{c.queue[number+1-c.first:], time.Now().Before(c.lease.until), c.lease.awaited, c.wake}, true
 }
 
 func (c *changes) close() {
@@ -112,23 +126,18 @@ func (s *session) watch(ctx context.Context, r *request) error {
 	}
 	life, stop := s.signsOfLife()
 	defer stop()
-	number := m.After
+	number, awaited := m.After, uint64(0)
 	for {
-		more, wake, ok := s.feed.after(number)
+		n, ok := s.feed.after(number)
 		if !ok {
 			return &objstore.Error{Op: "watch", Kind: objstore.ErrUnavailable, Detail: "changes were missed"}
 		}
-		for _, change := range more {
-			number++
-			if err := send(r.Reply, &wire.Event{Number: number, Change: change.Change}); err != nil {
-				return err
-			}
-		}
-		if err := r.Reply.Flush(); err != nil {
+		if err := s.tell(ctx, r.Reply, n, number, awaited); err != nil {
 			return err
 		}
+		number, awaited = number+uint64(len(n.changes)), n.awaited
 		select {
-		case <-wake:
+		case <-n.wake:
 		case <-life:
 			if err := send(r.Reply, &wire.Event{Number: number}); err != nil {
 				return err
@@ -138,5 +147,61 @@ func (s *session) watch(ctx context.Context, r *request) error {
 		case <-s.table.closing.Done():
 			return nil
 		}
+	}
+}
+
+// tell sends the news after the change with a number, to who was told already of what is awaited.
+func (s *session) tell(ctx context.Context, to Reply, n news, number, awaited uint64) error {
+	for _, change := range n.changes {
+		number++
+		e := wire.Event{Number: number, Change: change.Change}
+		if n.leased && len(n.changes) <= describedMax {
+			e.Infos = s.describe(ctx, change.Change)
+		}
+		if number == n.awaited {
+			e.Awaited, awaited = number, number
+		}
+		if err := send(to, &e); err != nil {
+			return err
+		}
+	}
+	if n.awaited > awaited {
+		if err := send(to, &wire.Event{Number: number, Awaited: n.awaited}); err != nil {
+			return err
+		}
+	}
+	return to.Flush()
+}
+
+// describedMax is how many changes at once are told with what they have changed: a client that is behind asks for
+// what it needs.
+const describedMax = 64
+
+// describe is what there is of a change's objects. What cannot be had the client asks for, and is told why.
+func (s *session) describe(ctx context.Context, c objstore.Change) []objstore.Info {
+	infos := make([]objstore.Info, 0, 3)
+	if info, err := s.subject(ctx, c); err == nil && info.ID == c.Object {
+		infos = append(infos, info)
+	}
+	for _, id := range []objstore.ID{c.Parent, c.NewParent} {
+		if id == 0 || slices.ContainsFunc(infos, func(i objstore.Info) bool { return i.ID == id }) {
+			continue
+		}
+		if info, err := s.ns.Stat(ctx, id); err == nil {
+			infos = append(infos, info)
+		}
+	}
+	return infos
+}
+
+// subject is the object of a change, or what there is now at the name that the change gave it.
+func (s *session) subject(ctx context.Context, c objstore.Change) (objstore.Info, error) {
+	switch c.Kind {
+	case objstore.ChangeCreated:
+		return s.ns.Lookup(ctx, c.Parent, c.Name)
+	case objstore.ChangeMoved:
+		return s.ns.Lookup(ctx, c.NewParent, c.NewName)
+	default:
+		return s.ns.Stat(ctx, c.Object)
 	}
 }

@@ -14,7 +14,9 @@ type lease struct {
 	// missed is the last change that may have been acknowledged without waiting for this client: before it
 	// was told of that, it gets no lease.
 	missed uint64
-	moved  chan struct{} // closed when told or until move, then replaced
+	// awaited is the last change for which somebody has waited.
+	awaited uint64
+	moved   chan struct{} // closed when told or until move, then replaced
 }
 
 // renew notes that told changes are known to the client, extends its lease to a term from now, and says how much is left. Nobody waits for a
@@ -65,6 +67,10 @@ func (c *changes) settle() {
 		if left <= 0 {
 			l.missed = max(l.missed, number)
 			return
+		}
+		if l.awaited < number {
+			l.awaited = number
+			c.more()
 		}
 		moved := l.moved
 		c.mu.Unlock()
