@@ -252,7 +252,8 @@ func (t *transaction) endCreation(o order, info objstore.Info) {
 	}
 }
 
-// settleFollowers pins the readers that followed t to what it has committed.
+// settleFollowers pins the readers that followed t to what it has committed. If that is gone already they go on following: the
+// writer has the only copy, and the name has something else.
 func (fs *FS) settleFollowers(ctx context.Context, t *transaction, v objstore.Version) {
 	var followers []*reading
 	for _, r := range fs.readersOf(t.file.id) {
@@ -264,7 +265,11 @@ func (fs *FS) settleFollowers(ctx context.Context, t *transaction, v objstore.Ve
 		return
 	}
 	var p *pin
-	if opened, err := fs.ns.Open(ctx, t.file.id, v); err == nil {
+	opened, err := fs.ns.Open(ctx, t.file.id, v)
+	if objstore.IsLostCondition(err) {
+		return
+	}
+	if err == nil {
 		p = newPin(opened)
 		defer p.release()
 	}

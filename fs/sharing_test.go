@@ -84,6 +84,44 @@ func TestFollowerOfALoserKeepsWhatItReads(t *testing.T) {
 	}
 }
 
+// What was committed may be replaced before the readers that followed its writer can be pinned to it.
+func TestFollowerOfAReplacedCommitIsNeverStale(t *testing.T) {
+	w := newWorld(t)
+	replaced := &replacedAtOpen{Namespace: w.store}
+	w.store = replaced
+	m := w.mount(Options{})
+	h := m.create(alice, "tmp")
+	child := m.open(bob, "tmp", readOnly)
+	m.write(h, 0, "bytes")
+	replaced.replace = func() {
+		if _, err := replaced.Unlink(w.ctx, m.Root(), "tmp", objstore.Unconditional(), objstore.Visible); err != nil {
+			t.Error(err)
+		}
+	}
+	m.flush(h)
+	m.want("the follower", m.read(child), "bytes")
+	if attr, err := child.Attr(m.ctx); err != nil || attr.Size != 5 {
+		t.Errorf("%+v, %v", attr, err)
+	}
+	m.close(h)
+	m.want("after the close", m.read(child), "bytes")
+	child.Release(m.ctx)
+}
+
+// replacedAtOpen is a store in which something happens just before a version is opened.
+type replacedAtOpen struct {
+	objstore.Namespace
+	replace func()
+}
+
+func (r *replacedAtOpen) Open(ctx context.Context, id objstore.ID, want objstore.Version) (objstore.Reader, error) {
+	if replace := r.replace; replace != nil {
+		r.replace = nil
+		replace()
+	}
+	return r.Namespace.Open(ctx, id, want)
+}
+
 func TestC5ForeignCommitHidesAPendingCreate(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.mount(Options{}), w.mount(Options{})

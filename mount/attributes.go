@@ -48,6 +48,9 @@ func (b *bridge) describe(n *node, c fs.Caller, out *fuse.AttrOut) error {
 	} else {
 		attr, err = b.fs.Stat(ctx, c, view)
 	}
+	if h != nil && fs.KindOf(err) == fs.ErrStale {
+		attr, err = b.attest(ctx, n, err)
+	}
 	if fs.KindOf(err) == fs.ErrStale {
 		cached = false
 		err = b.withCurrent(view.Object, func(v fs.View) (err error) {
@@ -63,6 +66,18 @@ func (b *bridge) describe(n *node, c fs.Caller, out *fuse.AttrOut) error {
 		out.SetTimeout(b.table.believes.attributes())
 	}
 	return nil
+}
+
+// attest is describe by any of n's open files: the one that was asked first has been closed meanwhile. fstat(2) and read(2)
+// ask by an open file and are never repeated, so that file must be found.
+func (b *bridge) attest(ctx context.Context, n *node, stale error) (attr fs.Attr, err error) {
+	err = stale
+	for _, h := range b.table.handlesOf(n) {
+		if attr, err = h.Attr(ctx); fs.KindOf(err) != fs.ErrStale {
+			break
+		}
+	}
+	return attr, err
 }
 
 // SetAttr implements [fuse.RawFileSystem].

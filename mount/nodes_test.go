@@ -170,6 +170,24 @@ func TestReopenThroughProcIsServedFromThePinnedVersion(t *testing.T) {
 	again.check("one")
 }
 
+// fstat(2) and read(2) are not repeated: that others who have the same version open are closing, and that the name is gone, is
+// nothing to them.
+func TestFstatBesideAClosingReaderOfAReplacedName(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "version")
+	stays, closes := k.mustOpen(1, "f", syscall.O_RDONLY), k.mustOpen(2, "f", syscall.O_RDONLY)
+	if stays.node != closes.node {
+		t.Fatal("the readers do not share a node")
+	}
+	k.put("new", "other")
+	k.rename("new", "f")
+	k.bridge.handles.file(closes.fh).description.handle.Release(t.Context()) // the RELEASE has come so far
+	if errno := k.getattr(1, stays.node); errno != 0 {
+		t.Errorf("fstat: %v", errno)
+	}
+	stays.check("version")
+}
+
 func TestWriterReopenedThroughProcSharesTheTransaction(t *testing.T) {
 	k := newKernel(t)
 	f, _ := k.create(1, "f", syscall.O_RDWR)

@@ -289,6 +289,24 @@ func (t *table) witness(n *node, thread uint32) (view fs.View, h *fs.Handle, cac
 	return n.view(), h, cached
 }
 
+// handlesOf are the handles of the files that are open on n, the owner's first, guests' last.
+func (t *table) handlesOf(n *node) []*fs.Handle {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var own, guests []*fs.Handle
+	if n.owner != nil {
+		own = append(own, n.owner.handle)
+	}
+	for f := n.files; f != nil; f = f.next {
+		if f.guest {
+			guests = append(guests, f.description.handle)
+		} else {
+			own = append(own, f.description.handle)
+		}
+	}
+	return append(own, guests...)
+}
+
 func (n *node) attach(f *file) {
 	f.node = n
 	f.next = n.files
