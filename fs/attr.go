@@ -287,7 +287,9 @@ func (fs *FS) change(ctx context.Context, c Caller, id objstore.ID, t *transacti
 			return info, nil
 		}
 	}
-	if err := fs.chownClears(ctx, c, id, change, &set); err != nil {
+	fs.attributes.Lock()
+	defer fs.attributes.Unlock()
+	if err := fs.consequences(ctx, c, id, change, &set); err != nil {
 		return info, err
 	}
 	info, err = fs.ns.SetAttr(ctx, id, set, objstore.Visible)
@@ -328,6 +330,8 @@ func (t *transaction) foldCreation(set objstore.AttrChange, outsider bool) {
 	assign(&create.attr.UID, set.UID)
 	assign(&create.attr.GID, set.GID)
 	assign(&create.attr.Mode, set.Mode)
+	chmodACL(create.change.Xattrs, &set)
+	create.change.Xattrs = mergedXattrs(create.change.Xattrs, set.Xattrs)
 }
 
 func assign(to *uint32, from *uint32) {
@@ -357,22 +361,23 @@ func (fs *FS) changeOrphan(f *file, set objstore.AttrChange) error {
 		attr.Mtime = *set.Mtime
 	}
 	attr.Ctime = fs.clock()
+	f.orphan.Xattrs = mergedXattrs(f.orphan.Xattrs, set.Xattrs)
 	return nil
 }
 
 // newAttr are the attributes of something new in dir: group and set-group-id
-// come from a set-group-id directory.
-func (fs *FS) newAttr(ctx context.Context, c Caller, dir objstore.ID, perm uint32, isDir bool) (objstore.NewAttr, error) {
+// come from a set-group-id directory, and an ACL from one that has a default.
+func (fs *FS) newAttr(ctx context.Context, c Caller, dir objstore.ID, perm uint32, t objstore.FileType) (objstore.NewAttr, map[string][]byte, error) {
 	parent, err := fs.ns.Stat(ctx, dir)
 	if err != nil {
-		return objstore.NewAttr{}, err
+		return objstore.NewAttr{}, nil, err
 	}
 	attr := objstore.NewAttr{Mode: perm & modeMask, UID: c.UID, GID: c.GID}
 	if parent.Attr.Mode&modeSetGID != 0 {
 		attr.GID = parent.Attr.GID
-		if isDir {
+		if t == objstore.TypeDir {
 			attr.Mode |= modeSetGID
 		}
 	}
-	return attr, nil
+	return attr, inherit(c, parent, &attr, t), nil
 }

@@ -119,7 +119,7 @@ func (t *transaction) attempt(ctx context.Context, o order) (objstore.CommitResu
 		request.Cond = objstore.IfAbsent()
 		request.Change = create.change
 	}
-	if err := t.complete(ctx, &request, o, work); err != nil {
+	if err := t.complete(ctx, &request, o, base, work); err != nil {
 		return objstore.CommitResult{}, err
 	}
 	result, err := t.fs.ask(ctx, stage, request)
@@ -140,7 +140,7 @@ func unprepared(err error) error {
 
 // complete fills in what does not depend on the base. There is no write id: nothing is asked
 // again once it may have been applied.
-func (t *transaction) complete(ctx context.Context, r *objstore.CommitRequest, o order, w work) error {
+func (t *transaction) complete(ctx context.Context, r *objstore.CommitRequest, o order, base objstore.Info, w work) error {
 	r.Durability = o.durability
 	r.Move = o.move
 	if o.link != nil {
@@ -151,6 +151,9 @@ func (t *transaction) complete(ctx context.Context, r *objstore.CommitRequest, o
 	}
 	if w.mtime != nil {
 		r.Change.Mtime = w.mtime
+	}
+	if _, capable := base.Xattrs[xattrCapability]; capable {
+		r.Change.Xattrs = map[string][]byte{xattrCapability: nil}
 	}
 	if !w.clearIDs {
 		return nil

@@ -185,7 +185,7 @@ func (m *mounted) resolve(c Caller, id objstore.ConflictID, verb string) error {
 	if err != nil {
 		return err
 	}
-	return m.SetXattr(m.ctx, c, entry.View, "user.etagfs.resolve", []byte(verb))
+	return m.SetXattr(m.ctx, c, entry.View, "user.etagfs.resolve", []byte(verb), XattrMode{})
 }
 
 func TestKeepMineReplacesTheirs(t *testing.T) {

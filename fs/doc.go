@@ -61,6 +61,7 @@
 //	notices.draining          over calls of Kernel: with no other lock held
 //	nameLocks (in key order)  over store calls
 //	└ transaction.committing  over store calls
+//	  ├ FS.attributes         over store calls
 //	  └ file.appending        over store calls
 //	    └ transaction.content over store calls
 //	      └ FS.removing       over store calls; shared, but for the barrier in awaitRemoval, which is outside content
@@ -82,7 +83,7 @@
 //
 // # What it does not do
 //
-// Permissions, beyond what a kernel with default_permissions cannot check: the control directory. Keeping locks, writable
-// extended attributes, isolation of a whole mount. Its own process's uncommitted bytes are shown to
+// Permissions, beyond what a kernel with default_permissions cannot check: the control directory. Keeping locks,
+// isolation of a whole mount. Its own process's uncommitted bytes are shown to
 // a caller only if its thread or the opener's is still known to belong to the same process.
 package fs

@@ -36,16 +36,16 @@ func (fs *FS) oldName(op string, dir objstore.ID, name string) (entryKey, error)
 
 // Mkdir makes a directory; ErrExists for all but one of any number of racers.
 func (fs *FS) Mkdir(ctx context.Context, c Caller, dir objstore.ID, name string, perm uint32) (Entry, error) {
-	attr, err := fs.newAttr(ctx, c, dir, perm, true)
+	attr, xattrs, err := fs.newAttr(ctx, c, dir, perm, objstore.TypeDir)
 	if err != nil && !isControl(dir) {
 		return Entry{}, err
 	}
-	return fs.make(ctx, "mkdir", objstore.MakeRequest{Parent: dir, Name: name, Type: objstore.TypeDir, Attr: attr})
+	return fs.make(ctx, "mkdir", objstore.MakeRequest{Parent: dir, Name: name, Type: objstore.TypeDir, Attr: attr, Xattrs: xattrs})
 }
 
 // Symlink makes a symlink.
 func (fs *FS) Symlink(ctx context.Context, c Caller, dir objstore.ID, name, target string) (Entry, error) {
-	attr, err := fs.newAttr(ctx, c, dir, 0o777, false)
+	attr, _, err := fs.newAttr(ctx, c, dir, 0o777, objstore.TypeSymlink)
 	if err != nil && !isControl(dir) {
 		return Entry{}, err
 	}
@@ -57,11 +57,11 @@ func (fs *FS) Mknod(ctx context.Context, c Caller, dir objstore.ID, name string,
 	if t == objstore.TypeFile {
 		return fs.makeFile(ctx, c, dir, name, perm)
 	}
-	attr, err := fs.newAttr(ctx, c, dir, perm, false)
+	attr, xattrs, err := fs.newAttr(ctx, c, dir, perm, t)
 	if err != nil && !isControl(dir) {
 		return Entry{}, err
 	}
-	return fs.make(ctx, "mknod", objstore.MakeRequest{Parent: dir, Name: name, Type: t, Attr: attr, Rdev: rdev})
+	return fs.make(ctx, "mknod", objstore.MakeRequest{Parent: dir, Name: name, Type: t, Attr: attr, Xattrs: xattrs, Rdev: rdev})
 }
 
 func (fs *FS) makeFile(ctx context.Context, c Caller, dir objstore.ID, name string, perm uint32) (Entry, error) {
@@ -202,7 +202,7 @@ func (fs *FS) unlink(ctx context.Context, at entryKey) error {
 // pendingInfo is what is known of a pending create that ends without a commit.
 func (fs *FS) pendingInfo(f *file) objstore.Info {
 	create, _ := fs.creationOf(f)
-	info := objstore.Info{ID: f.id, Type: objstore.TypeFile}
+	info := objstore.Info{ID: f.id, Type: objstore.TypeFile, Xattrs: create.change.Xattrs}
 	info.Attr = objstore.Attr{
 		Mode: create.attr.Mode, UID: create.attr.UID, GID: create.attr.GID,
 		Atime: create.time, Mtime: create.time, Ctime: create.time, Btime: create.time,

@@ -28,6 +28,8 @@ type FS struct {
 	names    nameLocks
 	kept     *keptArea
 	removing sync.RWMutex // held shared around store calls that may take an object's last name
+	// attributes is held while attributes are read to decide how they change.
+	attributes sync.Mutex
 
 	// Guarded by mu.
 	mu         sync.Mutex

@@ -23,7 +23,7 @@ func (fs *FS) Create(ctx context.Context, c Caller, dir objstore.ID, name string
 	if err != nil {
 		return nil, Entry{}, err
 	}
-	attr, err := fs.newAttr(ctx, c, dir, perm, false)
+	attr, xattrs, err := fs.newAttr(ctx, c, dir, perm, objstore.TypeFile)
 	if err != nil {
 		return nil, Entry{}, err
 	}
@@ -39,7 +39,7 @@ func (fs *FS) Create(ctx context.Context, c Caller, dir objstore.ID, name string
 	h := fs.newWriter(c, mode)
 	now := fs.clock()
 	h.tx.work = work{changes: 1, changedAt: now}
-	if err := fs.register(h, id, &creation{at: at, attr: attr, time: now}); err != nil {
+	if err := fs.register(h, id, &creation{at: at, attr: attr, change: objstore.AttrChange{Xattrs: xattrs}, time: now}); err != nil {
 		return nil, Entry{}, err
 	}
 	if mode.Exclusive || objstore.IsEscape(name) {

@@ -131,7 +131,7 @@ func (t *transaction) rebaseOnce(ctx context.Context, o order, w work) (result o
 		return result, unprepared(err)
 	}
 	request := objstore.CommitRequest{Target: objstore.Target{ID: t.file.id}, Cond: objstore.IfVersion(info.Version)}
-	if err := t.complete(ctx, &request, o, w); err != nil {
+	if err := t.complete(ctx, &request, o, info, w); err != nil {
 		return result, err
 	}
 	result, err = t.fs.ask(ctx, stage, request)

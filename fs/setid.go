@@ -53,10 +53,9 @@ func (fs *FS) keepSetID(f *file) {
 	}
 }
 
-// chownClears takes set-user-id and set-group-id off what is no directory and gets another owner, or the
-// same by one who might give it another.
-func (fs *FS) chownClears(ctx context.Context, c Caller, id objstore.ID, change Change, set *objstore.AttrChange) error {
-	if set.Mode != nil || !change.Touch && set.UID == nil && set.GID == nil {
+// consequences adds to a change what follows from it: what a chown(2) clears, and the ACL of a new mode.
+func (fs *FS) consequences(ctx context.Context, c Caller, id objstore.ID, change Change, set *objstore.AttrChange) error {
+	if set.Mode == nil && !change.Touch && set.UID == nil && set.GID == nil {
 		return nil
 	}
 	info, err := fs.ns.Stat(ctx, id)
@@ -66,12 +65,24 @@ func (fs *FS) chownClears(ctx context.Context, c Caller, id objstore.ID, change 
 	if err != nil {
 		return err
 	}
+	if set.Mode == nil {
+		fs.chownClears(c, info, change, set)
+	}
+	chmodACL(info.Xattrs, set)
+	return nil
+}
+
+// chownClears takes set-user-id, set-group-id and capabilities off what is no directory and gets another owner, or the
+// same by one who might give it another.
+func (fs *FS) chownClears(c Caller, info objstore.Info, change Change, set *objstore.AttrChange) {
 	if info.Type == objstore.TypeDir || change.Touch && c.UID != 0 && c.UID != info.Attr.UID {
-		return nil
+		return
 	}
 	outsider := c.UID != 0 && fs.outsider(c, info.Attr.Mode, info.Attr.GID)
 	if cleared := withoutSetID(info.Attr.Mode, outsider); cleared != info.Attr.Mode {
 		set.Mode = &cleared
 	}
-	return nil
+	if _, capable := info.Xattrs[xattrCapability]; capable {
+		set.Xattrs = map[string][]byte{xattrCapability: nil}
+	}
 }

@@ -13,6 +13,8 @@ type Caller struct {
 	// not known (a caller in another pid namespace). With 0 every question "is
 	// this the same process?" is answered no.
 	Thread uint32
+	// Umask is taken off the mode of what is made, but where a directory's default ACL says what it begins with.
+	Umask uint32
 }
 
 // HandleID names an open writing handle for as long as it lives. 0 is none.
@@ -88,6 +90,12 @@ type OpenMode struct {
 	// writers: for a node that nobody has cached anything of. The entry says what was opened.
 	Current    bool
 	ClearSetID bool // with Truncate: clear set-user-id and set-group-id as a write does
+}
+
+// XattrMode qualifies the setting of an extended attribute.
+type XattrMode struct {
+	Create, Replace bool // it must not, or must, exist
+	ClearSetGID     bool // with an access ACL: the caller is not in the file's group
 }
 
 // WriteMode qualifies a write.

@@ -20,6 +20,16 @@ const (
 	xattrResolve  = xattrPrefix + "resolve"
 )
 
+const (
+	// xattrTrusted begins the names that only root sees.
+	xattrTrusted = "trusted."
+	// xattrCapability goes when content or owner change.
+	xattrCapability = "security.capability"
+	// What an object may have: as much as listxattr(2) lists, and two values of the largest size.
+	xattrNamesBytesMax  = 64 << 10
+	xattrValuesBytesMax = 128 << 10
+)
+
 // GetXattr reads an extended attribute; ErrNoXattr if there is none.
 //
 //   - user.etagfs.etag and user.etagfs.version: those of the content shown; of a writer's view,
@@ -32,7 +42,7 @@ func (fs *FS) GetXattr(ctx context.Context, c Caller, v View, name string) ([]by
 		return nil, none
 	}
 	if !strings.HasPrefix(name, xattrPrefix) {
-		info, err := fs.ns.Stat(ctx, v.Object)
+		info, err := fs.xattrsOf(ctx, v)
 		if value, ok := info.Xattrs[name]; ok && err == nil {
 			return value, nil
 		}
@@ -128,35 +138,159 @@ func (fs *FS) conflictOf(ctx context.Context, c Caller, v View, t *transaction) 
 	return "", nil
 }
 
-// ListXattr lists the names; those of user.etagfs are left out.
+// ListXattr lists the names; those of user.etagfs are left out, and those of trusted for all but root.
 func (fs *FS) ListXattr(ctx context.Context, c Caller, v View) ([]string, error) {
 	if isControl(v.Object) {
 		return nil, nil
 	}
-	info, err := fs.ns.Stat(ctx, v.Object)
+	info, err := fs.xattrsOf(ctx, v)
 	if errors.Is(err, objstore.ErrNotFound) {
 		return nil, nil
 	}
-	return slices.Sorted(maps.Keys(info.Xattrs)), err
+	names := slices.Sorted(maps.Keys(info.Xattrs))
+	if c.UID != 0 {
+		names = slices.DeleteFunc(names, func(name string) bool { return strings.HasPrefix(name, xattrTrusted) })
+	}
+	return names, err
 }
 
-// SetXattr is ErrUnsupported, and ErrNotPermitted for user.etagfs.*. On a conflict's directory
-// user.etagfs.resolve takes the values "keep-mine" and "keep-theirs".
-func (fs *FS) SetXattr(ctx context.Context, c Caller, v View, name string, value []byte) error {
+// xattrsOf is what v's object has, stored or not: its attributes and extended attributes.
+func (fs *FS) xattrsOf(ctx context.Context, v View) (objstore.Info, error) {
+	f := fs.openFile(v.Object)
+	if create, pending := fs.creationOf(f); pending {
+		info := objstore.Info{ID: v.Object, Type: objstore.TypeFile, Xattrs: create.change.Xattrs}
+		info.Attr.Mode = create.attr.Mode
+		return info, nil
+	}
+	info, err := fs.ns.Stat(ctx, v.Object)
+	if !errors.Is(err, objstore.ErrNotFound) || f == nil {
+		return info, err
+	}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.orphan == nil {
+		f.orphan = f.lastKnown()
+	}
+	if f.orphan == nil {
+		return info, err
+	}
+	return *f.orphan, nil
+}
+
+// SetXattr sets an extended attribute: user, trusted, security, or an ACL, which changes the mode with it. Of user.etagfs it is
+// ErrNotPermitted, but on a conflict's directory user.etagfs.resolve takes the values "keep-mine" and "keep-theirs".
+func (fs *FS) SetXattr(ctx context.Context, c Caller, v View, name string, value []byte, mode XattrMode) error {
 	if isControl(v.Object) && name == xattrResolve {
 		return fs.resolveControl(ctx, c, v.Object, string(value))
 	}
-	return fs.refuseXattr("setxattr", v, name)
+	return fs.changeXattr(ctx, c, v, "setxattr", name, func(info objstore.Info) (objstore.AttrChange, error) {
+		if name == xattrAccessACL {
+			return accessChange(info, value, mode.ClearSetGID)
+		}
+		_, exists := info.Xattrs[name]
+		switch {
+		case mode.Create && exists:
+			return objstore.AttrChange{}, &Error{Op: "setxattr", Path: name, Kind: ErrExists}
+		case mode.Replace && !exists:
+			return objstore.AttrChange{}, &Error{Op: "setxattr", Path: name, Kind: ErrNoXattr}
+		}
+		set := objstore.AttrChange{Xattrs: map[string][]byte{name: append([]byte{}, value...)}}
+		return set, roomFor(mergedXattrs(info.Xattrs, set.Xattrs))
+	})
 }
 
-// RemoveXattr is ErrUnsupported, and ErrNotPermitted for user.etagfs.*.
+// RemoveXattr removes an extended attribute that SetXattr can set; ErrNoXattr if there is none.
 func (fs *FS) RemoveXattr(ctx context.Context, c Caller, v View, name string) error {
-	return fs.refuseXattr("removexattr", v, name)
+	return fs.changeXattr(ctx, c, v, "removexattr", name, func(info objstore.Info) (objstore.AttrChange, error) {
+		set := objstore.AttrChange{Xattrs: map[string][]byte{name: nil}}
+		if _, exists := info.Xattrs[name]; !exists && name != xattrAccessACL && name != xattrDefaultACL {
+			return set, &Error{Op: "removexattr", Path: name, Kind: ErrNoXattr}
+		}
+		return set, nil
+	})
 }
 
-func (fs *FS) refuseXattr(op string, v View, name string) error {
+// changeXattr decides on a change by what there is, and makes it.
+func (fs *FS) changeXattr(ctx context.Context, c Caller, v View, op, name string, decide func(objstore.Info) (objstore.AttrChange, error)) error {
 	if isControl(v.Object) || strings.HasPrefix(name, xattrPrefix) {
 		return &Error{Op: op, Path: name, Kind: ErrNotPermitted}
 	}
-	return &objstore.Error{Op: op, Key: name, Kind: objstore.ErrUnsupported}
+	if err := fs.writable(op); err != nil {
+		return err
+	}
+	f := fs.openFile(v.Object)
+	unlock := fs.lockNames(f)
+	defer unlock()
+	fs.attributes.Lock()
+	defer fs.attributes.Unlock()
+	info, err := fs.xattrsOf(ctx, v)
+	if err != nil {
+		return orFirst(fs.goneSince(op, v, err), err)
+	}
+	set, err := decide(info)
+	if err != nil {
+		return err
+	}
+	return fs.storeXattr(ctx, f, v.Object, name, set)
+}
+
+// storeXattr requires the names of f, and FS.attributes.
+func (fs *FS) storeXattr(ctx context.Context, f *file, object objstore.ID, name string, set objstore.AttrChange) error {
+	fs.mu.Lock()
+	if f != nil && f.create != nil {
+		assign(&f.create.attr.Mode, set.Mode)
+		f.create.change.Xattrs = mergedXattrs(f.create.change.Xattrs, set.Xattrs)
+		fs.mu.Unlock()
+		return nil
+	}
+	fs.mu.Unlock()
+	_, err := fs.ns.SetAttr(ctx, object, set, objstore.Visible)
+	switch {
+	case errors.Is(err, objstore.ErrNotFound) && f != nil:
+		return fs.changeOrphan(f, set)
+	case errors.Is(err, objstore.ErrTooLarge):
+		return &objstore.Error{Op: "setxattr", Key: name, Kind: objstore.ErrNoSpace}
+	case err == nil && name == xattrCapability:
+		fs.keepCapability(f)
+	}
+	return err
+}
+
+// keepCapability makes writers of f leave alone what somebody has just set: what they wrote, they wrote before.
+func (fs *FS) keepCapability(f *file) {
+	for _, t := range fs.writersOf(f) {
+		t.mu.Lock()
+		t.base.Xattrs = mergedXattrs(t.base.Xattrs, map[string][]byte{xattrCapability: nil})
+		t.mu.Unlock()
+	}
+}
+
+// roomFor is ErrNoSpace if that is more than an object may have: listxattr(2) could not list it, or it would be stored badly.
+func roomFor(xattrs map[string][]byte) error {
+	names, values := 0, 0
+	for name, value := range xattrs {
+		names += len(name) + 1
+		values += len(value)
+	}
+	if names > xattrNamesBytesMax || values > xattrValuesBytesMax {
+		return &objstore.Error{Op: "setxattr", Kind: objstore.ErrNoSpace}
+	}
+	return nil
+}
+
+// mergedXattrs is what a change makes of extended attributes; neither is written to.
+func mergedXattrs(old, change map[string][]byte) map[string][]byte {
+	if len(change) == 0 {
+		return old
+	}
+	merged := make(map[string][]byte, len(old)+len(change))
+	maps.Copy(merged, old)
+	for name, value := range change {
+		if value == nil {
+			delete(merged, name)
+		} else {
+			merged[name] = value
+		}
+	}
+	return merged
 }

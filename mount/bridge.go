@@ -77,6 +77,13 @@ func caller(h *fuse.InHeader) fs.Caller {
 	return fs.Caller{UID: h.Uid, GID: h.Gid, Thread: h.Pid}
 }
 
+// maker is the caller of a request that makes something.
+func maker(h *fuse.InHeader, umask uint32) fs.Caller {
+	c := caller(h)
+	c.Umask = umask
+	return c
+}
+
 // openMode converts the flags of open(2). Truncating needs the permission to write,
 // and is writing, whatever the access mode.
 func openMode(flags uint32) fs.OpenMode {

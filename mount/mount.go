@@ -19,10 +19,11 @@ import (
 )
 
 const (
-	requestBytesMax     = 1 << 20
-	requestsAhead       = 64
-	readAheadKilobytes  = "1024"
-	capabilitiesWanted  = fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_DIRECT_IO_ALLOW_MMAP | fuse.CAP_READDIRPLUS_AUTO
+	requestBytesMax    = 1 << 20
+	requestsAhead      = 64
+	readAheadKilobytes = "1024"
+	capabilitiesWanted = fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_DIRECT_IO_ALLOW_MMAP | fuse.CAP_READDIRPLUS_AUTO |
+		fuse.CAP_DONT_MASK | fuse.CAP_SETXATTR_EXT
 	capabilitiesRefused = fuse.CAP_PASSTHROUGH
 )
 
@@ -131,6 +132,7 @@ func serverOptions(config Config) *fuse.MountOptions {
 		MaxBackground:            requestsAhead,
 		EnableLocks:              true,
 		EnableSymlinkCaching:     true,
+		EnableAcl:                true,
 		ExplicitDataCacheControl: true,
 		DisableSplice:            true,
 		ExtraCapabilities:        capabilitiesWanted,

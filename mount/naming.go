@@ -102,7 +102,7 @@ func (b *bridge) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, base string, out *fu
 	if !ok {
 		return fuse.Status(syscall.ESTALE)
 	}
-	c, since := caller(&in.InHeader), b.table.mark()
+	c, since := maker(&in.InHeader, in.Umask), b.table.mark()
 	e, err := b.fs.Mkdir(context.Background(), c, dir.Object, base, in.Mode&07777)
 	return b.made("mkdir", name{in.NodeId, base}, since, c, e, err, out)
 }
@@ -117,7 +117,7 @@ func (b *bridge) Mknod(_ <-chan struct{}, in *fuse.MknodIn, base string, out *fu
 	if !ok {
 		return fuse.EINVAL
 	}
-	c, since := caller(&in.InHeader), b.table.mark()
+	c, since := maker(&in.InHeader, in.Umask), b.table.mark()
 	e, err := b.fs.Mknod(context.Background(), c, dir.Object, base, kind, in.Mode&07777, in.Rdev)
 	return b.made("mknod", name{in.NodeId, base}, since, c, e, err, out)
 }

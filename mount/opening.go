@@ -16,7 +16,7 @@ func (b *bridge) Create(_ <-chan struct{}, in *fuse.CreateIn, base string, out *
 	if !ok {
 		return fuse.Status(syscall.ESTALE)
 	}
-	c, mode := caller(&in.InHeader), openMode(in.Flags)
+	c, mode := maker(&in.InHeader, in.Umask), openMode(in.Flags)
 	made := mode
 	made.Write, made.Truncate = true, false
 	h, e, err := b.fs.Create(context.Background(), c, dir.Object, base, made, in.Mode&07777)
@@ -48,7 +48,7 @@ func (b *bridge) created(in *fuse.CreateIn, h *fs.Handle, e fs.Entry, mode fs.Op
 // name, it makes the file or opens it, whichever it comes to first. The kernel has checked what
 // making it takes; what opening it takes is checked here.
 func (b *bridge) createOrOpen(in *fuse.CreateIn, base string, out *fuse.CreateOut) fuse.Status {
-	ctx, c, mode := context.Background(), caller(&in.InHeader), openMode(in.Flags)
+	ctx, c, mode := context.Background(), maker(&in.InHeader, in.Umask), openMode(in.Flags)
 	made := mode
 	made.Write, made.Truncate = true, false
 	for attempts := 1; attempts <= attemptsMax; attempts++ {

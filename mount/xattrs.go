@@ -6,20 +6,34 @@ import (
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/fs"
 )
 
-// foreign reports whether an attribute belongs to a namespace that is not
-// served. Saying so, rather than that the attribute is missing, lets ls ask once
-// per mount instead of once per file.
-func foreign(attr string) bool {
-	return strings.HasPrefix(attr, "security.") || strings.HasPrefix(attr, "system.") ||
-		strings.HasPrefix(attr, "trusted.")
+// unserved is why an attribute cannot be had, 0 if it can. That there are no labels of SELinux is said so, rather than that
+// a file has none: ls asks once per mount instead of once per file.
+func unserved(attr string) fuse.Status {
+	switch attr {
+	case "system.posix_acl_access", "system.posix_acl_default":
+		return fuse.OK
+	case "security.selinux":
+		return fuse.ENOTSUP
+	}
+	for _, space := range []string{"user.", "trusted.", "security."} {
+		if rest, in := strings.CutPrefix(attr, space); in && rest == "" {
+			return fuse.EINVAL
+		} else if in {
+			return fuse.OK
+		}
+	}
+	return fuse.ENOTSUP
 }
 
 // GetXAttr implements [fuse.RawFileSystem].
 func (b *bridge) GetXAttr(_ <-chan struct{}, in *fuse.InHeader, attr string, dest []byte) (uint32, fuse.Status) {
-	if foreign(attr) {
-		return 0, fuse.ENOTSUP
+	if status := unserved(attr); !status.Ok() {
+		return 0, status
 	}
 	n := b.table.at(in.NodeId)
 	if n == nil {
@@ -62,24 +76,35 @@ func fit(dest, value []byte) (uint32, fuse.Status) {
 
 // SetXAttr implements [fuse.RawFileSystem].
 func (b *bridge) SetXAttr(_ <-chan struct{}, in *fuse.SetXAttrIn, attr string, value []byte) fuse.Status {
-	if foreign(attr) {
-		return fuse.ENOTSUP
+	mode := fs.XattrMode{
+		Create: in.Flags&unix.XATTR_CREATE != 0, Replace: in.Flags&unix.XATTR_REPLACE != 0,
+		ClearSetGID: in.SetXAttrFlags&fuse.SETXATTR_ACL_KILL_SGID != 0,
 	}
-	view, ok := b.table.viewOf(in.NodeId)
-	if !ok {
-		return fuse.Status(syscall.ESTALE)
-	}
-	return b.status("setxattr", b.fs.SetXattr(context.Background(), caller(&in.InHeader), view, attr, value))
+	return b.changeXattr("setxattr", &in.InHeader, attr, func(c fs.Caller, v fs.View) error {
+		return b.fs.SetXattr(context.Background(), c, v, attr, value, mode)
+	})
 }
 
 // RemoveXAttr implements [fuse.RawFileSystem].
 func (b *bridge) RemoveXAttr(_ <-chan struct{}, in *fuse.InHeader, attr string) fuse.Status {
-	if foreign(attr) {
-		return fuse.ENOTSUP
+	return b.changeXattr("removexattr", in, attr, func(c fs.Caller, v fs.View) error {
+		return b.fs.RemoveXattr(context.Background(), c, v, attr)
+	})
+}
+
+// changeXattr changes an attribute. The kernel forgets ctime, and the mode that an ACL changes.
+func (b *bridge) changeXattr(op string, in *fuse.InHeader, attr string, do func(fs.Caller, fs.View) error) fuse.Status {
+	if status := unserved(attr); !status.Ok() {
+		return status
 	}
-	view, ok := b.table.viewOf(in.NodeId)
-	if !ok {
+	n := b.table.at(in.NodeId)
+	if n == nil {
 		return fuse.Status(syscall.ESTALE)
 	}
-	return b.status("removexattr", b.fs.RemoveXattr(context.Background(), caller(in), view, attr))
+	c := caller(in)
+	if err := do(c, b.table.held(n)); err != nil {
+		return b.looked(op, n, c, err)
+	}
+	b.notifier.drop(in.NodeId, onlyAttributes)
+	return fuse.OK
 }

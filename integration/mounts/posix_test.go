@@ -17,8 +17,6 @@ func pending() map[string]string {
 		"FcntlFlockLocksFile": "wants record locks of one process to exclude each other, which POSIX does not have",
 		"RenameOpenDir":       "an open directory that was replaced has no attributes",
 		"Tmpfile":             "O_TMPFILE",
-		"XAttr":               "extended attributes cannot be set",
-		"XAttrLarge":          "extended attributes cannot be set",
 	}
 }
 

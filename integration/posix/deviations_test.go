@@ -4,11 +4,9 @@ package posix
 // any text without a slash; a row may take in trials that agree, but not only such.
 func deviations() map[string]string {
 	const (
-		xattrs  = "extended attributes cannot be set"
 		tmpfile = "a file without a name cannot be made"
 	)
 	return map[string]string{
-		"TestWhoMayDoWhat: *xattr*":              xattrs,
 		"TestOpenFlags: *TMPFILE*":               tmpfile,
 		"TestSetIDBits: other chown of nothing*": "the kernel sends the same request before a write, which is allowed; nothing is changed",
 	}
