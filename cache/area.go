@@ -76,6 +76,7 @@ type Area struct {
 	mu     sync.Mutex
 	number uint64              // GUARDED_BY(mu): the last given out
 	stages map[*Stage]struct{} // GUARDED_BY(mu): open ones
+	spares []*slot             // GUARDED_BY(mu): of no stage
 	closed bool                // GUARDED_BY(mu)
 }
 
@@ -161,6 +162,9 @@ func (a *Area) Close() error {
 	var err error
 	for _, s := range open {
 		err = errors.Join(err, s.Close())
+	}
+	for _, s := range a.spares { // nobody adds one any more
+		err = errors.Join(err, s.close())
 	}
 	err = errors.Join(err, os.RemoveAll(a.session), os.Remove(a.session+lockSuffix), a.lock.Close())
 	return named("close cache", a.session, err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"math"
-	"os"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -13,19 +12,23 @@ import (
 // pieceBytes are copied at a time.
 const pieceBytes = 1 << 20
 
-// discard closes and removes all that the stage has. The journal goes first: without it there is nothing to find.
+// discard closes and gives up all that the stage has. The journal goes first: without it there is nothing to find.
 func (s *Stage) discard() error {
-	err := s.endJournal()
+	ended := s.endJournal()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
+	err := ended
 	if s.base != nil {
 		err = errors.Join(err, s.base.Close())
 	}
-	if s.file != nil {
-		err = errors.Join(err, os.Remove(s.name), s.file.Close())
+	if s.slot == nil {
+		return err
 	}
-	return err
+	if ended != nil {
+		return errors.Join(err, s.slot.remove())
+	}
+	return errors.Join(err, s.area.giveBack(s.slot))
 }
 
 // endJournal says that nothing is to be found any more.
@@ -33,7 +36,7 @@ func (s *Stage) endJournal() error {
 	if s.journal == nil {
 		return nil
 	}
-	err := errors.Join(os.Remove(s.name+journalSuffix), s.journal.file.Close())
+	err := s.journal.file.Truncate(0)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.journal = nil
@@ -56,12 +59,12 @@ func (s *Stage) fill(ctx context.Context) error {
 
 // fetch copies [off, end) of the base to the file.
 func (s *Stage) fetch(ctx context.Context, off, end int64) error {
-	if err := s.openFile(); err != nil {
+	if err := s.openSlot(); err != nil {
 		return err
 	}
 	body := s.base.Stream(ctx, off, end-off)
 	defer body.Close()
-	n, err := io.CopyBuffer(io.NewOffsetWriter(s.file, off), body, make([]byte, min(pieceBytes, end-off)))
+	n, err := io.CopyBuffer(io.NewOffsetWriter(s.slot.data, off), body, make([]byte, min(pieceBytes, end-off)))
 	if err == nil && n < end-off {
 		err = problem(objstore.ErrCorrupt, "the base is too short")
 	}
@@ -102,7 +105,7 @@ func (s *Stage) Commit(ctx context.Context, req objstore.CommitRequest) (res obj
 }
 
 // settle makes what was committed the base. All of it is here, so no reader is needed. A
-// journal that cannot be removed does no harm: what it says is found to be committed.
+// journal that cannot be emptied does no harm: what it says is found to be committed.
 func (s *Stage) settle(info objstore.Info) {
 	if err := s.endJournal(); err != nil {
 		s.area.opt.Logger.Warn("the journal of a stage that was committed stays", "path", s.owner.Path, "error", err)

@@ -9,7 +9,8 @@
 //     or zeros; what is neither is the base's below the limit, and zeros from there on.
 //   - The limit is where the base ends for a stage: truncation lowers it for good.
 //   - To fill a stage is to fetch what it still needs of its base.
-//   - A journal says whose a changed stage is and which ranges are data. A stage without changes has none.
+//   - A slot is the two files of a stage, of its data and its journal. Other stages use it afterwards.
+//   - A journal says whose a changed stage is and which ranges are data. That of a stage without changes is empty.
 //   - A [Committer] is the store's side: it makes bytes the content of an object, and finds versions.
 //   - [Blocks] is a bounded set of checksummed blocks of versions that were read. A reader holds on to
 //     those of an object that is small enough to be fetched whole.

@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
+	"io"
 	"os"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/blockhash"
 )
 
-// A journal file is a line of JSON, the head, and records of recordBytes each: kind, 7 zeros, two numbers and the first
+// A journal file is empty if its stage has not been changed since it was committed, or is nobody's. Else it is a line of JSON, the head, and records of recordBytes each: kind, 7 zeros, two numbers and the first
 // 8 bytes of the hash of those, all little-endian.
 const recordBytes = 32
 
@@ -42,8 +44,8 @@ type journal struct {
 	last record // the one before; kind 0: none
 }
 
-// newJournal begins a journal with what the stage is so far. It is complete before it has its name.
-func newJournal(name string, h head, ranges extents) (*journal, error) {
+// beginJournal begins a journal, in an empty file, with what the stage is so far.
+func beginJournal(f *os.File, h head, ranges extents) (*journal, error) {
 	text, err := json.Marshal(h)
 	if err != nil {
 		return nil, err
@@ -52,18 +54,8 @@ func newJournal(name string, h head, ranges extents) (*journal, error) {
 	for _, e := range ranges {
 		b.Write(e.record().encode())
 	}
-	tmp := name + ".new"
-	f, err := os.OpenFile(tmp, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if _, err = f.Write(b.Bytes()); err == nil {
-		err = os.Rename(tmp, name)
-	}
-	if err != nil {
-		f.Close()
-		os.Remove(tmp)
-		return nil, err
+	if _, err := f.WriteAt(b.Bytes(), 0); err != nil {
+		return nil, errors.Join(err, f.Truncate(0))
 	}
 	return &journal{file: f, end: int64(b.Len())}, nil
 }
@@ -103,11 +95,14 @@ func (j *journal) add(r record) error {
 	return nil
 }
 
-// readJournal reads a journal as far as its records are whole.
+// readJournal reads a journal as far as its records are whole; io.EOF if it was not begun.
 func readJournal(name string) (h head, records []record, err error) {
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return h, nil, err
+	}
+	if len(b) == 0 {
+		return h, nil, io.EOF
 	}
 	text, rest, found := bytes.Cut(b, []byte{'\n'})
 	if !found {

@@ -113,7 +113,7 @@ func (k *keeping) mine(ctx context.Context) error {
 	for off := int64(0); off < s.size && err == nil; {
 		from, end := s.ranges.at(off, s.size, s.limit)
 		if from == fromFile {
-			_, err = io.Copy(io.NewOffsetWriter(out, off), io.NewSectionReader(s.file, off, end-off))
+			_, err = io.Copy(io.NewOffsetWriter(out, off), io.NewSectionReader(s.slot.data, off, end-off))
 		}
 		off = end
 	}

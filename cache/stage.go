@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"math"
-	"os"
 	"sync"
 	"syscall"
 
@@ -25,14 +24,13 @@ type Stage struct {
 	area  *Area
 	to    Committer
 	owner objstore.Owner
-	name  string // of its file; the journal's is that with journalSuffix
 
 	// token is held by who changes the stage, commits or keeps it.
 	token chan struct{}
 
 	// Changed by the holder of the token with mu held, so either is enough to read them.
 	mu      sync.RWMutex
-	file    *os.File        // nil: there is no data
+	slot    *slot           // nil: there is no data
 	base    objstore.Reader // nil: there is none, or it is not needed any more
 	ref     baseRef
 	ranges  extents
@@ -50,7 +48,7 @@ const journalSuffix = ".journal"
 // NewStage starts a stage that is committed through to.
 func (a *Area) NewStage(ctx context.Context, spec objstore.StageSpec, to Committer) (objstore.Stage, error) {
 	s := &Stage{
-		area: a, to: to, owner: spec.Owner, name: a.nextName("stage"), token: make(chan struct{}, 1), lowest: math.MaxInt64,
+		area: a, to: to, owner: spec.Owner, token: make(chan struct{}, 1), lowest: math.MaxInt64,
 	}
 	err := ended(ctx)
 	if err == nil && spec.Base != nil {
@@ -120,15 +118,15 @@ func (s *Stage) change(ctx context.Context, op string, f func() error) error {
 	return named(op, s.owner.Path, err)
 }
 
-// open makes the file and the journal, unless they are there.
+// open takes a slot and begins the journal, unless that was done.
 func (s *Stage) open() error {
-	if err := s.openFile(); err != nil {
+	if err := s.openSlot(); err != nil {
 		return err
 	}
 	if s.journal != nil {
 		return nil
 	}
-	j, err := newJournal(s.name+journalSuffix, head{Owner: s.owner, Base: s.ref, Size: s.size, Limit: s.limit}, s.ranges)
+	j, err := beginJournal(s.slot.journal, head{Owner: s.owner, Base: s.ref, Size: s.size, Limit: s.limit}, s.ranges)
 	if err != nil {
 		return err
 	}
@@ -138,17 +136,17 @@ func (s *Stage) open() error {
 	return nil
 }
 
-func (s *Stage) openFile() error {
-	if s.file != nil {
+func (s *Stage) openSlot() error {
+	if s.slot != nil {
 		return nil
 	}
-	f, err := os.OpenFile(s.name, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	taken, err := s.area.takeSlot()
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.file = f
+	s.slot = taken
 	return nil
 }
 
@@ -191,7 +189,7 @@ func (s *Stage) read(ctx context.Context, p []byte, off int64) error {
 			clear(part)
 			n = len(part)
 		case fromFile:
-			n, err = s.file.ReadAt(part, off)
+			n, err = s.slot.data.ReadAt(part, off)
 		case fromBase:
 			if s.base == nil {
 				return problem(objstore.ErrNotFound, "the base is gone")
@@ -230,7 +228,7 @@ func (s *Stage) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 		if len(p) == 0 {
 			return nil
 		}
-		if _, err := s.file.WriteAt(p, off); err != nil {
+		if _, err := s.slot.data.WriteAt(p, off); err != nil {
 			return err
 		}
 		end := off + int64(len(p))
@@ -318,7 +316,7 @@ func (s *Stage) zero(off, end int64) error {
 	}
 	s.update(off, func() { s.ranges.set(extent{off, end, true}) })
 	const punchKeepingSize = 0x3
-	err := syscall.Fallocate(int(s.file.Fd()), punchKeepingSize, off, end-off)
+	err := syscall.Fallocate(int(s.slot.data.Fd()), punchKeepingSize, off, end-off)
 	if err != nil && err != syscall.EOPNOTSUPP {
 		return err
 	}

@@ -81,6 +81,9 @@ func (a *Area) sweepKept(dir string) error {
 // sweepStage keeps a stage of a session that is locked, and then removes its journal.
 func (a *Area) sweepStage(ctx context.Context, name string, to Committer) error {
 	h, records, err := readJournal(name + journalSuffix)
+	if err == io.EOF {
+		return nil
+	}
 	if objstore.KindOf(err) == objstore.ErrCorrupt { // power was cut before it was on the disk
 		a.opt.Logger.Warn("the journal of a stage cannot be read; its bytes are dropped", "journal", name+journalSuffix, "error", err)
 		return nil
@@ -110,7 +113,7 @@ func (a *Area) sweepStage(ctx context.Context, name string, to Committer) error 
 // found is the stage a journal tells of.
 func (a *Area) found(ctx context.Context, name string, h head, records []record, to Committer) (*Stage, error) {
 	s := &Stage{
-		area: a, to: to, owner: h.Owner, name: name, token: make(chan struct{}, 1), ref: h.Base,
+		area: a, to: to, owner: h.Owner, token: make(chan struct{}, 1), ref: h.Base,
 		size: h.Size, limit: h.Limit, lowest: math.MaxInt64,
 	}
 	for _, r := range records {
@@ -139,7 +142,7 @@ func (a *Area) found(ctx context.Context, name string, h head, records []record,
 		return nil, errors.Join(err, s.release())
 	}
 	if err == nil {
-		s.file = f
+		s.slot = &slot{name: name, data: f}
 	}
 	return s, nil
 }
@@ -150,8 +153,8 @@ func (s *Stage) release() error {
 	if s.base != nil {
 		err = s.base.Close()
 	}
-	if s.file != nil {
-		err = errors.Join(err, s.file.Close())
+	if s.slot != nil {
+		err = errors.Join(err, s.slot.close())
 	}
 	return err
 }
