@@ -169,6 +169,9 @@ func (e *Error) Unwrap() []error {
 // tree, or 0 when err is nil or was not classified. An unclassified failure of
 // a mutation means its outcome is unknown.
 func KindOf(err error) Kind {
+	if err == nil {
+		return 0 // without what errors.As takes from the heap: each good call comes by here
+	}
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Kind

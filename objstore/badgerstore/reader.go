@@ -115,6 +115,9 @@ type stream struct {
 
 // Read implements [io.Reader].
 func (s *stream) Read(p []byte) (int, error) {
+	if s.err == objstore.ErrClosed {
+		return 0, s.r.failed(s.err) // that is named by who asks: most never do
+	}
 	if s.err != nil {
 		return 0, s.err
 	}
@@ -132,6 +135,6 @@ func (s *stream) Read(p []byte) (int, error) {
 
 // Close implements [io.Closer].
 func (s *stream) Close() error {
-	s.err = s.r.failed(objstore.ErrClosed)
+	s.err = objstore.ErrClosed
 	return nil
 }

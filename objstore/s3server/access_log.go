@@ -13,7 +13,8 @@ const statusGone = 499
 
 // finish writes the one record of a request and counts it. The query is left out: it may hold a signature.
 func (c *call) finish() {
-	took := c.now().Sub(c.started)
+	now := c.now()
+	took := now.Sub(c.started)
 	status := c.w.status
 	if status == 0 {
 		status = http.StatusOK
@@ -26,7 +27,8 @@ func (c *call) finish() {
 	if status >= http.StatusInternalServerError && c.code != s3code.NotImplemented {
 		level = slog.LevelError
 	}
-	if !c.opt.Logger.Enabled(context.Background(), level) {
+	log := c.opt.Logger.Handler()
+	if !log.Enabled(context.Background(), level) {
 		return
 	}
 	attrs := []slog.Attr{
@@ -38,5 +40,7 @@ func (c *call) finish() {
 	if c.err != nil {
 		attrs = append(attrs, slog.String("code", c.code.String()), slog.String("error", c.err.Error()))
 	}
-	c.opt.Logger.LogAttrs(context.Background(), level, "request", attrs...)
+	record := slog.NewRecord(now, level, "request", 0) // which Logger would look up the caller for
+	record.AddAttrs(attrs...)
+	_ = log.Handle(context.Background(), record) // as Logger has it
 }

@@ -2,12 +2,10 @@ package s3server
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -24,7 +22,7 @@ type call struct {
 	r       *http.Request
 	id      string
 	started time.Time
-	query   url.Values
+	query   url.Values // nil: none
 	op      operation
 
 	signed  *sigv4.Signed
@@ -42,9 +40,11 @@ func (s *Server) newCall(w http.ResponseWriter, r *http.Request) *call {
 	c.r = c.w.limitBody(r)
 	h := c.w.Header()
 	h["x-amz-request-id"] = []string{c.id}
-	h.Set("Server", "etagfs")
+	h["Server"] = []string{"etagfs"}
 	return c
 }
+
+const hexDigits = "0123456789ABCDEF"
 
 // newID is the id of a request: 16 hex digits.
 func (s *Server) newID() string {
@@ -52,7 +52,11 @@ func (s *Server) newID() string {
 	if _, err := io.ReadFull(s.opt.Rand, id[:]); err != nil {
 		return "unknown" // only a source of a test's own ends
 	}
-	return strings.ToUpper(hex.EncodeToString(id[:]))
+	var text [2 * len(id)]byte
+	for i, b := range id {
+		text[2*i], text[2*i+1] = hexDigits[b>>4], hexDigits[b&15]
+	}
+	return string(text[:])
 }
 
 func (c *call) ctx() context.Context { return c.r.Context() }
@@ -62,8 +66,10 @@ func (c *call) now() time.Time { return c.opt.Now() }
 // serve takes the steps all operations have in common.
 func (c *call) serve() error {
 	var err error
-	if c.query, err = url.ParseQuery(c.r.URL.RawQuery); err != nil {
-		return s3code.InvalidURI.With("")
+	if raw := c.r.URL.RawQuery; raw != "" {
+		if c.query, err = url.ParseQuery(raw); err != nil {
+			return s3code.InvalidURI.With("")
+		}
 	}
 	if c.r.Method == http.MethodOptions {
 		return c.preflight()

@@ -2,7 +2,6 @@ package s3server
 
 import (
 	"context"
-	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -67,6 +66,7 @@ func (s *Server) HTTP(t *tls.Config) *http.Server {
 		ReadHeaderTimeout: s.opt.Limits.HeaderTime,
 		IdleTimeout:       s.opt.Limits.IdleTime,
 		MaxHeaderBytes:    s.opt.Limits.HeaderBytes,
+		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(s.opt.Logger.Handler(), slog.LevelWarn),
 	}
 }
@@ -92,6 +92,7 @@ type boundedListener struct {
 	slots  chan struct{}
 	closed chan struct{}
 	once   sync.Once
+	pieces pieces
 }
 
 // Accept waits for a connection and for a place for it.
@@ -106,25 +107,11 @@ func (l *boundedListener) Accept() (net.Conn, error) {
 		<-l.slots
 		return nil, err
 	}
-	return &boundedConn{Conn: conn, release: sync.OnceFunc(func() { <-l.slots })}, nil
+	return &boundedConn{Conn: conn, release: sync.OnceFunc(func() { <-l.slots }), pieces: &l.pieces}, nil
 }
 
 // Close ends Accept, also while it waits for a place.
 func (l *boundedListener) Close() error {
 	l.once.Do(func() { close(l.closed) })
 	return l.Listener.Close()
-}
-
-type boundedConn struct {
-	net.Conn
-	release func()
-}
-
-// ReadFrom is there for net/http, which leaves files to the kernel if the connection can.
-func (c *boundedConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
-
-// Close gives the place back.
-func (c *boundedConn) Close() error {
-	defer c.release()
-	return c.Conn.Close()
 }

@@ -135,8 +135,14 @@ func (c *call) sendSpan(reader objstore.Reader, span span) error {
 	return errors.Join(c.send(stream, span.length), stream.Close())
 }
 
+// pieceBytesMax is the largest body that is held back to be sent with its head.
+const pieceBytesMax = 64 << 10
+
 // send has the kernel send what lies in a file, unless TLS needs the bytes here.
 func (c *call) send(stream io.Reader, length int64) error {
+	if conn := connOf(c.ctx()); conn != nil && length <= pieceBytesMax {
+		return conn.inOnePiece(func() error { return errors.Join(c.buffers.copy(c.w, stream), c.w.deadlines.Flush()) })
+	}
 	if _, ok := stream.(syscall.Conn); ok && c.r.TLS == nil {
 		return c.w.sendFile(stream, length)
 	}

@@ -121,13 +121,13 @@ func (c *call) permit(action string, a access, bucket string, key objstore.Key, 
 			return err
 		}
 	}
-	resource := policy.BucketARN(bucket)
-	if key != "" {
-		resource = policy.ObjectARN(bucket, string(key))
-	}
 	own := c.user != nil && (c.user.may(a, bucket, prefix) || action == "s3:ListBucket" && c.op.name == "HeadBucket" && c.user.touches(bucket))
 	decision := policy.Silent
 	if conf.policy != nil {
+		resource := policy.BucketARN(bucket)
+		if key != "" {
+			resource = policy.ObjectARN(bucket, string(key))
+		}
 		keys := keysOf()
 		maps.Copy(keys, c.requestKeys())
 		decision = conf.policy.Decide(policy.Request{Principal: c.userName(), Action: action, Resource: resource, Keys: keys})

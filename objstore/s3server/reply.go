@@ -17,7 +17,8 @@ type reply struct {
 	http.ResponseWriter
 	deadlines *http.ResponseController
 	stall     time.Duration
-	before    func() // what is done before the answer begins; nil: nothing
+	before    func()    // what is done before the answer begins; nil: nothing
+	expected  time.Time // when the client was given its time
 	status    int
 	sent      int64 // bytes of the body
 	received  int64 // bytes of the request's body
@@ -30,8 +31,15 @@ func newReply(w http.ResponseWriter, l Limits) *reply {
 }
 
 // expectReader gives the client its time to take what comes next. A connection keeps the deadline of
-// the request before, so each sets its own. Writers of tests have none.
-func (w *reply) expectReader() { _ = w.deadlines.SetWriteDeadline(time.Now().Add(w.stall)) }
+// the request before, so each sets its own; but not for every few bytes. Writers of tests have none.
+func (w *reply) expectReader() {
+	const part = 64
+	now := time.Now()
+	if now.Sub(w.expected) >= w.stall/part {
+		w.expected = now
+		_ = w.deadlines.SetWriteDeadline(now.Add(w.stall))
+	}
+}
 
 // Unwrap is for [http.ResponseController].
 func (w *reply) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -103,6 +103,16 @@ func appendEncoded(b []byte, text string, path bool) []byte {
 	return b
 }
 
+// isEncoded reports whether a path is its own encoding.
+func isEncoded(path string) bool {
+	for i := range len(path) {
+		if !isUnreserved(path[i]) && path[i] != '/' {
+			return false
+		}
+	}
+	return true
+}
+
 func isUnreserved(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '.' || c == '_' || c == '~'
 }
@@ -110,9 +120,12 @@ func isUnreserved(c byte) bool {
 // canonicalPaths are the forms of the path a client may have signed: encoded
 // as S3 says, and as it was sent. Their decoded forms are the same.
 func canonicalPaths(u *url.URL) []string {
-	encoded := string(appendEncoded(nil, u.Path, true))
-	if encoded == "" {
+	encoded := u.Path
+	switch {
+	case encoded == "":
 		encoded = "/"
+	case !isEncoded(encoded):
+		encoded = string(appendEncoded(nil, u.Path, true))
 	}
 	sent := u.EscapedPath()
 	if sent == "" || sent == encoded {
@@ -133,13 +146,22 @@ type canonical struct {
 func (c canonical) append(b []byte, path string) []byte {
 	b = append(append(b, c.request.Method...), '\n')
 	b = append(append(b, path...), '\n')
-	b = append(c.query.appendCanonical(b), '\n')
+	if len(c.query) > 0 {
+		b = c.query.appendCanonical(b)
+	}
+	b = append(b, '\n')
 	for _, name := range c.headers {
 		b = append(append(b, name...), ':')
 		b = append(c.appendHeader(b, name), '\n')
 	}
 	b = append(b, '\n')
-	b = append(append(b, strings.Join(c.headers, ";")...), '\n')
+	for i, name := range c.headers {
+		if i > 0 {
+			b = append(b, ';')
+		}
+		b = append(b, name...)
+	}
+	b = append(b, '\n')
 	return append(b, c.payload...)
 }
 

@@ -19,8 +19,12 @@ const (
 // credential is an access key and the scope a signature was made for.
 type credential struct{ accessKey, date, region string }
 
-func (c credential) scope() string {
-	return c.date + "/" + c.region + "/" + service + "/" + terminal
+func (c credential) scope() string { return string(c.appendScope(nil)) }
+
+func (c credential) appendScope(b []byte) []byte {
+	b = append(append(b, c.date...), '/')
+	b = append(append(b, c.region...), '/')
+	return append(b, service+"/"+terminal...)
 }
 
 // complaint makes the refusal of a source for what is wrong with its credential.

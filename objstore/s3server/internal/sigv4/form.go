@@ -27,7 +27,7 @@ func (v *Verifier) VerifyForm(f Form) (*Signed, *PostPolicy, error) {
 	if !ok {
 		return nil, nil, s3code.InvalidAccessKeyId.With("", s3code.Detail{Name: "AWSAccessKeyId", Value: a.credential.accessKey})
 	}
-	want := sign(v.signingKey(secret, a.credential), f["policy"])
+	want := sign(v.signer(secret, a.credential).key, f["policy"])
 	if !hmac.Equal([]byte(want), []byte(a.signature)) {
 		return nil, nil, signatureMismatch(a.credential.accessKey, f["policy"], a.signature)
 	}

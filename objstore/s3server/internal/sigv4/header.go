@@ -63,35 +63,42 @@ func parseAuthorization(authorization string) (attempt, error) {
 	if err != nil {
 		return attempt{}, err
 	}
-	a := attempt{signed: &Signed{Source: Header}, signature: components["Signature"]}
-	if a.credential, err = parseCredential(components["Credential"], malformedHeader); err != nil {
+	a := attempt{signed: &Signed{Source: Header}, signature: components.get("Signature")}
+	if a.credential, err = parseCredential(components.get("Credential"), malformedHeader); err != nil {
 		return attempt{}, err
 	}
 	a.signed.AccessKey, a.signed.Region = a.credential.accessKey, a.credential.region
-	a.signed.headers = splitHeaders(components["SignedHeaders"])
+	a.signed.headers = splitHeaders(components.get("SignedHeaders"))
 	return a, nil
 }
 
 // parseComponents finds the three components in any order.
-func parseComponents(text string) (map[string]string, error) {
-	components := make(map[string]string, 3)
+func parseComponents(text string) (query, error) {
+	components := make(query, 0, 3)
 	for part := range strings.SplitSeq(text, ",") {
+		if len(components) == cap(components) {
+			return nil, wrongComponents()
+		}
 		part = strings.TrimSpace(part)
 		name, value, ok := strings.Cut(part, "=")
-		if _, twice := components[name]; !ok || twice {
+		if !ok || components.has(name) {
 			return nil, malformedHeader(fmt.Sprintf("the authorization component %q is malformed.", part))
 		}
-		components[name] = value
+		components = append(components, parameter{name, value})
 	}
 	if len(components) != 3 {
-		return nil, malformedHeader("the authorization header requires three components: Credential, SignedHeaders, and Signature.")
+		return nil, wrongComponents()
 	}
 	for _, name := range []string{"Credential", "SignedHeaders", "Signature"} {
-		if components[name] == "" {
+		if components.get(name) == "" {
 			return nil, malformedHeader("missing " + name + ".")
 		}
 	}
 	return components, nil
+}
+
+func wrongComponents() error {
+	return malformedHeader("the authorization header requires three components: Credential, SignedHeaders, and Signature.")
 }
 
 func splitHeaders(text string) []string {

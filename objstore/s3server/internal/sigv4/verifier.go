@@ -1,7 +1,6 @@
 package sigv4
 
 import (
-	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
@@ -28,10 +27,8 @@ type Verifier struct {
 	options Options // constant
 
 	mu   sync.Mutex
-	keys map[keyScope]signingKey // guarded by mu; at most keysMax
+	keys map[keyScope]*signer // guarded by mu; at most keysMax
 }
-
-type signingKey [sha256.Size]byte
 
 // keyScope is what a signing key depends on. The secret is part of it, so that
 // a changed one takes effect at once.
@@ -42,7 +39,7 @@ const keysMax = 1024
 
 // New makes a verifier.
 func New(o Options) *Verifier {
-	return &Verifier{options: o, keys: make(map[keyScope]signingKey)}
+	return &Verifier{options: o, keys: make(map[keyScope]*signer)}
 }
 
 // Source says where a signature was found.
@@ -139,38 +136,38 @@ func (v *Verifier) check(r *http.Request, q query, a attempt) (*Signed, error) {
 		return nil, s3code.AccessDenied.With("There were headers present in the request which were not signed",
 			s3code.Detail{Name: "HeadersNotSigned", Value: strings.Join(missing, ", ")})
 	}
-	key := v.signingKey(secret, a.credential)
+	key := v.signer(secret, a.credential)
 	c := canonical{request: r, query: q, headers: a.signed.headers, payload: a.payloadText}
 	if !v.matches(key, a, c) {
 		return nil, mismatch(a, c)
 	}
 	if a.signed.Payload.SignedChunks() {
-		a.signed.Chain = newChain(key, a)
+		a.signed.Chain = newChain(key.key, a)
 	}
 	return a.signed, nil
 }
 
-func (v *Verifier) matches(key signingKey, a attempt, c canonical) bool {
-	var room [1024]byte // of most requests
+func (v *Verifier) matches(key *signer, a attempt, c canonical) bool {
 	for _, path := range canonicalPaths(c.request.URL) {
-		want := sign(key, a.stringToSign(c.append(room[:0], path)))
-		if hmac.Equal([]byte(want), []byte(a.signature)) {
+		if key.matches(a, c, path) {
 			return true
 		}
 	}
 	return false
 }
 
-// stringToSign is what the signature of a canonical request is made of.
-func (a attempt) stringToSign(canonicalRequest []byte) string {
-	digest := sha256.Sum256(canonicalRequest)
-	return algorithm + "\n" + a.signed.Time.Format(timeFormat) + "\n" + a.credential.scope() + "\n" + hex.EncodeToString(digest[:])
+// appendStringToSign writes what the signature of a canonical request is made of.
+func (a attempt) appendStringToSign(b []byte, digest [sha256.Size]byte) []byte {
+	b = append(append(b, algorithm...), '\n')
+	b = append(a.signed.Time.AppendFormat(b, timeFormat), '\n')
+	b = append(a.credential.appendScope(b), '\n')
+	return hex.AppendEncode(b, digest[:])
 }
 
 // mismatch tells the client what should have been signed: all of it is its own request.
 func mismatch(a attempt, c canonical) *s3code.Error {
 	text := c.append(nil, canonicalPaths(c.request.URL)[0])
-	return signatureMismatch(a.credential.accessKey, a.stringToSign(text), a.signature,
+	return signatureMismatch(a.credential.accessKey, string(a.appendStringToSign(nil, sha256.Sum256(text))), a.signature,
 		s3code.Detail{Name: "CanonicalRequest", Value: string(text)})
 }
 
@@ -183,37 +180,18 @@ func signatureMismatch(accessKey, stringToSign, provided string, more ...s3code.
 	return s3code.SignatureDoesNotMatch.With("", append(details, more...)...)
 }
 
-// signingKey derives the key of a scope, or finds it derived.
-func (v *Verifier) signingKey(secret string, c credential) signingKey {
+// signer derives the key of a scope, or finds it derived.
+func (v *Verifier) signer(secret string, c credential) *signer {
 	scope := keyScope{secret, c.date, c.region}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	key, ok := v.keys[scope]
-	if ok {
-		return key
+	if known := v.keys[scope]; known != nil {
+		return known
 	}
-	key = deriveKey(secret, c)
 	if len(v.keys) >= keysMax {
 		clear(v.keys)
 	}
-	v.keys[scope] = key
-	return key
-}
-
-func deriveKey(secret string, c credential) signingKey {
-	key := []byte("AWS4" + secret)
-	for _, part := range []string{c.date, c.region, service, terminal} {
-		key = hmacSHA256(key, part)
-	}
-	return signingKey(key)
-}
-
-func hmacSHA256(key []byte, text string) []byte {
-	h := hmac.New(sha256.New, key)
-	h.Write([]byte(text)) // never fails
-	return h.Sum(nil)
-}
-
-func sign(key signingKey, stringToSign string) string {
-	return hex.EncodeToString(hmacSHA256(key[:], stringToSign))
+	s := newSigner(deriveKey(secret, c))
+	v.keys[scope] = s
+	return s
 }
