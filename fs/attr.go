@@ -37,22 +37,20 @@ func (fs *FS) Stat(ctx context.Context, c Caller, v View) (Attr, error) {
 	if isControl(v.Object) {
 		return fs.statControl(ctx, c, v.Object)
 	}
-	if v.Writer != 0 {
-		t := fs.writer(v.Writer)
-		if t == nil {
-			return Attr{}, stale("stat")
-		}
+	if t := fs.shown(v); t != nil {
 		return t.attr(ctx)
+	} else if v.Writer != 0 {
+		return Attr{}, stale("stat")
 	}
 	info, err := fs.ns.Stat(ctx, v.Object)
-	if err == nil && (info.Type != objstore.TypeFile || info.Version == v.Version) {
+	if err == nil && (fs.sharing() || info.Type != objstore.TypeFile || info.Version == v.Version) {
 		return fs.attr(info), nil
 	}
 	if err != nil && !errors.Is(err, objstore.ErrNotFound) {
 		return Attr{}, err
 	}
 	f := fs.openFile(v.Object)
-	if f == nil {
+	if f == nil || fs.sharing() {
 		return Attr{}, stale("stat")
 	}
 	if v.Version == "" {
@@ -201,7 +199,7 @@ func (fs *FS) SetAttr(ctx context.Context, c Caller, v View, h *Handle, change C
 		v = resized
 	}
 	info, err := fs.change(ctx, c, v.Object, t, change)
-	if h == nil && errors.Is(err, objstore.ErrNotFound) && (t != nil || v != View{Object: v.Object}) {
+	if h == nil && errors.Is(err, objstore.ErrNotFound) && (t != nil || fs.sharing() || v != View{Object: v.Object}) {
 		return Attr{}, stale("setattr") // the name it was found by may have another object by now
 	}
 	if err != nil {
@@ -224,7 +222,7 @@ func (fs *FS) target(c Caller, v View, h *Handle) *transaction {
 		return h.tx
 	case v.Writer != 0:
 		return fs.writer(v.Writer)
-	case v.Version == "":
+	case v.Version == "" || fs.sharing():
 		return fs.preferred(c, fs.openFile(v.Object), "")
 	default:
 		return nil
@@ -238,6 +236,9 @@ func (fs *FS) resize(ctx context.Context, c Caller, v View, h *Handle, t *transa
 			return v, err
 		}
 		return v, h.tx.truncate(ctx, *change.Size, change.ClearSetID)
+	}
+	if fs.sharing() {
+		return v, fs.resizeShared(ctx, c, v, change)
 	}
 	if v.Writer != 0 {
 		if t == nil || !fs.shares(c, t) {

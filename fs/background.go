@@ -34,7 +34,7 @@ func (fs *FS) autocommit(ctx context.Context) {
 	var appenders []*transaction
 	for _, f := range fs.files {
 		for _, h := range f.handles {
-			if h.tx != nil && h.tx.mode.Append && h.tx.users > 0 {
+			if h.tx != nil && h.mode.Append && h.tx.users > 0 {
 				h.tx.users++
 				appenders = append(appenders, h.tx)
 			}

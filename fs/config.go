@@ -24,6 +24,7 @@ type Config struct {
 // Options are the choices of who mounts. They are comparable, and the zero value
 // is the default of each.
 type Options struct {
+	Isolation        IsolationMode
 	Append           AppendMode
 	Follow           FollowMode
 	Durability       DurabilityMode
@@ -36,6 +37,15 @@ type Options struct {
 	ConflictsPerFile int           // kept copies per file; 0: 10
 	ConflictsBytes   int64         // kept copies in all; 0: 1 GiB
 }
+
+// IsolationMode says which handles share what they write before it is committed.
+type IsolationMode uint8
+
+// The isolation modes.
+const (
+	IsolateHandles IsolationMode = iota // none: two handles are as separate as two machines
+	IsolateMount                        // all of a file in this FS, as on a local disk
+)
 
 // AppendMode says what becomes of a purely appending handle that loses.
 type AppendMode uint8
@@ -111,6 +121,12 @@ type Kernel interface {
 	// EntryCame tells that name in dir now stands for something else than before, or for something
 	// at all. The attributes of dir are stale too.
 	EntryCame(dir objstore.ID, name string)
+	// Forget tells that the bytes and attributes of a view are about to be those of another version. Only with
+	// IsolateMount; it comes beside other calls, from within Open and Refresh.
+	Forget(v View)
+	// Parted tells that v, which has lost, was its object's working copy until now: who has it open stays with it, and the next
+	// open of the object is of another. Only with IsolateMount.
+	Parted(v View)
 }
 
 // Where an option is zero.
@@ -181,3 +197,5 @@ func (noKernel) AttrChanged(objstore.ID)                    {}
 func (noKernel) DirTimesChanged(objstore.ID)                {}
 func (noKernel) EntryGone(objstore.ID, string, objstore.ID) {}
 func (noKernel) EntryCame(objstore.ID, string)              {}
+func (noKernel) Forget(View)                                {}
+func (noKernel) Parted(View)                                {}

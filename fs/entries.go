@@ -71,7 +71,7 @@ func (fs *FS) makeFile(ctx context.Context, c Caller, dir objstore.ID, name stri
 	}
 	defer h.end()
 	_, base, _ := h.tx.snapshot()
-	return Entry{View: viewOf(base), Attr: fs.attr(base)}, nil
+	return Entry{View: fs.viewOf(base), Attr: fs.attr(base)}, nil
 }
 
 // make makes anything but a file.
@@ -92,7 +92,7 @@ func (fs *FS) make(ctx context.Context, op string, r objstore.MakeRequest) (Entr
 	if err != nil {
 		return Entry{}, notMade(op, r.Name, err)
 	}
-	return Entry{View: viewOf(info), Attr: fs.attr(info)}, nil
+	return Entry{View: fs.viewOf(info), Attr: fs.attr(info)}, nil
 }
 
 // Readlink is the target of a symlink.

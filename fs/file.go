@@ -21,6 +21,7 @@ type file struct {
 	// Guarded by FS.mu.
 	handles []*Handle
 	create  *creation      // set while the file is pending
+	shared  *transaction   // what new handles join, with IsolateMount
 	orphan  *objstore.Info // what is known of it once it has no name left
 	// detached: it lost its last name through this mount.
 	detached bool
@@ -85,6 +86,9 @@ func (fs *FS) register(h *Handle, id objstore.ID, create *creation) error {
 		f = &file{id: id}
 		fs.files[id] = f
 	}
+	if fs.sharing() && f.shared != nil {
+		return errJoin
+	}
 	if create != nil {
 		f.create = create
 		fs.creations[create.at] = f
@@ -92,6 +96,9 @@ func (fs *FS) register(h *Handle, id objstore.ID, create *creation) error {
 	h.file = f
 	f.handles = append(f.handles, h)
 	if h.tx != nil {
+		if h.tx.shared = fs.sharing(); h.tx.shared {
+			f.shared = h.tx
+		}
 		fs.lastHandle++
 		h.tx.id, h.tx.file, h.tx.users = fs.lastHandle, f, 1
 		fs.writers[h.tx.id] = h.tx
@@ -106,6 +113,11 @@ func (fs *FS) register(h *Handle, id objstore.ID, create *creation) error {
 func (fs *FS) unregister(h *Handle) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	fs.unlist(h)
+}
+
+// unlist is unregister with mu held.
+func (fs *FS) unlist(h *Handle) {
 	f := h.file
 	f.handles = slices.DeleteFunc(f.handles, func(other *Handle) bool { return other == h })
 	if f.published != nil && f.published == h.tx {

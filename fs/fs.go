@@ -126,9 +126,13 @@ func (fs *FS) Close(ctx context.Context) error {
 
 	var first error
 	for _, h := range open {
-		if h.tx != nil && h.tx.unsaved() {
+		if h.tx == nil {
+			continue
+		}
+		if h.tx.unsaved() {
 			first = orFirst(first, h.tx.abandon(ctx))
 		}
+		h.tx.end()
 	}
 	for _, h := range open {
 		h.end()

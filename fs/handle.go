@@ -14,7 +14,8 @@ type Handle struct {
 	fs      *FS
 	file    *file
 	mode    OpenMode
-	tx      *transaction
+	caller  Caller       // who opened it; of writers and with IsolateMount
+	tx      *transaction // with IsolateMount shared by all handles of the file
 	reading *reading
 	control *controlFile
 
@@ -62,6 +63,9 @@ func (h *Handle) mayWrite(op string) error {
 	if h.tx == nil || !h.mode.Write {
 		return &Error{Op: op, Kind: ErrBadHandle}
 	}
+	if h.tx.shared {
+		h.tx.authored(h.caller)
+	}
 	return nil
 }
 
@@ -73,7 +77,7 @@ func (h *Handle) WriteAt(ctx context.Context, p []byte, off int64, mode WriteMod
 	}
 	n, err := h.tx.write(ctx, p, off, mode)
 	if err == nil && h.mode.Sync {
-		err = h.tx.finish(ctx, h.tx.opener, "write", objstore.Durable, briefly)
+		err = h.tx.finish(ctx, h.caller, "write", objstore.Durable, briefly)
 	}
 	if err != nil {
 		n = 0
@@ -104,11 +108,14 @@ func (h *Handle) Allocate(ctx context.Context, off, length int64, mode objstore.
 // After no more than a create or truncate it waits for the next flush or Release if
 // the caller certainly holds another descriptor: a shell's "> f" closes one before it starts the command.
 func (h *Handle) Flush(ctx context.Context, c Caller) error {
-	if h.tx == nil || h.tx.defers(c) {
+	if h.tx == nil || !h.commits() || h.tx.defers(c) {
 		return nil
 	}
 	return h.tx.finish(ctx, c, "close", h.fs.closeDurability(), untilTold)
 }
+
+// commits reports whether a close of h commits. One that only reads leaves that to those that write.
+func (h *Handle) commits() bool { return h.mode.Write || !h.tx.shared }
 
 func (fs *FS) closeDurability() objstore.Durability {
 	if fs.options.Durability == DurableClose {
@@ -176,9 +183,9 @@ func (t *transaction) unsaved() bool {
 // not see is committed or kept; failures are logged. view is the committed
 // view the handle's bytes equal, so that a node can live on as that; ok is false if there is none.
 func (h *Handle) Release(ctx context.Context) (view View, ok bool) {
-	if h.tx != nil && h.tx.unsaved() {
+	if h.tx != nil && h.commits() && h.tx.unsaved() {
 		// The failure has been logged and the bytes are kept: nobody is left to be told.
-		_ = h.tx.finish(ctx, h.tx.opener, "release", h.fs.closeDurability(), untilTold)
+		_ = h.tx.finish(ctx, h.caller, "release", h.fs.closeDurability(), untilTold)
 	}
 	view, ok = h.equals()
 	h.end()
@@ -204,6 +211,10 @@ func (h *Handle) end() { h.ending.Do(h.giveUp) }
 func (h *Handle) giveUp() {
 	if h.control != nil {
 		h.control.close()
+		return
+	}
+	if h.tx != nil && h.tx.shared {
+		h.leave(context.Background())
 		return
 	}
 	if h.tx != nil {
@@ -240,7 +251,7 @@ func (h *Handle) seek(ctx context.Context, off int64, ask func(objstore.Stage, c
 	if h.tx != nil {
 		h.tx.content.RLock()
 		defer h.tx.content.RUnlock()
-		if h.tx.stage != nil {
+		if h.tx.stage != nil && h.tx.next == nil {
 			return ask(h.tx.stage, ctx, off)
 		}
 	}

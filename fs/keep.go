@@ -74,6 +74,9 @@ func (t *transaction) stop(ctx context.Context, o order, state txState, why kept
 		t.fs.mu.Lock()
 		t.fs.endCreation(t.file)
 		t.fs.mu.Unlock()
+		if t.fs.part(t) {
+			t.fs.notices.put(notice{parted: View{Object: t.file.id, Writer: t.id}})
+		}
 	}
 	t.mu.Lock()
 	if t.state == txOpen { // an unlink may have come between
@@ -143,13 +146,23 @@ func (t *transaction) conflict(o order, why keptCopy, base objstore.Info) objsto
 	process, _ := t.fs.processes.ThreadGroup(o.caller.Thread)
 	c := objstore.Conflict{
 		ID: why.id, Reason: why.reason, Path: why.path, Object: t.file.id,
-		UID: t.opener.UID, GID: why.attr.GID, Mode: why.attr.Mode, PID: process, Host: t.fs.host,
+		UID: t.loser(o).UID, GID: why.attr.GID, Mode: why.attr.Mode, PID: process, Host: t.fs.host,
 		Time: t.fs.clock(), Operation: o.op, Base: refTo(base), Theirs: why.theirs, Bytes: t.size(),
 	}
 	if why.failed != nil {
 		c.Detail = why.failed.Error()
 	}
 	return c
+}
+
+// loser is who may see the kept copy.
+func (t *transaction) loser(o order) Caller {
+	if !t.shared {
+		return t.opener
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.author
 }
 
 // refTo points to a version; the zero Info is no object.

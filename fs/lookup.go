@@ -60,7 +60,7 @@ const lookupAttempts = 100
 func (fs *FS) entry(ctx context.Context, c Caller, at entryKey, info objstore.Info, writers bool) (Entry, error) {
 	if writers && info.Type == objstore.TypeFile {
 		t := fs.preferred(c, fs.openFile(info.ID), info.Version)
-		if f := fs.pendingAt(at); t == nil && f != nil {
+		if f := fs.pendingAt(at); t == nil && f != nil && !fs.sharing() {
 			// Somebody else has made the file meanwhile; only the creator's process still sees its own.
 			t = fs.ownWriter(c, f)
 		}
@@ -69,7 +69,7 @@ func (fs *FS) entry(ctx context.Context, c Caller, at entryKey, info objstore.In
 			return Entry{View: t.view(), Attr: attr}, err
 		}
 	}
-	return Entry{View: viewOf(info), Attr: fs.attr(info)}, nil
+	return Entry{View: fs.viewOf(info), Attr: fs.attr(info)}, nil
 }
 
 // pendingEntry is what the caller should see of a pending create.
@@ -82,7 +82,7 @@ func (fs *FS) pendingEntry(ctx context.Context, c Caller, f *file, writers bool)
 	if err != nil {
 		return Entry{}, err
 	}
-	if writers {
+	if writers || t.shared {
 		return Entry{View: t.view(), Attr: attr}, nil
 	}
 	attr.Size, attr.Allocated = 0, 0
@@ -90,8 +90,8 @@ func (fs *FS) pendingEntry(ctx context.Context, c Caller, f *file, writers bool)
 }
 
 // viewOf is the committed view of an object.
-func viewOf(info objstore.Info) View {
-	if info.Type != objstore.TypeFile {
+func (fs *FS) viewOf(info objstore.Info) View {
+	if info.Type != objstore.TypeFile || fs.sharing() {
 		return View{Object: info.ID}
 	}
 	return View{Object: info.ID, Version: info.Version}
@@ -100,6 +100,9 @@ func viewOf(info objstore.Info) View {
 // preferred is the writer whose view the caller should see in place of the
 // committed version, nil if there is none.
 func (fs *FS) preferred(c Caller, f *file, version objstore.Version) *transaction {
+	if fs.sharing() {
+		return fs.workingCopy(f)
+	}
 	if t := fs.ownWriter(c, f); t != nil {
 		return t
 	}

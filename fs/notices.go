@@ -51,6 +51,7 @@ type notice struct {
 	objstore.Change
 	dirTimes objstore.ID // the directory whose times moved; 0: none
 	rebased  View        // the writer whose bytes moved
+	parted   View        // what was its object's working copy
 	offset   int64       // from where on
 }
 
@@ -237,6 +238,10 @@ func (n *notices) handle(ctx context.Context, c notice) {
 func (n *notices) ownChange(c notice) {
 	if c.dirTimes != 0 {
 		n.kernel.DirTimesChanged(c.dirTimes)
+		return
+	}
+	if c.parted.Object != 0 {
+		n.kernel.Parted(c.parted)
 		return
 	}
 	n.kernel.Rebased(c.rebased, c.offset)

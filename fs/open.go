@@ -11,7 +11,7 @@ func stale(op string) error { return &Error{Op: op, Kind: ErrStale} }
 
 // newWriter is a transaction that has yet to be registered.
 func (fs *FS) newWriter(c Caller, mode OpenMode) *Handle {
-	return &Handle{fs: fs, mode: mode, tx: &transaction{fs: fs, mode: mode, opener: c}}
+	return &Handle{fs: fs, mode: mode, caller: c, tx: &transaction{fs: fs, mode: mode, opener: c}}
 }
 
 // Create makes a file and opens it. If the name is taken it is ErrExists with mode.Exclusive and else
@@ -39,11 +39,16 @@ func (fs *FS) Create(ctx context.Context, c Caller, dir objstore.ID, name string
 	h := fs.newWriter(c, mode)
 	now := fs.clock()
 	h.tx.work = work{changes: 1, changedAt: now}
+	h.tx.author = c
+	h.tx.refreshing.Lock()
+	defer h.tx.refreshing.Unlock()
 	if err := fs.register(h, id, &creation{at: at, attr: attr, change: objstore.AttrChange{Xattrs: xattrs}, time: now}); err != nil {
 		return nil, Entry{}, err
 	}
 	if mode.Exclusive || objstore.IsEscape(name) {
 		if err := h.tx.publish(ctx); err != nil {
+			h.tx.end()
+			fs.part(h.tx)
 			h.end()
 			if errors.Is(err, objstore.ErrIsDir) {
 				err = objstore.ErrPrecondition
@@ -54,6 +59,7 @@ func (fs *FS) Create(ctx context.Context, c Caller, dir objstore.ID, name string
 			return nil, Entry{}, exists("create", name, err)
 		}
 	}
+	h.tx.beBorn()
 	return fs.opened(ctx, h)
 }
 
@@ -124,6 +130,9 @@ func (fs *FS) Open(ctx context.Context, c Caller, v View, mode OpenMode) (*Handl
 	open := fs.openReader
 	if writes {
 		open = fs.openWriter
+	}
+	if fs.sharing() {
+		open, mode.Current = fs.openShared, false
 	}
 	if mode.Current && v.Writer == 0 && v.Version != "" {
 		open = fs.openCurrent(open)

@@ -151,6 +151,9 @@ func (fs *FS) grow(ctx context.Context, c objstore.Change) []objstore.Version {
 	if fs.options.Follow == FollowNone {
 		return nil
 	}
+	if fs.sharing() {
+		return fs.growShared(ctx, c)
+	}
 	var readers []*reading
 	for _, r := range fs.readersOf(c.Object) {
 		if shown, ok := r.follow(c.Old, c.New); ok {

@@ -16,6 +16,8 @@ import (
 func (h *Handle) Refresh(ctx context.Context, forget func()) (view View, err error) {
 	switch {
 	case h.control != nil:
+	case h.tx != nil && h.tx.shared:
+		h.tx.catchUp(ctx, &err)
 	case h.tx != nil:
 		err = h.tx.refresh(ctx, forget)
 	default:

@@ -18,7 +18,11 @@ type transaction struct {
 	mode   OpenMode
 	opener Caller
 
-	users int // the handle and the readers that follow it; guarded by FS.mu
+	users  int  // the handle and the readers that follow it, or all handles that share it; guarded by FS.mu
+	shared bool // it is a working copy; set when it is registered
+
+	// refreshing is held while a working copy is made or moved on, over store calls and calls of the kernel.
+	refreshing sync.Mutex
 
 	// committing is held while a commit, a keep or the end of the transaction is under way.
 	committing sync.Mutex
@@ -37,6 +41,8 @@ type transaction struct {
 	work
 	deferred bool   // a flush was answered before its commit
 	stagedAt string // the path when the stage was made
+	born     bool   // a working copy has its base
+	author   Caller // of a working copy: who changed it last
 	kept     keptCopy
 }
 
@@ -137,7 +143,15 @@ func (t *transaction) uncommitted() bool {
 	return t.state == txOpen && t.changed()
 }
 
-func (t *transaction) view() View { return View{Object: t.file.id, Writer: t.id} }
+// view is what t shows: of a working copy that is its object's, unless it has lost.
+func (t *transaction) view() View {
+	if t.shared {
+		if state, _, _ := t.snapshot(); state != txLost && state != txUnknown {
+			return View{Object: t.file.id}
+		}
+	}
+	return View{Object: t.file.id, Writer: t.id}
+}
 
 // withStage calls f with the stage, made at need. alone keeps all others away.
 func (t *transaction) withStage(ctx context.Context, alone bool, f func(objstore.Stage) error) error {

@@ -60,7 +60,7 @@ func (fs *FS) GetXattr(ctx context.Context, c Caller, v View, name string) ([]by
 
 // ownXattr is one of ours, empty if there is none.
 func (fs *FS) ownXattr(ctx context.Context, c Caller, v View, name string) (string, error) {
-	t := fs.writer(v.Writer)
+	t := fs.shown(v)
 	switch name {
 	case xattrETag, xattrVersion:
 		info, err := fs.shownInfo(ctx, v, t)
@@ -95,7 +95,7 @@ func (fs *FS) shownInfo(ctx context.Context, v View, t *transaction) (objstore.I
 		return p.reader.Info(), nil
 	}
 	info, err := fs.ns.Stat(ctx, v.Object)
-	if err == nil && info.Type == objstore.TypeFile && info.Version != v.Version && v.Version != "" {
+	if err == nil && info.Type == objstore.TypeFile && info.Version != v.Version && v.Version != "" && !fs.sharing() {
 		return info, stale("getxattr")
 	}
 	return info, fs.goneSince("getxattr", v, err)
@@ -112,8 +112,8 @@ func (fs *FS) goneSince(op string, v View, err error) error {
 
 // isOpen reports whether a handle shows v.
 func (fs *FS) isOpen(v View) bool {
-	if v.Writer != 0 {
-		return fs.writer(v.Writer) != nil
+	if v.Writer != 0 || fs.sharing() {
+		return fs.shown(v) != nil
 	}
 	p := fs.heldPin(v)
 	p.release()
@@ -122,9 +122,9 @@ func (fs *FS) isOpen(v View) bool {
 
 func (fs *FS) conflictOf(ctx context.Context, c Caller, v View, t *transaction) (string, error) {
 	if t != nil {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		return string(t.kept.id), nil
+		if id := t.keptAs(); id != "" || !t.shared {
+			return string(id), nil
+		}
 	}
 	all, err := fs.ns.ListConflicts(ctx)
 	if err != nil {
@@ -136,6 +136,12 @@ func (fs *FS) conflictOf(ctx context.Context, c Caller, v View, t *transaction) 
 		}
 	}
 	return "", nil
+}
+
+func (t *transaction) keptAs() objstore.ConflictID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.kept.id
 }
 
 // ListXattr lists the names; those of user.etagfs are left out, and those of trusted for all but root.
