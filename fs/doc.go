@@ -24,6 +24,7 @@
 //     had been done and the caller holds another descriptor.
 //   - To refresh a handle is to move it on to what is committed now, as a lock does. The base moves after the kernel
 //     has forgotten what it had.
+//   - A working copy is, with IsolateMount, the one transaction of all handles on a file; see shared.go.
 //   - To rebase is to append to the current version what a purely appending
 //     transaction has appended to its base.
 //
@@ -59,7 +60,9 @@
 // A lock is taken only while locks above it, or none, are held.
 //
 //	notices.draining          over calls of Kernel: with no other lock held
+//	transaction.refreshing    over store calls and calls of Kernel; tried only, below notices.draining
 //	nameLocks (in key order)  over store calls
+//	└ transaction.refreshing  of a file that is being created
 //	└ transaction.committing  over store calls
 //	  ├ FS.attributes         over store calls
 //	  └ file.appending        over store calls
@@ -83,7 +86,7 @@
 //
 // # What it does not do
 //
-// Permissions, beyond what a kernel with default_permissions cannot check: the control directory. Keeping locks,
-// isolation of a whole mount. Its own process's uncommitted bytes are shown to
+// Permissions, beyond what a kernel with default_permissions cannot check: the control directory. Keeping locks. Its own
+// process's uncommitted bytes are shown to
 // a caller only if its thread or the opener's is still known to belong to the same process.
 package fs

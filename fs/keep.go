@@ -146,7 +146,7 @@ func (t *transaction) conflict(o order, why keptCopy, base objstore.Info) objsto
 	process, _ := t.fs.processes.ThreadGroup(o.caller.Thread)
 	c := objstore.Conflict{
 		ID: why.id, Reason: why.reason, Path: why.path, Object: t.file.id,
-		UID: t.loser(o).UID, GID: why.attr.GID, Mode: why.attr.Mode, PID: process, Host: t.fs.host,
+		UID: t.changer().UID, GID: why.attr.GID, Mode: why.attr.Mode, PID: process, Host: t.fs.host,
 		Time: t.fs.clock(), Operation: o.op, Base: refTo(base), Theirs: why.theirs, Bytes: t.size(),
 	}
 	if why.failed != nil {
@@ -155,8 +155,8 @@ func (t *transaction) conflict(o order, why keptCopy, base objstore.Info) objsto
 	return c
 }
 
-// loser is who may see the kept copy.
-func (t *transaction) loser(o order) Caller {
+// changer is who has changed t last, and may see the kept copy.
+func (t *transaction) changer() Caller {
 	if !t.shared {
 		return t.opener
 	}

@@ -17,7 +17,7 @@ func (h *Handle) Refresh(ctx context.Context, forget func()) (view View, err err
 	switch {
 	case h.control != nil:
 	case h.tx != nil && h.tx.shared:
-		h.tx.catchUp(ctx, &err)
+		_, err = h.tx.catchUp(ctx)
 	case h.tx != nil:
 		err = h.tx.refresh(ctx, forget)
 	default:
@@ -142,7 +142,7 @@ func (r *reading) jump(p *pin) {
 
 // Commit commits what changed, as Flush does, and waits for nothing else: before a lock is released.
 func (h *Handle) Commit(ctx context.Context, c Caller) error {
-	if h.tx == nil || !h.tx.changedOrStopped() {
+	if h.tx == nil || !h.commits() || !h.tx.changedOrStopped() {
 		return nil
 	}
 	return h.tx.finish(ctx, c, "unlock", h.fs.closeDurability(), untilTold)

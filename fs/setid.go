@@ -34,14 +34,14 @@ func (fs *FS) outsider(c Caller, mode, group uint32) bool {
 	return !slices.Contains(fs.processes.Groups(c.Thread), group)
 }
 
-// outsider reports whether the opener of t is one.
+// outsider reports whether who changes t is one.
 func (t *transaction) outsider() bool {
 	_, base, work := t.snapshot()
 	if work.clearIDs {
 		return work.byOutsider
 	}
 	attr := t.attrNow(base)
-	return t.fs.outsider(t.opener, attr.Mode, attr.GID)
+	return t.fs.outsider(t.changer(), attr.Mode, attr.GID)
 }
 
 // keepSetID makes writers of f leave alone the mode that somebody has just set: what they wrote, they wrote before.

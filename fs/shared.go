@@ -44,8 +44,21 @@ func (fs *FS) shown(v View) *transaction {
 	}
 }
 
-// openShared joins a file's working copy, or makes it.
+// openShared joins a file's working copy, which moves on, or makes it.
 func (fs *FS) openShared(ctx context.Context, c Caller, v View, mode OpenMode) (*Handle, error) {
+	h, err := fs.enter(ctx, c, v, mode, (*transaction).catchUp)
+	if err == nil && mode.Truncate {
+		err = h.tx.empty(ctx, c, mode.ClearSetID)
+	}
+	if err != nil && h != nil {
+		h.end()
+		h = nil
+	}
+	return h, err
+}
+
+// enter makes a handle on a file's working copy. await waits until that is made, if it has a maker already; it is false if it never was.
+func (fs *FS) enter(ctx context.Context, c Caller, v View, mode OpenMode, await func(*transaction, context.Context) (made bool, err error)) (*Handle, error) {
 	if v.Writer != 0 {
 		return fs.joinLost(c, v, mode)
 	}
@@ -54,20 +67,20 @@ func (fs *FS) openShared(ctx context.Context, c Caller, v View, mode OpenMode) (
 		if err != nil {
 			return nil, err
 		}
+		made := true
 		if first {
 			err = h.tx.bear(ctx)
-		} else if !h.tx.catchUp(ctx, &err) {
-			h.end()
-			continue // it could not be made: its maker has been told why, and now it is our turn
+		} else {
+			made, err = await(h.tx, ctx)
 		}
-		if err == nil && mode.Truncate {
-			err = h.tx.empty(ctx, h.caller, mode.ClearSetID)
+		if made && err == nil {
+			return h, nil
 		}
+		h.end()
 		if err != nil {
-			h.end()
 			return nil, err
 		}
-		return h, nil
+		// It could not be made: its maker has been told why, and now it is our turn.
 	}
 }
 
@@ -139,14 +152,23 @@ func (t *transaction) beBorn() {
 }
 
 // catchUp moves a working copy on to what is committed, unless it has changed. It is false if the copy was never made.
-func (t *transaction) catchUp(ctx context.Context, failed *error) (made bool) {
+func (t *transaction) catchUp(ctx context.Context) (made bool, err error) {
 	t.refreshing.Lock()
 	defer t.refreshing.Unlock()
 	if !t.isBorn() {
-		return false
+		return false, nil
 	}
-	*failed = t.refresh(ctx, func() { t.fs.notices.kernel.Forget(t.view()) })
-	return true
+	return true, t.refresh(ctx, func() { t.fs.notices.kernel.Forget(t.view()) })
+}
+
+// standStill waits until a working copy is made, and not while it is moved on.
+func (t *transaction) standStill(context.Context) (made bool, err error) {
+	if t.isBorn() {
+		return true, nil
+	}
+	t.refreshing.Lock()
+	defer t.refreshing.Unlock()
+	return t.isBorn(), nil
 }
 
 // part ends that t is what new handles join.
@@ -187,9 +209,10 @@ func (t *transaction) authored(c Caller) {
 }
 
 // resizeShared sets a size by path: of the working copy, which is committed by the next of its writers that closes, or at once
-// if it has none.
+// if it has none. The copy does not move on: the kernel holds back what has been written until it is answered, and could
+// not forget it before.
 func (fs *FS) resizeShared(ctx context.Context, c Caller, v View, change Change) error {
-	h, _, err := fs.Open(ctx, c, v, OpenMode{Write: true})
+	h, err := fs.enter(ctx, c, v, OpenMode{Write: true}, (*transaction).standStill)
 	if err != nil {
 		return err
 	}
@@ -222,7 +245,7 @@ func (fs *FS) writesBeside(h *Handle) bool {
 func (h *Handle) leave(ctx context.Context) {
 	for saved := false; !h.tryLeave(saved); saved = true {
 		// The failure has been logged and the bytes are kept: nobody is left to be told.
-		_ = h.tx.finish(ctx, h.caller, "release", h.fs.closeDurability(), untilTold)
+		_ = h.tx.finish(ctx, h.caller, "release", h.fs.closeDurability(), briefly)
 	}
 }
 
@@ -266,5 +289,6 @@ func (fs *FS) growShared(ctx context.Context, c objstore.Change) []objstore.Vers
 	if err != nil || !t.moveTo(p, c.Old) {
 		return nil
 	}
+	fs.notices.kernel.Forget(t.view())
 	return append(grown, c.Old)
 }

@@ -94,7 +94,7 @@ func (b *bridge) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOu
 		}
 	}
 	view, owned := b.table.owned(n)
-	if ch.Size != nil && h == nil && n.regular && !owned {
+	if ch.Size != nil && h == nil && n.regular && !owned && !b.table.sharing {
 		return b.truncate(n, c, ch, out)
 	}
 	if h != nil {

@@ -37,6 +37,8 @@
 // than the lease. To forget a name the kernel takes the lock of its directory, and two mounts that change names in the same
 // directory would each have it while they wait for the other to forget.
 //
+// With isolation=mount a file has one node for everybody, and truncating opens arrive as two requests; see sharing.go.
+//
 // # Lock order
 //
 //	description.refreshing  over calls of package fs and the kernel

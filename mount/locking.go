@@ -174,6 +174,10 @@ func (h *handles) takeLockers(f *file) []locks.Owner {
 // refresh moves an unchanged handle on to what is committed now, if it is alone on its node. It
 // returns once the kernel has dropped what it had.
 func (b *bridge) refresh(f *file) error {
+	if b.table.sharing {
+		_, err := f.description.handle.Refresh(context.Background(), nil) // which tells the notifier
+		return err
+	}
 	f.description.refreshing.Lock()
 	defer f.description.refreshing.Unlock()
 	if !b.table.seclude(f) {

@@ -55,6 +55,7 @@ type Mount struct {
 // Start mounts and serves. The directory can be used when it returns.
 func Start(ctx context.Context, config Config) (*Mount, error) {
 	t := newTable(config.Namespace.Root(), time.Now, beliefsOf(config))
+	t.sharing = config.Options.FS.Isolation == fs.IsolateMount
 	k := newNotifier(t, config.Logger)
 	about := &processes{}
 	files, err := fs.New(ctx, fs.Config{
@@ -139,6 +140,10 @@ func serverOptions(config Config) *fuse.MountOptions {
 		DisabledCapabilities:     capabilitiesRefused,
 		DirectMountStrict:        root,
 		Logger:                   slog.NewLogLogger(config.Logger.Handler(), slog.LevelWarn),
+	}
+	if o.FS.Isolation == fs.IsolateMount {
+		options.ExtraCapabilities &^= fuse.CAP_ATOMIC_O_TRUNC // see sharing.go
+		options.DisabledCapabilities |= fuse.CAP_ATOMIC_O_TRUNC
 	}
 	// A mount by root behaves as a disk does unless told otherwise. Zero would
 	// stand for nosuid and nodev.

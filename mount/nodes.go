@@ -74,6 +74,7 @@ type table struct {
 	// Constant.
 	now      func() time.Time
 	believes beliefs
+	sharing  bool // isolation=mount
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -86,6 +87,7 @@ type table struct {
 	locked    map[objstore.ID]struct{} // objects that have been locked; their opens do not share nodes
 	lastID    uint64                   // ids are never reused
 	pins      pins
+	shared    map[uint64]*shared // by node; with sharing, of those that have been open
 }
 
 // beliefs are what the kernel may remember until it is told otherwise.
@@ -106,6 +108,7 @@ func newTable(root objstore.ID, now func() time.Time, believes beliefs) *table {
 		retries:   make(map[uint32]*retry),
 		strangers: make(map[name]*retry),
 		changes:   newChanges(),
+		shared:    make(map[uint64]*shared),
 		locked:    make(map[objstore.ID]struct{}),
 		lastID:    fuse.FUSE_ROOT_ID - 1,
 	}
@@ -218,6 +221,9 @@ func (t *table) admit(at name, n *node, since mark) belief {
 		return belief{}
 	}
 	b := belief{attributes: t.believes.attributes()}
+	if t.isWritten(n) {
+		b.attributes = 0
+	}
 	b.entry = names && n.current && !t.beingWritten(n.object)
 	if b.entry {
 		t.entries.believe(n)
@@ -312,6 +318,7 @@ func (t *table) drop(n *node) {
 		return
 	}
 	t.nodes.remove(n.id)
+	delete(t.shared, n.id)
 	t.entries.take(n)
 	t.pins.loosen(n)
 	t.unlink(n)

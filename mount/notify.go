@@ -138,6 +138,12 @@ func pageStart(off int64) int64 { return off &^ int64(os.Getpagesize()-1) }
 
 // Committed implements [fs.Kernel].
 func (k *notifier) Committed(old, new fs.View, appended bool, size int64) {
+	if k.table.sharing {
+		for _, n := range k.table.committedShared(new) {
+			k.drop(n, onlyAttributes)
+		}
+		return
+	}
 	grown, stale := k.table.committed(old, new, appended, size)
 	for _, g := range grown {
 		k.drop(g.node, g.from)
@@ -211,6 +217,9 @@ func (k *notifier) rewritten(writer fs.View) { k.dropOwned(writer, 0) }
 func (k *notifier) dropOwned(writer fs.View, off int64) {
 	k.table.mu.Lock()
 	n := k.table.ownedBy(writer)
+	if k.table.sharing {
+		n = k.table.nodeOf(writer)
+	}
 	k.table.mu.Unlock()
 	if n != nil {
 		k.drop(n.id, off)

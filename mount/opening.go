@@ -29,19 +29,23 @@ func (b *bridge) Create(_ <-chan struct{}, in *fuse.CreateIn, base string, out *
 		}
 		return b.status("create", err)
 	}
-	b.created(in, h, e, made, out)
-	return fuse.OK
+	return b.created(in, h, e, made, out)
 }
 
 // created answers a CREATE with the node of the writer h, or of the reader if a file was found after all.
-func (b *bridge) created(in *fuse.CreateIn, h *fs.Handle, e fs.Entry, mode fs.OpenMode, out *fuse.CreateOut) {
-	f := &file{description: newDescription(h, mode, direct(mode) || !mode.Write && !e.View.Committed())}
+func (b *bridge) created(in *fuse.CreateIn, h *fs.Handle, e fs.Entry, mode fs.OpenMode, out *fuse.CreateOut) fuse.Status {
+	f := &file{description: newDescription(h, mode, !b.table.sharing && (direct(mode) || !mode.Write && !e.View.Committed()))}
 	n, stale := b.table.created(&in.InHeader, f, e.View)
+	if n == nil {
+		h.Release(context.Background())
+		return fuse.Status(syscall.ESTALE)
+	}
 	b.notifier.expire(stale)
 	b.handles.add(f)
 	fillEntry(&out.EntryOut, n, &e.Attr, belief{})
 	out.SetAttrTimeout(createTime)
 	out.Fh, out.OpenFlags = f.id, openFlags(f.description, false)
+	return fuse.OK
 }
 
 // createOrOpen serves a CREATE that must not be refused again: while others make and remove the
@@ -58,16 +62,17 @@ func (b *bridge) createOrOpen(in *fuse.CreateIn, base string, out *fuse.CreateOu
 		}
 		h, e, err := b.fs.Create(ctx, c, dir.Object, base, made, in.Mode&07777)
 		if err == nil {
-			b.created(in, h, e, made, out)
-			return fuse.OK
+			return b.created(in, h, e, made, out)
 		}
 		if fs.KindOf(err) != fs.ErrStale {
 			return b.status("create", err)
 		}
 		h, e, err = b.openExisting(ctx, c, dir.Object, base, mode)
 		if err == nil {
-			b.created(in, h, e, mode, out)
-			return fuse.OK
+			if b.table.sharing {
+				b.notifier.Forget(e.View)
+			}
+			return b.created(in, h, e, mode, out)
 		}
 		if !movedOn(err) {
 			return b.status("create", err)
@@ -129,7 +134,11 @@ func (b *bridge) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fus
 		}
 		return b.status("open", err)
 	}
-	b.table.finish(&o, f, shown)
+	if !b.table.finish(&o, f, shown) {
+		f.description.handle.Release(context.Background())
+		b.table.abandon(&o, true)
+		return fuse.Status(syscall.ESTALE)
+	}
 	b.unpin()
 	if o.plan == planClaim {
 		b.notifier.expireClaimed(n)
@@ -150,6 +159,9 @@ func movedOn(err error) bool {
 // open carries out a plan.
 func (b *bridge) open(o *opening, c fs.Caller, mode fs.OpenMode) (*file, fs.View, error) {
 	ctx := context.Background()
+	if b.table.sharing {
+		return b.openShared(ctx, o, c, mode)
+	}
 	switch o.plan {
 	case planBind:
 		return b.bind(ctx, o, c, mode)
@@ -245,6 +257,6 @@ func (b *bridge) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 			b.table.settle(f.node)
 		}
 	}
-	b.table.closed(f)
+	b.table.closed(f, shown)
 	b.unpin()
 }

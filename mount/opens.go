@@ -18,6 +18,7 @@ const (
 	planClaim              // write: the node becomes the writer's
 	planBind               // reserved: whatever is current now, or was when it was looked up
 	planReopen             // through /proc/self/fd: exactly what the node shows
+	planShare              // isolation=mount: read and write what everybody does
 )
 
 // opening is an OPEN under way. While it lasts package fs is asked, with no lock held.
@@ -63,6 +64,9 @@ func (t *table) begin(n *node, thread uint32, to purpose) opening {
 }
 
 func (t *table) planFor(n *node, thread uint32, write, repeated bool) plan {
+	if t.sharing && n.regular {
+		return t.planShared(n, repeated)
+	}
 	r := n.reservation
 	switch {
 	case r != nil && !n.busy && (repeated || r.thread == thread || !t.now().Before(r.until)):
@@ -129,11 +133,14 @@ func (t *table) takeOwned(n *node) []name {
 }
 
 // finish ends an OPEN that succeeded: f is open on the node, which shows shown
-// if it was claimed or bound.
-func (t *table) finish(o *opening, f *file, shown fs.View) {
+// if it was claimed or bound. It is false if the node's working copy has lost since.
+func (t *table) finish(o *opening, f *file, shown fs.View) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := o.node
+	if t.sharing {
+		return t.finishShared(o, f)
+	}
 	n.opening--
 	switch o.plan {
 	case planClaim, planBind:
@@ -150,6 +157,7 @@ func (t *table) finish(o *opening, f *file, shown fs.View) {
 		n.visited = true
 	}
 	n.attach(f)
+	return true
 }
 
 // abandon ends an OPEN that failed. With refused the thread will be back.
@@ -185,12 +193,15 @@ func (t *table) end(o *opening) {
 }
 
 // created is the node of a file that was just made, or opened instead, and belongs to its writer if it
-// has one. stale are entries of the node that was current.
+// has one; nil if its working copy has lost since. stale are entries of the node that was current.
 func (t *table) created(in *fuse.InHeader, f *file, shown fs.View) (n *node, stale []name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.takeRetry(in.Pid)
 	t.forgetTimes(in.NodeId)
+	if t.sharing {
+		return t.createdShared(f, shown), nil
+	}
 	n = t.add(shown, true)
 	n.lookups = 1
 	if f.description.mode.Write {
@@ -248,11 +259,14 @@ func (t *table) settle(n *node) {
 	t.offer(n)
 }
 
-// closed takes f off its node.
-func (t *table) closed(f *file) {
+// closed takes f off its node. shown is the committed view it showed to the end, if it did.
+func (t *table) closed(f *file, shown fs.View) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.node.detach(f)
+	if t.sharing {
+		t.leaveShared(f, shown.Version)
+	}
 	t.drop(f.node)
 }
 
@@ -277,7 +291,7 @@ func (t *table) witness(n *node, thread uint32) (view fs.View, h *fs.Handle, cac
 	if r := n.reservation; r != nil && r.pin != nil {
 		return n.view(), r.pin, false
 	}
-	cached = n.settled() && !volatile(n.object)
+	cached = n.settled() && !volatile(n.object) && !t.isWritten(n)
 	n.timesKnown = n.timesKnown || !n.regular
 	for f := n.files; f != nil; f = f.next {
 		if f.guest {

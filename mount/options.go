@@ -62,8 +62,8 @@ func options() []option {
 			{value: "strict", set: func(o *Options) { o.Strict = true }},
 		}},
 		{name: "isolation", choices: []choice{
-			{value: "handle", set: func(*Options) {}},
-			{value: "mount", later: "handles of one mount do not share a working copy yet"},
+			{value: "handle", set: func(o *Options) { o.FS.Isolation = fs.IsolateHandles }},
+			{value: "mount", set: func(o *Options) { o.FS.Isolation = fs.IsolateMount }},
 		}},
 		{name: "guard", choices: []choice{
 			{value: "open", set: func(*Options) {}},

@@ -36,7 +36,6 @@ func TestWrongOptionsAreNamed(t *testing.T) {
 		"umask=999":        "octal",
 		"umask=1777":       "octal",
 		"durability=maybe": "none of fsync, close",
-		"isolation=mount":  "not available",
 		"guard=process":    "not available",
 		"control=a/b":      "not a name",
 		"bucket=":          "names no bucket",

@@ -150,6 +150,9 @@ func (t *table) pickForRetry(at name, e *fs.Entry, thread uint32) *node {
 	switch {
 	case r == nil || volatile(e.View.Object):
 		return nil
+	case t.sharing:
+		r.given = t.reserveShared(e, thread)
+		return r.given
 	case thread == 0:
 		return t.reserve(e.View, thread)
 	}

@@ -25,19 +25,25 @@ func ways() []string { return []string{"socket", "http"} }
 // together are n mounts of one store.
 func together(t testing.TB, way string, n int) []*mounttest.Mount {
 	t.Helper()
+	return togetherWith(t, way, n, "")
+}
+
+// togetherWith are n mounts of one store with the same options.
+func togetherWith(t testing.TB, way string, n int, words string) []*mounttest.Mount {
+	t.Helper()
 	mounttest.Need(t, "fuse")
 	mounttest.Need(t, "binary")
 	if way == "http" {
 		url := server(t, filepath.Join(t.TempDir(), "store"))
 		mounts := make([]*mounttest.Mount, n)
 		for i := range mounts {
-			mounts[i] = mounttest.Start(t, mounttest.Options{Source: url + "/main"})
+			mounts[i] = mounttest.Start(t, mounttest.Options{Source: url + "/main", Mount: words})
 		}
 		return mounts
 	}
-	mounts := []*mounttest.Mount{start(t)}
+	mounts := []*mounttest.Mount{mounttest.Start(t, mounttest.Options{Mount: words})}
 	for len(mounts) < n {
-		mounts = append(mounts, mounttest.Start(t, mounttest.Options{Source: mounts[0].Store}))
+		mounts = append(mounts, mounttest.Start(t, mounttest.Options{Source: mounts[0].Store, Mount: words}))
 	}
 	return mounts
 }

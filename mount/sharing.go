@@ -1,0 +1,178 @@
+package mount
+
+import (
+	"context"
+
+	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// With isolation=mount a file has one node, as on a local disk: whoever opens it reads and writes the same working copy, and the
+// kernel has one set of pages and one size for all. Writers are served through these pages, appending ones too. A file's
+// node changes only if its working copy has lost to another mount: then that keeps the node it had, and lookups
+// get another.
+//
+// A truncating open arrives as an open and a truncation, with the file locked by the kernel: it must not cut pages
+// that a write of another process has filled since.
+
+// shared is what the table keeps of a node that has been open. table.mu guards it.
+type shared struct {
+	writers int // of its files
+	// pages is the version the kernel's pages are of once nobody has the file open; empty: of none that is committed.
+	pages objstore.Version
+}
+
+// planShared chooses how an OPEN is served if files are shared. mu is held.
+func (t *table) planShared(n *node, repeated bool) plan {
+	switch {
+	case n.current:
+		return planShare
+	case repeated:
+		return planReopen
+	default:
+		return planRefuse
+	}
+}
+
+// openShared opens what a node shows, which must be what its other files have open.
+func (b *bridge) openShared(ctx context.Context, o *opening, c fs.Caller, mode fs.OpenMode) (*file, fs.View, error) {
+	mode.Pinned = o.plan == planReopen
+	h, e, err := b.fs.Open(ctx, c, o.view, mode)
+	if err != nil {
+		return nil, fs.View{}, err
+	}
+	if b.table.agePages(o.node, h.Base()) {
+		b.notifier.drop(o.node.id, 0)
+	}
+	return &file{description: newDescription(h, mode, volatile(o.node.object))}, e.View, nil
+}
+
+// agePages reports whether the kernel's pages of a node are not those of a version which is about to be opened.
+func (t *table) agePages(n *node, opened objstore.Version) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.shared[n.id]
+	return s != nil && n.files == nil && s.pages != opened
+}
+
+// join puts f on a node, if both are of the same working copy. mu is held.
+func (t *table) join(n *node, f *file) bool {
+	if n.files != nil && n.files.description.handle.ID() != f.description.handle.ID() {
+		return false // the node's has lost a moment ago
+	}
+	s := t.shared[n.id]
+	if s == nil {
+		s = new(shared)
+		t.shared[n.id] = s
+	}
+	if f.description.mode.Write {
+		s.writers++
+	}
+	n.attach(f)
+	return true
+}
+
+// finishShared is finish for a file that is shared. mu is held.
+func (t *table) finishShared(o *opening, f *file) bool {
+	if !t.join(o.node, f) {
+		return false
+	}
+	o.node.opening--
+	if o.node.reservedTo(o.thread) {
+		t.pins.loosen(o.node)
+		o.node.reservation = nil
+	}
+	return true
+}
+
+// createdShared is created for a file that is shared; nil if f cannot join its node. mu is held.
+func (t *table) createdShared(f *file, v fs.View) *node {
+	n := t.currentOf(v.Object)
+	if n == nil {
+		n = t.add(v, true)
+		n.current = true
+	}
+	if !t.join(n, f) {
+		return nil
+	}
+	n.lookups++
+	return n
+}
+
+// leaveShared takes f, which showed a version to the end, off its node. mu is held.
+func (t *table) leaveShared(f *file, version objstore.Version) {
+	s := t.shared[f.node.id]
+	if f.description.mode.Write {
+		s.writers--
+	}
+	if f.node.files == nil {
+		s.pages = version
+	}
+}
+
+// isWritten reports whether a shared file is open for writing: its times change then without notice. mu is held.
+func (t *table) isWritten(n *node) bool {
+	s := t.shared[n.id]
+	return s != nil && s.writers > 0
+}
+
+// reserveShared keeps a file's node for the second attempt of a thread that was refused. mu is held.
+func (t *table) reserveShared(e *fs.Entry, thread uint32) *node {
+	n := t.shown(e)
+	if n.reservation == nil {
+		n.reservation = new(reservation)
+	}
+	n.reservation.thread, n.reservation.until = thread, t.now().Add(holdTime)
+	return n
+}
+
+// nodeOf is the node that shows a working copy, nil if the kernel knows none. mu is held.
+func (t *table) nodeOf(v fs.View) *node {
+	if v.Committed() {
+		return t.currentOf(v.Object)
+	}
+	for n := range t.nodesOf(v.Object) {
+		if n.files != nil && n.files.description.handle.ID() == v.Writer {
+			return n
+		}
+	}
+	return nil
+}
+
+// part makes v the view of the node that shows it: it is not its object's any more. stale are entries that lead there.
+func (t *table) part(v fs.View) (stale []name) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.nodeOf(v)
+	if n == nil || !n.current {
+		return nil
+	}
+	n.current = false
+	n.show(v, -1)
+	t.pins.loosen(n)
+	return t.entries.take(n)
+}
+
+// committedShared notes a commit and returns the nodes whose attributes are others now.
+func (t *table) committedShared(v fs.View) []uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changes.touchObject(v.Object)
+	if n := t.currentOf(v.Object); n != nil {
+		return []uint64{n.id}
+	}
+	return nil
+}
+
+// Forget implements [fs.Kernel].
+func (k *notifier) Forget(v fs.View) {
+	k.table.mu.Lock()
+	n := k.table.nodeOf(v)
+	k.table.mu.Unlock()
+	if n != nil {
+		k.drop(n.id, 0)
+	}
+}
+
+// Parted implements [fs.Kernel].
+func (k *notifier) Parted(v fs.View) { k.dropEntries(k.table.part(v)) }
