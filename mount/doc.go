@@ -60,9 +60,7 @@
 // until the kernel forgets it; those who were reading it together before stay at what they read.
 //
 // Deviations: an open directory that was removed or replaced has no attributes (ESTALE). A CREATE that finds the file at its second
-// attempt opens it if its mode bits allow that. On a machine with more to do than it has processors, about one in a hundred thousand calls
-// by path on a name that others replace all the time has been seen to end with ESTALE (TestHammeredNameAnswersNoProgramESTALE with
-// ETAGFS_LONG=1, repeated): why is not known yet. A descriptor opened again for writing through
+// attempt opens it if its mode bits allow that. A descriptor opened again for writing through
 // /proc/self/fd, while others have the same version open for reading, is a transaction of its own whose size fstat(2)
 // does not show; a mapping of it is not separate from theirs. A thread in another pid namespace cannot
 // be told from others: its /proc/self/fd of an old version gives ESTALE. The first record lock (fcntl(2)) on a file, if taken

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -93,6 +94,57 @@ func hammer(args []string) error {
 		}
 	}
 	return nil
+}
+
+// What a program has open it can describe and read, though others close the same version at that moment and the name has another file:
+// the kernel does not repeat fstat(2) and read(2).
+func TestOpenFileOfAReplacedNameIsNeverStale(t *testing.T) {
+	m := mounttest.Start(t, mounttest.Options{})
+	path := m.Path("f")
+	put(t, path, "first")
+	stop := make(chan struct{})
+	var replacing, reading sync.WaitGroup
+	for i := range 3 {
+		replacing.Go(func() { replaceUntil(t, stop, path, fmt.Sprint(path, i)) })
+	}
+	for range 12 {
+		reading.Go(func() {
+			for range rounds(2_000, 20_000) {
+				if err := describeAndRead(path); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	reading.Wait()
+	close(stop)
+	replacing.Wait()
+}
+
+func replaceUntil(t *testing.T, stop <-chan struct{}, path, fresh string) {
+	for {
+		select {
+		case <-stop:
+			return
+		default:
+			if err := errors.Join(os.WriteFile(fresh, []byte("new"), 0o644), os.Rename(fresh, path)); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	}
+}
+
+func describeAndRead(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	_, before := f.Stat()
+	_, err = io.Copy(io.Discard, f)
+	_, after := f.Stat()
+	return errors.Join(before, err, after, f.Close())
 }
 
 // Neither ESTALE nor EIO reaches a program because others make, replace, remove and use the same name.
