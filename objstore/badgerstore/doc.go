@@ -41,6 +41,8 @@
 //     found in a directory, up to 262,144 entries.)
 //   - Open readers, and stages with what they are based on, keep their bytes whatever
 //     is committed.
+//   - What clients of this process were reading can be opened again in the next one ([Bucket.Reopen]), as long as
+//     they are expected.
 //   - What a process had staged and not committed when it died becomes a conflict at the next open,
 //     once, with its bytes and those of its base. Bytes of a base or a file that is missing after a
 //     loss of power are zeros, and the conflict names them.
@@ -53,6 +55,7 @@
 //	  staging's own
 //	  filled.mu
 //	  committer.mu
+//	clients.mu
 //	syncer.mu, collector.mu, pins.mu, watchers.mu, epochs.mu, numbers.mu, cacheShard.mu, compactions.mu, Engine.mu
 //
 // where those of the last line are leaves. numbers.mu is held over a sync of the marks,

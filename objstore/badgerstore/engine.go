@@ -55,6 +55,7 @@ type Engine struct {
 	cache       *cache
 	epochs      epochs
 	pins        pins
+	clients     clients
 	inFlight    inFlight
 	committer   committer
 	compactions compactions

@@ -25,6 +25,7 @@ const (
 	badgerName    = "badger"
 	blobsName     = "blobs"
 	stagingName   = "staging"
+	clientsName   = "clients"
 )
 
 // formatVersion is the layout this package reads and writes.

@@ -63,7 +63,7 @@ func Open(ctx context.Context, dir string, opt Options, parts Parts) (*Engine, e
 	e.pins.counts = map[uint64]map[uint64]int{}
 	e.committer.e = e
 	e.collector = newCollector(e)
-	steps := []func(context.Context) error{e.openDirectory, e.openMarks, e.openBadger, e.openBlobs, e.recover, e.start}
+	steps := []func(context.Context) error{e.openDirectory, e.openMarks, e.openBadger, e.openBlobs, e.expectClients, e.recover, e.start}
 	for _, step := range steps {
 		if err := errors.Join(cancelled(ctx), step(ctx)); err != nil {
 			return nil, named("open store", dir, errors.Join(err, e.abandon()))

@@ -20,6 +20,9 @@ type pins struct {
 	mu     sync.Mutex
 	counts map[uint64]map[uint64]int // GUARDED_BY(mu): by lineage and version; no zeros, no empty maps
 	going  []pin                     // GUARDED_BY(mu): what the batch being committed removes, as nobody had pinned it
+	// expected: every version counts as pinned, as it is not known yet which are.
+	expected bool // GUARDED_BY(mu)
+	retained bool // GUARDED_BY(mu): the same for good, as what is given up now may be pinned by another process
 }
 
 // pin is a version of a lineage.
@@ -49,6 +52,28 @@ func (p *pins) drop(lineage, version uint64) (held bool) {
 		p.going = append(p.going, pin{lineage, version})
 	}
 	return held
+}
+
+// addExpected is add if every version there was when the store was opened, and since, is still there.
+func (p *pins) addExpected(lineage, version uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.expected {
+		p.addLocked(lineage, version)
+	}
+	return p.expected
+}
+
+func (p *pins) expect(expected bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.expected = expected
+}
+
+func (p *pins) retain() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.retained = true
 }
 
 // settle comes when a batch is published, or has failed.
@@ -86,6 +111,9 @@ func (p *pins) holds(lineage, version uint64) bool {
 }
 
 func (p *pins) holdsLocked(lineage, version uint64) bool {
+	if p.expected || p.retained {
+		return true
+	}
 	for pinned := range p.counts[lineage] {
 		if pinned <= version {
 			return true
