@@ -6,6 +6,8 @@
 //   - The two spaces, flock(2) and fcntl(2), do not see each other. An OFD lock is in the space of fcntl, with an
 //     open file as its owner in place of a process.
 //   - A wait is a request that was not granted yet.
+//   - To reclaim a lock is to take it in a new table for who held it in one that is gone, with the process that had it. While a
+//     table expects that, it grants nothing else.
 //
 // # Guarantees
 //

@@ -52,12 +52,26 @@ func (s *Session) Conflict(_ context.Context, id objstore.ID, k Lock) (Lock, boo
 }
 
 // TryLock implements [Locker].
-func (s *Session) TryLock(_ context.Context, id objstore.ID, k Lock) error {
-	if !s.table.try(id, s.own(k)) {
-		return ErrHeld
+func (s *Session) TryLock(ctx context.Context, id objstore.ID, k Lock) error {
+	w, err := s.Try(id, k)
+	if w == nil {
+		return err
 	}
-	return nil
+	return s.await(ctx, w)
 }
+
+// Try is TryLock for somebody who waits elsewhere. There is a wait only while locks are being taken back.
+func (s *Session) Try(id objstore.ID, k Lock) (*Wait, error) {
+	w, taken := s.table.try(id, s.own(k))
+	if w == nil && !taken {
+		return nil, ErrHeld
+	}
+	return w, nil
+}
+
+// Reclaim takes back a lock that was held in a table that is gone. It reports whether that is so: it was another's, or it
+// is too late.
+func (s *Session) Reclaim(id objstore.ID, k Lock) bool { return s.table.reclaim(id, s.own(k)) }
 
 // Lock implements [Locker].
 func (s *Session) Lock(ctx context.Context, id objstore.ID, k Lock) error {
@@ -65,6 +79,10 @@ func (s *Session) Lock(ctx context.Context, id objstore.ID, k Lock) error {
 	if err != nil {
 		return err
 	}
+	return s.await(ctx, w)
+}
+
+func (s *Session) await(ctx context.Context, w *Wait) error {
 	select {
 	case <-w.Over():
 		return w.Err()

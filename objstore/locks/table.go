@@ -25,6 +25,8 @@ type Table struct {
 	holding map[process]int   // locks by process, those not known left out
 	waiting map[Owner][]*Wait // fcntl alone, for the search for deadlocks
 	last    SessionID
+	// expecting: what is not reclaimed is neither granted nor refused.
+	expecting bool
 }
 
 // object is what is known of an object with locks or waits.
@@ -39,6 +41,7 @@ type Wait struct {
 	// Constant.
 	lock   Lock
 	object *object
+	atOnce bool // it waits only to be told whether it is granted
 	// over is closed when it is granted, or failed.
 	over chan struct{}
 	err  error // why it failed; set before over is closed
@@ -63,12 +66,58 @@ func (t *Table) request(id objstore.ID, k Lock) (*Wait, error) {
 	if !k.Owner.Flock && t.closesCircle(o, k) {
 		return nil, ErrDeadlock
 	}
-	w := &Wait{lock: k, object: o, over: make(chan struct{})}
+	return t.enqueue(o, &Wait{lock: k}), nil
+}
+
+// enqueue is the end of the line. mu is held.
+func (t *Table) enqueue(o *object, w *Wait) *Wait {
+	w.object, w.over = o, make(chan struct{})
 	o.waits = append(o.waits, w)
-	if !k.Owner.Flock {
+	if k := w.lock; !k.Owner.Flock {
 		t.waiting[k.Owner] = append(t.waiting[k.Owner], w)
 	}
-	return w, nil
+	return w
+}
+
+// reclaim takes k back, which was held in a table that is gone.
+func (t *Table) reclaim(id objstore.ID, k Lock) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.expecting {
+		return false
+	}
+	o := t.object(id)
+	defer t.advance(o)
+	if slices.ContainsFunc(o.held, k.conflicts) {
+		return false
+	}
+	t.hold(o, k)
+	return true
+}
+
+// settle ends the time in which locks are taken back. Who waits comes first, in order; who asked to be told at once
+// is refused if that has left nothing for it.
+func (t *Table) settle() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.expecting = false
+	for _, o := range t.objects {
+		t.advance(o)
+		o.waits = slices.DeleteFunc(o.waits, func(w *Wait) bool {
+			if w.atOnce {
+				t.fail(w, ErrHeld)
+			}
+			return w.atOnce
+		})
+		t.advance(o)
+	}
+}
+
+// fail ends a wait that was taken out of the line. mu is held.
+func (t *Table) fail(w *Wait, reason error) {
+	t.endWait(w)
+	w.err = reason
+	close(w.over)
 }
 
 // withdraw ends a wait, unless it was granted at the last moment.
@@ -79,9 +128,7 @@ func (t *Table) withdraw(w *Wait, reason error) error {
 		return w.err
 	}
 	w.object.waits = slices.DeleteFunc(w.object.waits, func(other *Wait) bool { return other == w })
-	t.endWait(w)
-	w.err = reason
-	close(w.over)
+	t.fail(w, reason)
 	t.advance(w.object)
 	return reason
 }
@@ -107,17 +154,21 @@ func (t *Table) holds(id objstore.ID, k Lock) (any, exclusive bool) {
 	return o.held.Holds(k)
 }
 
-func (t *Table) try(id objstore.ID, k Lock) bool {
+// try takes k or is refused: at once but while locks are taken back, when it returns a wait.
+func (t *Table) try(id objstore.ID, k Lock) (*Wait, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	o := t.object(id)
 	defer t.advance(o)
 	t.convert(o, k)
-	if slices.ContainsFunc(o.held, k.conflicts) {
-		return false
+	switch {
+	case t.expecting:
+		return t.enqueue(o, &Wait{lock: k, atOnce: true}), false
+	case slices.ContainsFunc(o.held, k.conflicts):
+		return nil, false
 	}
 	t.hold(o, k)
-	return true
+	return nil, true
 }
 
 func (t *Table) unlock(id objstore.ID, k Lock) {
@@ -138,9 +189,7 @@ func (t *Table) end(s SessionID) {
 			if w.lock.Owner.Session != s {
 				return false
 			}
-			t.endWait(w)
-			w.err = ErrEnded
-			close(w.over)
+			t.fail(w, ErrEnded)
 			return true
 		})
 		o.held = slices.DeleteFunc(o.held, func(k Lock) bool {
@@ -174,7 +223,7 @@ func (t *Table) convert(o *object, k Lock) {
 
 // advance grants what can be granted and forgets an object nobody has or wants. mu is held.
 func (t *Table) advance(o *object) {
-	for again := true; again; {
+	for again := !t.expecting; again; {
 		again = false
 		for i, w := range o.waits {
 			if !t.grantable(o, w.lock, o.waits[:i]) {

@@ -36,10 +36,10 @@ func TestLocksExcludeByRangeOwnerAndKind(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			l := New()
 			l.try(7, held)
-			if got := l.try(7, c.lock); got != c.want {
+			if _, got := l.try(7, c.lock); got != c.want {
 				t.Errorf("TryLock = %v, want %v", got, c.want)
 			}
-			if !l.try(8, c.lock) {
+			if _, taken := l.try(8, c.lock); !taken {
 				t.Error("a lock on another object is in the way")
 			}
 			l.checkInvariants(t)
