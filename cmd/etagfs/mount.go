@@ -192,20 +192,25 @@ func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
 
 // listen lets others use the store, if it is ours. A store without is a store all the same.
 func (s *served) listen() {
-	if s.store.buckets == nil {
+	if s.store.offer == nil {
 		return
 	}
 	var err error
-	if s.socket, err = listenBeside(s.store.dir, s.store.buckets, s.store.tables, s.mount.Settle, s.log); err != nil {
+	if s.socket, err = listenBeside(s.store.dir, s.store.offer, s.mount.Settle, s.log); err != nil {
 		s.log.Warn("no other process can use the store meanwhile", "error", err)
+		s.store.offer.refused()
 		return
 	}
 	s.store.others.through.Store(s.socket.handler)
+	s.store.offer.begins(reclaimTime)
 }
 
 // close commits or keeps what is still open and releases the store.
 func (s *served) close(ctx context.Context) error {
 	var err error
+	if s.store.offer != nil {
+		s.store.offer.end()
+	}
 	if s.socket != nil {
 		err = s.socket.Close(ctx)
 	}
@@ -229,11 +234,10 @@ type openStore struct {
 	dir       string // absolute; where its log goes
 	source    string // as the mount table names it
 	namespace objstore.Namespace
-	others    *others          // who use the store too, if it is this process's own
-	buckets   objstore.Buckets // of a store that is this process's own; nil: it is another's
-	shared    *remote.Store    // what namespace is if the store is another's
-	locks     locks.Locker     // nil: nobody shares files with the mount
-	tables    *locks.Buckets   // beside buckets
+	others    *others       // who use the store too, if it is this process's own
+	offer     *offer        // for them; nil: the store is another's
+	shared    *remote.Store // what namespace is if the store is another's
+	locks     locks.Locker  // nil: nobody shares files with the mount
 }
 
 func (d daemon) openLocal(ctx context.Context, options mount.Options, point string, logger *slog.Logger) (*openStore, error) {
@@ -268,10 +272,10 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 		err := &objstore.Error{Op: "mount", Key: bucket, Kind: objstore.ErrUnsupported}
 		return nil, errors.Join(err, engine.Close())
 	}
-	o, tables := &others{}, locks.NewBuckets()
+	o, offer := &others{}, offering(engine)
 	s := &openStore{
 		engine: engine, dir: dir, source: dir, namespace: told{namespace, o}, others: o,
-		buckets: engine, locks: tables.Table(bucket).Open(), tables: tables,
+		offer: offer, locks: offer.tables.Table(bucket).Open(),
 	}
 	if staging := d.keptBeside(ctx, namespace, dir, bucket, logger); staging != nil {
 		s.engine, s.namespace = owned{engine, staging}, keptHere{s.namespace, staging, logger}

@@ -20,7 +20,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/etagfs/etagfs/objstore/badgerstore"
-	"github.com/etagfs/etagfs/objstore/locks"
 	"github.com/etagfs/etagfs/objstore/s3server"
 )
 
@@ -116,9 +115,9 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
 	registry := prometheus.NewRegistry()
-	tables := locks.NewBuckets()
+	offer := offering(engine)
 	handler, err := s3server.New(s3server.Options{
-		Locks: tables, Buckets: engine, Users: users, Domain: s.domain, Region: s.region, Conditions: conditions, Logger: logger, Metrics: registry,
+		Locks: offer.tables, Clients: engine, Buckets: engine, Users: users, Domain: s.domain, Region: s.region, Conditions: conditions, Logger: logger, Metrics: registry,
 	})
 	if err != nil {
 		return usageErrorf("%v", err)
@@ -128,15 +127,16 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 		return err
 	}
 	defer stopMetrics()
-	beside, err := listenBeside(dir, engine, tables, nil, logger)
+	beside, err := listenBeside(dir, offer, nil, logger)
 	if err != nil {
 		logger.Warn("no other process of this machine can use the store meanwhile", "error", err)
 	} else {
 		defer func() { err = errors.Join(err, beside.Close(context.WithoutCancel(ctx))) }()
 	}
+	offer.begins(reclaimTime)
 	stopSweep := sweep(ctx, engine, s.uploadAge, logger)
 	defer stopSweep()
-	return s.serve(ctx, t, listener, handler, certificate, metrics, logger)
+	return s.serve(offer.until(ctx), t, listener, handler, certificate, metrics, logger)
 }
 
 // checkFlags finds values that make no sense.

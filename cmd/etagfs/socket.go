@@ -14,8 +14,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/etagfs/etagfs/objstore"
-	"github.com/etagfs/etagfs/objstore/locks"
 	"github.com/etagfs/etagfs/objstore/s3server"
 )
 
@@ -33,11 +31,13 @@ type socket struct {
 	ended   chan error
 }
 
-// listenBeside opens the socket of the store in dir, which this process owns, with the file locks of all its users. settled returns once the caches of this
+// listenBeside opens the socket of the store in dir, which this process owns. settled returns once the caches of this
 // process have forgotten what was changed.
-func listenBeside(dir string, buckets objstore.Buckets, tables *locks.Buckets, settled func(context.Context), logger *slog.Logger) (*socket, error) {
+func listenBeside(dir string, o *offer, settled func(context.Context), logger *slog.Logger) (*socket, error) {
 	everything := s3server.Users{Anonymous: &s3server.User{Admin: []string{"*"}}}
-	handler, err := s3server.New(s3server.Options{Buckets: buckets, Locks: tables, Users: everything, Settled: settled, Logger: quietRequests(logger)})
+	handler, err := s3server.New(s3server.Options{
+		Buckets: o.buckets, Locks: o.tables, Clients: o.clients(), Users: everything, Settled: settled, Logger: quietRequests(logger),
+	})
 	if err != nil {
 		return nil, err
 	}

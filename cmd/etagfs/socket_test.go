@@ -26,7 +26,7 @@ func TestSocketInADeepDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, err := listenBeside(dir, engine, nil, nil, logger)
+	s, err := listenBeside(dir, &offer{buckets: engine}, nil, logger)
 	if err != nil {
 		t.Fatal(err)
 	}

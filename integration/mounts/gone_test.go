@@ -1,12 +1,13 @@
 package mounts
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
@@ -87,21 +88,48 @@ func TestStagingOfAKilledAttachedMountIsKept(t *testing.T) {
 	}
 }
 
-// C2: a reader of a version that was replaced after its owner began anew reads that version or an error.
-func TestReaderNeverReadsAnotherVersionAfterARestart(t *testing.T) {
+// C2: a reader keeps its version if its owner begins anew, whether that was replaced before or has been since.
+func TestC2ReaderKeepsItsVersionWhenItsOwnerBeginsAnew(t *testing.T) {
+	for _, ends := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		t.Run(ends.String(), func(t *testing.T) {
+			owner, other, _ := ownerAndOther(t)
+			old, changed := strings.Repeat("old ", 1<<20), strings.Repeat("new ", 1<<20)
+			names := []string{"before", "after", "removed", "same"}
+			files := make(map[string]*os.File)
+			for _, name := range names {
+				put(t, owner.Path(name), old)
+				files[name] = open(t, other.Path(name), os.O_RDONLY)
+			}
+			put(t, owner.Path("before"), changed)
+			owner.Signal(ends)
+			owner.Wait()
+			owner.Restart()
+			put(t, owner.Path("after"), changed)
+			if err := os.Remove(owner.Path("removed")); err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range names {
+				got := make([]byte, len(old))
+				if n, err := files[name].ReadAt(got, 0); n != len(old) || string(got) != old {
+					t.Errorf("%s: %d bytes were read (%v), and they are not those that were opened", name, n, err)
+				}
+			}
+		})
+	}
+}
+
+// C3, C9: who holds a lock when its owner begins anew still holds it, and nobody else can have it meanwhile; what it wrote under it
+// is committed.
+func TestLocksAreHeldWhenTheirOwnerBeginsAnew(t *testing.T) {
 	owner, other, _ := ownerAndOther(t)
-	old, changed := strings.Repeat("old ", 1<<20), strings.Repeat("new ", 1<<20)
-	put(t, owner.Path("replaced"), old)
-	put(t, owner.Path("same"), old)
-	replaced, same := open(t, other.Path("replaced"), os.O_RDONLY), open(t, other.Path("same"), os.O_RDONLY)
+	put(t, owner.Path("f"), "one")
+	f := lockedOn(t, other, "f")
+	write(t, f, "two")
 	kill(owner)
 	owner.Restart()
-	put(t, owner.Path("replaced"), changed)
-	got := make([]byte, len(old))
-	if n, err := replaced.ReadAt(got, 0); string(got[:n]) != old[:n] || n < len(old) && !errors.Is(err, syscall.EIO) {
-		t.Errorf("%d bytes were read (%v) that are not those of the version that was opened", n, err)
-	}
-	if n, err := same.ReadAt(got, 0); n != len(old) || string(got) != old {
-		t.Errorf("of a file nobody changed %d bytes were read: %v", n, err)
-	}
+	g := open(t, owner.Path("f"), os.O_RDWR)
+	wants(t, "lock beside the holder", unix.Flock(int(g.Fd()), unix.LOCK_EX|unix.LOCK_NB), syscall.EAGAIN)
+	wants(t, "unlock", fileLocks["flock"](f, false), 0)
+	wants(t, "lock after the holder", fileLocks["flock"](g, true), 0)
+	check(t, owner.Path("f"), "two")
 }

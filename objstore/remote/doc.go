@@ -15,8 +15,8 @@
 //
 // Requests are sent again until the silence is as long as Options.Patience. From then on, until the server answers,
 // each is tried once, for a second. The server answers a repetition as it answered
-// the first. If the session is gone, because the server began anew, a new one is begun: readers
-// are opened again on the version they read, which fails if that is gone (ErrUnavailable); commits, puts, deletes, copies and renames by
+// the first. If the session is gone, because the server began anew, a new one is begun, which asks first for what that had: readers
+// on the version they read, which fails if that is gone (ErrUnavailable), and file locks; commits, puts, deletes, copies and renames by
 // key are recognised by their write ids. Of other changes, and of those without an answer in time, the outcome is
 // ErrUnknown. A body that cannot be read twice is not sent again: what became of it is asked for.
 //
@@ -33,18 +33,19 @@
 //
 // # File locks
 //
-// They are kept by signs of life and gone a few seconds after the last one, or when the server begins anew. A commit of an
+// They are kept by signs of life and gone a few seconds after the last one. When the server begins anew they are reclaimed, unless
+// it may have given them up before: then, and if it expects nobody, they are gone. A commit of an
 // object that was locked here names the fence: if the locks are gone it is refused, as one whose condition
 // does not hold.
 //
 // # Lock order
 //
-// stage.writing, then stage.mu, reader.mu, Store.mu, feed.mu, lease.mu, locker.mu. A reader's is held while it is opened again. records.mu
+// stage.writing, then stage.mu, reader.mu, Store.mu, pins.mu, feed.mu, lease.mu, locker.mu. A reader's is held while it is opened again. records.mu
 // is held alone.
 //
 // # What it does not do
 //
 // It speaks no S3, and claims none of uploads, appends, tags, documents and the feed of keys. Without a staging, what was written and
-// neither committed nor kept is gone when its process is; with one, what the server cannot keep is kept here. A server that began anew
-// does not know which versions are being read until it is asked for them.
+// neither committed nor kept is gone when its process is; with one, what the server cannot keep is kept here.
+// What was read of a kept copy cannot be reclaimed.
 package remote

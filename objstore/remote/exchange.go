@@ -87,7 +87,11 @@ func (s *Store) send(ctx context.Context, head *wire.Head, m wire.Message, body 
 		frame, body = whole.Bytes(), nil
 	}
 	ctx, answered, done := s.attempt(ctx)
+	began := time.Now()
 	r, err := s.sendOnce(ctx, frame, body)
+	if err == nil || isGone(err) {
+		s.locker.hear(began)
+	}
 	if err != nil {
 		done()
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/locks"
@@ -19,6 +20,10 @@ type locker struct {
 	// Guarded by mu.
 	objects  map[objstore.ID]*locked
 	renewing bool
+	latest   uint64        // fence that was granted: locks of earlier ones are gone
+	lease    time.Duration // of the server's locks
+	heard    time.Time     // it has heard of us after that, or was gone by then
+	late     bool          // once it may have given up our locks before it was gone
 }
 
 // locked is an object with locks.
@@ -58,6 +63,7 @@ func (l *locker) took(id objstore.ID, k locks.Lock, in *session, fence uint64) {
 		l.objects[id] = o
 	}
 	o.held.Add(k)
+	l.latest, l.late = fence, false
 	if !l.renewing && l.s.closing.Err() == nil {
 		l.renewing = true
 		l.s.running.Go(l.renew)
@@ -81,11 +87,12 @@ func (l *locker) gave(id objstore.ID, k locks.Lock) {
 // renew lets the server hear of us while there are locks.
 func (l *locker) renew() {
 	for l.wanted() {
+		wait := l.s.opt.Patience / 4
 		in, err := l.s.current(l.s.closing)
 		if err == nil {
-			err = l.s.parts.Clock.Sleep(l.s.closing, in.lockLease/3)
+			wait = in.lockLease / 3
 		}
-		if err == nil {
+		if l.s.parts.Clock.Sleep(l.s.closing, wait) == nil && err == nil {
 			_ = l.s.ask(l.s.closing, request{op: "ping", method: wire.MethodPing, message: &wire.None{}}, &wire.None{}) // the next may succeed
 		}
 	}

@@ -237,7 +237,6 @@ func (s *Store) OpenConflict(ctx context.Context, id objstore.ConflictID, side o
 	if err != nil {
 		return nil, err
 	}
-	r.kept = true
 	return r, nil
 }
 

@@ -32,6 +32,7 @@ func (t *stage) committed(res objstore.CommitResult) {
 	if t.handle != 0 {
 		base.session, base.handle, base.borrowed = t.session, t.handle, true
 	}
+	t.s.pins.add(base)
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.base.drop()

@@ -28,8 +28,13 @@ type reader struct {
 	borrowed bool
 }
 
-func (s *Store) newReader(in *session, m *wire.Opened) *reader {
-	return &reader{s: s, info: m.Info, data: m.Data, users: 1, session: in, handle: m.Handle}
+// newReader is what a session has opened.
+func (s *Store) newReader(in *session, m *wire.Opened, kept bool) *reader {
+	r := &reader{s: s, info: m.Info, data: m.Data, kept: kept, users: 1, session: in, handle: m.Handle}
+	if !kept {
+		s.pins.add(r)
+	}
+	return r
 }
 
 // opening asks for a reader. The session its handle belongs to is that of the answer.
@@ -44,7 +49,7 @@ func (s *Store) opening(ctx context.Context, q request) (*reader, error) {
 	if err := s.ask(ctx, q, &m); err != nil {
 		return nil, err
 	}
-	return s.newReader(in, &m), nil
+	return s.newReader(in, &m, q.method == wire.MethodOpenConflict), nil
 }
 
 // Info implements [objstore.Reader].
@@ -186,11 +191,15 @@ func (r *reader) drop() {
 	}
 	r.mu.Lock()
 	r.users--
-	last, in, handle := r.users == 0 && !r.borrowed, r.session, r.handle
+	last, borrowed, in, handle := r.users == 0, r.borrowed, r.session, r.handle
 	r.mu.Unlock()
-	if last {
+	if !last {
+		return
+	}
+	if !borrowed {
 		r.s.release(in, handle)
 	}
+	r.s.release(r.s.pins.remove(r))
 }
 
 // Close implements [objstore.Reader].
@@ -211,6 +220,10 @@ func (r *reader) handleIn(ctx context.Context, in *session) (uint64, error) {
 	defer r.mu.Unlock()
 	if r.session == in {
 		return r.handle, nil
+	}
+	if handle := r.s.pins.take(r, in); handle != 0 {
+		r.session, r.handle, r.borrowed = in, handle, false
+		return handle, nil
 	}
 	if r.kept {
 		return 0, &objstore.Error{Op: "read", Kind: objstore.ErrUnavailable, Detail: "the server began anew"}

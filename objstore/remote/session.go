@@ -51,11 +51,16 @@ func (s *Store) current(ctx context.Context) (*session, error) {
 	}
 }
 
-// renew begins a session in place of one that was lost.
+// renew begins a session in place of one that was lost. Nothing else is asked for in it before it has what that had.
 func (s *Store) renew(ctx context.Context) (*session, error) {
 	hello, err := s.hello(ctx, s.opt.Patience)
+	var begun *session
 	if err == nil && hello.Root != s.root {
 		err = &objstore.Error{Op: "open store", Key: s.opt.Bucket, Kind: objstore.ErrUnavailable, Detail: "the server has another store now"}
+	}
+	if err == nil {
+		begun = newSession(hello)
+		s.reclaim(begun)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,7 +69,7 @@ func (s *Store) renew(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.session = newSession(hello)
+	s.session = begun
 	s.parts.Logger.Warn("the server began anew", "bucket", s.opt.Bucket)
 	return s.session, nil
 }
@@ -74,7 +79,7 @@ func (s *Store) lost(old *session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.session == old {
-		s.session = nil
+		s.session, s.gone = nil, old
 	}
 }
 

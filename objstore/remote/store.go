@@ -66,6 +66,7 @@ type Store struct {
 	silence  silence
 	records  records
 	locker   locker
+	pins     pins
 	closing  context.Context
 	stop     context.CancelFunc
 	running  sync.WaitGroup
@@ -75,6 +76,7 @@ type Store struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	session  *session
+	gone     *session      // the last one that was lost
 	renewing chan struct{} // closed when a new session was begun, or could not be; nil: nobody is at it
 	ids      []objstore.ID // reserved and not given out
 }
@@ -122,6 +124,7 @@ func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
 	s.address = strings.TrimSuffix(s.opt.Endpoint, "/") + "/" + s.opt.Bucket + "?etagfs-namespace="
 	s.feed.init()
 	s.lease.wanted = make(chan struct{}, 1)
+	s.pins.init()
 	s.locker = locker{s: s, objects: make(map[objstore.ID]*locked)}
 	s.closing, s.stop = context.WithCancel(context.Background())
 	hello, err := s.hello(ctx, min(s.opt.Patience, openPatience))
@@ -130,6 +133,7 @@ func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
 		return nil, err
 	}
 	s.root, s.caps, s.session = hello.Root, hello.Capabilities, newSession(hello)
+	s.locker.lease = hello.LockLease
 	s.running.Go(s.keepAlive)
 	s.running.Go(s.giveBack)
 	return s, nil
@@ -223,7 +227,10 @@ func (s *Store) keepAlive() {
 	for {
 		session, err := s.current(s.closing)
 		if err != nil {
-			return
+			if s.parts.Clock.Sleep(s.closing, s.opt.Patience/4) != nil {
+				return
+			}
+			continue
 		}
 		if s.parts.Clock.Sleep(s.closing, session.lease/3) != nil {
 			return

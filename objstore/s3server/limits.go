@@ -11,6 +11,9 @@ import (
 	"log/slog"
 )
 
+// LockLeaseDefault is Limits.LockLease if that is not given.
+const LockLeaseDefault = 5 * time.Second
+
 // Limits bound what clients can take. Zero fields take their defaults.
 type Limits struct {
 	HeaderBytes  int           // of a request's head: 64 KiB
@@ -36,7 +39,7 @@ func (l Limits) orDefaults() Limits {
 	orDefault(&l.PartBytesMin, 5<<20)
 	orDefault(&l.SessionLease, 30*time.Second)
 	orDefault(&l.CacheLease, time.Second)
-	orDefault(&l.LockLease, 5*time.Second)
+	orDefault(&l.LockLease, LockLeaseDefault)
 	orDefault(&l.FormBytes, 20<<10)
 	return l
 }

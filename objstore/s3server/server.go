@@ -32,12 +32,29 @@ type Options struct {
 	// what was changed have forgotten it. nil: nobody does.
 	Settled func(context.Context)
 	Locks   *locks.Buckets // file locks, for several who serve a store; nil: its own
+	Clients Clients        // is told of clients of the namespace; nil: nobody is
 
 	Logger  *slog.Logger          // one record per request; nil: none
 	Metrics prometheus.Registerer // nil: none are kept
 	Now     func() time.Time      // nil: time.Now
 	Rand    io.Reader             // of request ids; nil: crypto/rand
 }
+
+// Clients are told how many clients of the namespace there are. They may come back to the next server of the store,
+// and want what they were reading.
+type Clients interface {
+	ClientCame()
+	// ClientWent is not called for those that are left when the server is closed.
+	ClientWent()
+}
+
+type nobody struct{}
+
+// ClientCame does nothing.
+func (nobody) ClientCame() {}
+
+// ClientWent does nothing.
+func (nobody) ClientWent() {}
 
 // Server is an [http.Handler].
 type Server struct {
@@ -67,6 +84,9 @@ func New(opt Options) (*Server, error) {
 	if opt.Locks == nil {
 		opt.Locks = locks.NewBuckets()
 	}
+	if opt.Clients == nil {
+		opt.Clients = nobody{}
+	}
 	if opt.Now == nil {
 		opt.Now = time.Now
 	}
@@ -86,7 +106,7 @@ func New(opt Options) (*Server, error) {
 		buffers:  newBuffers(),
 		sessions: sessions.New(sessions.Options{
 			Lease: opt.Limits.SessionLease, CacheLease: opt.Limits.CacheLease, LockLease: opt.Limits.LockLease,
-			Locks: opt.Locks, Rand: opt.Rand, Settled: opt.Settled,
+			Locks: opt.Locks, Rand: opt.Rand, Settled: opt.Settled, Clients: opt.Clients,
 		}),
 	}
 	s.closing, s.stop = context.WithCancel(context.Background())

@@ -261,3 +261,19 @@ func (m *Locked) Code(c *Coder) {
 	number(c, &m.Fence)
 	m.Other.Code(c)
 }
+
+// Code implements [Message].
+func (m *Reclaim) Code(c *Coder) {
+	list(c, &m.Readers, func(c *Coder, p *Pinned) {
+		number(c, &p.ID)
+		text(c, &p.Version)
+	})
+	list(c, &m.Locks, func(c *Coder, k *Lock) { k.Code(c) })
+}
+
+// Code implements [Message].
+func (m *Reclaimed) Code(c *Coder) {
+	list(c, &m.Handles, number)
+	list(c, &m.Held, flag)
+	number(c, &m.Fence)
+}

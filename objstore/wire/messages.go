@@ -274,3 +274,22 @@ type Locked struct {
 	Fence uint64 // of the locks of the session: they are held as long as it is the same
 	Other Lock   // for LockQuery
 }
+
+// Reclaim names what a session had that is gone with its server. It is for the one in its place.
+type Reclaim struct {
+	Readers []Pinned
+	Locks   []Lock
+}
+
+// Pinned is a version of an object that is being read.
+type Pinned struct {
+	ID      objstore.ID
+	Version objstore.Version
+}
+
+// Reclaimed answers it.
+type Reclaimed struct {
+	Handles []uint64 // of the readers, in their order; 0: it is gone
+	Held    []bool   // of the locks: those that are held again
+	Fence   uint64   // as in Locked
+}

@@ -52,6 +52,7 @@ const (
 	MethodLease
 	MethodLock
 	MethodAwaitLock
+	MethodReclaim
 	methodEnd
 )
 
@@ -70,7 +71,9 @@ func (m Method) Mutates() bool {
 }
 
 // Once reports whether m has an effect once, however often it arrives.
-func (m Method) Once() bool { return m.Mutates() || m == MethodLock || m == MethodAwaitLock }
+func (m Method) Once() bool {
+	return m.Mutates() || m == MethodLock || m == MethodAwaitLock || m == MethodReclaim
+}
 
 // Writes reports whether m needs the right to write.
 func (m Method) Writes() bool {

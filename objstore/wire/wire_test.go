@@ -18,7 +18,7 @@ func messages() []Message {
 		&Head{}, &State{}, &None{}, &Hello{}, &Resolve{}, &Resolved{}, &Release{}, &Watch{}, &Event{}, &Lease{}, &Leased{}, &Read{}, &Seek{}, &Offset{},
 		&Count{}, &Object{}, &Text{}, &Name{}, &ReadDir{}, &Entries{}, &Open{}, &Opened{}, &Make{}, &Link{}, &Info{}, &Removed{}, &Move{},
 		&Moved{}, &SetAttr{}, &Push{}, &Pushed{}, &Usage{}, &Conflict{}, &Conflicts{}, &Key{}, &Put{}, &BodyEnd{}, &Copy{}, &Rename{},
-		&List{}, &Page{}, &Answer{}, &Lock{}, &AwaitLock{}, &Locked{}, &Failure{},
+		&List{}, &Page{}, &Answer{}, &Lock{}, &AwaitLock{}, &Locked{}, &Reclaim{}, &Reclaimed{}, &Failure{},
 	}
 }
 

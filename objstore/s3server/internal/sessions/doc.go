@@ -21,9 +21,12 @@
 // File locks are leased: they end when the client was not heard of for Options.LockLease, and what it commits then
 // under the fence it had them by is refused, as what lost its condition.
 //
+// A client whose session is gone with its server has its readers and locks again in the next session of another server on the same store,
+// if it asks for them while that expects it, and before anything that could conflict is granted.
+//
 // # Lock order
 //
-// Table.mu, then session.mu, then leased.mu; handle.mu before both. None is held while the store is called, but handle.mu is
+// Table.mu, under which Options.Clients is told who came, then session.mu, then leased.mu; handle.mu before both. None is held while the store is called, but handle.mu is
 // while a stage is pushed. Watchers of the store take changes.mu alone.
 //
 // # What it does not do

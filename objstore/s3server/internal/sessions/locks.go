@@ -141,7 +141,10 @@ func (s *session) lock(ctx context.Context, _ *request, m *wire.Lock) (wire.Mess
 			reply.Other = wire.Lock{Start: other.Start, End: other.End, Exclusive: other.Exclusive, Process: other.Process}
 		}
 	case wire.LockTry:
-		err = held.TryLock(ctx, m.Object, k)
+		var w *locks.Wait
+		if w, err = held.Try(m.Object, k); w != nil {
+			return s.waiting(w, reply), nil
+		}
 	case wire.LockUnlock:
 		err = held.Unlock(ctx, m.Object, k)
 	case wire.LockCancel:

@@ -54,9 +54,13 @@ func (s *session) serve(ctx context.Context, r *request) error {
 func (s *session) goodbye(r *request) error {
 	t := s.table
 	t.mu.Lock()
+	_, was := t.sessions[s.id]
 	delete(t.sessions, s.id)
 	t.mu.Unlock()
 	s.end()
+	if was {
+		t.opt.Clients.ClientWent()
+	}
 	return send(r.Reply, &wire.State{})
 }
 
@@ -89,6 +93,8 @@ func (s *session) mutation(m wire.Method) handler {
 		return with(s.lock)
 	case wire.MethodAwaitLock:
 		return with(s.awaitLock)
+	case wire.MethodReclaim:
+		return with(s.reclaim)
 	default:
 		return with(s.rename)
 	}

@@ -23,6 +23,14 @@ type Options struct {
 	Locks      *locks.Buckets
 	Rand       io.Reader // of the names of sessions
 	Settled    func(context.Context)
+	Clients    Clients
+}
+
+// Clients are told of sessions.
+type Clients interface {
+	ClientCame()
+	// ClientWent is not called because the table is closed: the client goes on, and comes back elsewhere.
+	ClientWent()
 }
 
 // Table is all sessions of a server.
@@ -146,6 +154,7 @@ func (t *Table) begin(c Call, ns objstore.Namespace) (*session, error) {
 	}
 	s := newSession(t, t.newName(), c, ns)
 	t.sessions[s.id] = s
+	t.opt.Clients.ClientCame()
 	return s, nil
 }
 
@@ -187,4 +196,5 @@ func (t *Table) expire(s *session) {
 	s.mu.Unlock()
 	t.mu.Unlock()
 	s.end()
+	t.opt.Clients.ClientWent()
 }
