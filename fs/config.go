@@ -100,7 +100,7 @@ type Processes interface {
 //
 // Calls may come from within Flush, Sync, SetAttr with a size, Release and from
 // background work, never from within operations on names: those leave theirs to
-// the background.
+// the background, but for Lost.
 type Kernel interface {
 	// Committed tells that new replaced old as the content of an object: entries that
 	// show old are stale. With appended, new is old followed by more, handles on
@@ -112,6 +112,9 @@ type Kernel interface {
 	Rebased(writer View, offset int64)
 	// AttrChanged tells that attributes, extended attributes or the link count changed.
 	AttrChanged(object objstore.ID)
+	// Lost tells that an object lost a name through this mount, and what stat(2) says of it since; without links it is gone. It is
+	// called from within the operation on names, and must not wait for requests.
+	Lost(a Attr)
 	// DirTimesChanged tells that the times of a directory changed, because a pending create
 	// in it was committed. Its entries are what they were.
 	DirTimesChanged(dir objstore.ID)
@@ -194,6 +197,7 @@ type noKernel struct{}
 func (noKernel) Committed(View, View, bool, int64)          {}
 func (noKernel) Rebased(View, int64)                        {}
 func (noKernel) AttrChanged(objstore.ID)                    {}
+func (noKernel) Lost(Attr)                                  {}
 func (noKernel) DirTimesChanged(objstore.ID)                {}
 func (noKernel) EntryGone(objstore.ID, string, objstore.ID) {}
 func (noKernel) EntryCame(objstore.ID, string)              {}

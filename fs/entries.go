@@ -193,10 +193,21 @@ func (fs *FS) unlink(ctx context.Context, at entryKey) error {
 	fs.removing.RLock()
 	defer fs.removing.RUnlock()
 	removed, err := fs.ns.Unlink(ctx, at.dir, at.name, objstore.Unconditional(), objstore.Visible)
-	if err == nil && removed.Gone {
-		fs.detachObject(removed.Removed)
+	if err == nil {
+		fs.lost(removed.Removed, removed.Gone)
 	}
 	return err
+}
+
+// lost follows the loss of a name through this mount.
+func (fs *FS) lost(info objstore.Info, gone bool) {
+	if gone {
+		fs.detachObject(info)
+		info.Nlink = 0
+	}
+	a := fs.attr(info)
+	a.Ctime = fs.clock()
+	fs.notices.kernel.Lost(a)
 }
 
 // pendingInfo is what is known of a pending create that ends without a commit.
@@ -219,8 +230,8 @@ func (fs *FS) detachObject(info objstore.Info) {
 
 // replaced detaches what a rename took the last name of.
 func (fs *FS) replaced(moved objstore.MoveResult) {
-	if moved.Gone {
-		fs.detachObject(moved.Replaced)
+	if moved.Replaced.ID != 0 {
+		fs.lost(moved.Replaced, moved.Gone)
 	}
 }
 
@@ -242,7 +253,10 @@ func (fs *FS) Rmdir(ctx context.Context, c Caller, dir objstore.ID, name string)
 		return err
 	}
 	done := fs.notices.expect(nameChange{objstore.ChangeRemoved, at})
-	_, err = fs.ns.Rmdir(ctx, dir, name, objstore.Visible)
+	removed, err := fs.ns.Rmdir(ctx, dir, name, objstore.Visible)
+	if err == nil {
+		fs.lost(removed.Removed, true)
+	}
 	done(err)
 	return err
 }

@@ -126,6 +126,8 @@ func (k *recordingKernel) Committed(old, new View, appended bool, size int64) {
 func (k *recordingKernel) Rebased(v View, offset int64) {
 	k.record(kernelCall{what: "rebased", old: v, size: offset})
 }
+func (k *recordingKernel) Lost(Attr) {}
+
 func (k *recordingKernel) AttrChanged(o objstore.ID) { k.record(kernelCall{what: "attr", object: o}) }
 func (k *recordingKernel) DirTimesChanged(dir objstore.ID) {
 	k.record(kernelCall{what: "times", object: dir})

@@ -24,6 +24,12 @@ func (b *bridge) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOu
 			return fuse.OK
 		}
 	}
+	if movedOn(err) {
+		if a, ok := b.table.ghost(n.object); ok {
+			fillAttr(&out.Attr, &a)
+			return fuse.OK
+		}
+	}
 	return b.looked("getattr", n, c, err)
 }
 
@@ -101,6 +107,12 @@ func (b *bridge) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOu
 		view = h.View()
 	}
 	attr, err := b.fs.SetAttr(context.Background(), c, view, h, ch)
+	if movedOn(err) {
+		if a, ok := b.table.changeGhost(n.object, ch, b.now()); ok {
+			fillAttr(&out.Attr, &a)
+			return fuse.OK
+		}
+	}
 	gone := fs.KindOf(err) == fs.ErrStale
 	if gone && b.table.refuseLook(n, c.Thread) || err != nil && !gone {
 		return b.status("setattr", err)

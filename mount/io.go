@@ -97,7 +97,8 @@ func allocateMode(flags uint32) (mode objstore.AllocateMode, ok bool) {
 		return objstore.AllocateGrow, true
 	case unix.FALLOC_FL_KEEP_SIZE:
 		return objstore.AllocateKeepSize, true
-	case unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE:
+	case unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE,
+		unix.FALLOC_FL_ZERO_RANGE | unix.FALLOC_FL_KEEP_SIZE: // space beyond the end would not be found again
 		return objstore.PunchHole, true
 	case unix.FALLOC_FL_ZERO_RANGE:
 		return objstore.ZeroRange, true

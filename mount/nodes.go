@@ -88,6 +88,7 @@ type table struct {
 	lastID    uint64                   // ids are never reused
 	pins      pins
 	shared    map[uint64]*shared // by node; with sharing, of those that have been open
+	ghosts    ghosts
 }
 
 // beliefs are what the kernel may remember until it is told otherwise.
@@ -110,6 +111,7 @@ func newTable(root objstore.ID, now func() time.Time, believes beliefs) *table {
 		changes:   newChanges(),
 		shared:    make(map[uint64]*shared),
 		locked:    make(map[objstore.ID]struct{}),
+		ghosts:    make(ghosts),
 		lastID:    fuse.FUSE_ROOT_ID - 1,
 	}
 	n := t.add(fs.View{Object: root}, false)
@@ -322,6 +324,9 @@ func (t *table) drop(n *node) {
 	t.entries.take(n)
 	t.pins.loosen(n)
 	t.unlink(n)
+	if t.objects[n.object] == nil {
+		delete(t.ghosts, n.object)
+	}
 }
 
 // unlink takes n off the nodes of its object. mu is held.

@@ -36,11 +36,7 @@ const drawn = 250
 
 // combinations are the flags to open with: all that are decisive, and with the others all or some.
 func combinations(random *rand.Rand) []flag {
-	var all []flag
-	for _, access := range []flag{{"RDONLY", unix.O_RDONLY}, {"WRONLY", unix.O_WRONLY}, {"RDWR", unix.O_RDWR}, {"3", 3}} {
-		all = append(all, access)
-	}
-	all = crossed(all, decisive())
+	all := crossed([]flag{{"RDONLY", unix.O_RDONLY}, {"WRONLY", unix.O_WRONLY}, {"RDWR", unix.O_RDWR}, {"3", 3}}, decisive())
 	whole := crossed(all, usages())
 	if long() {
 		return whole

@@ -115,11 +115,12 @@ func kindsIn(parent string, mode uint32) []string {
 func tryDeed(t *testing.T, all lines, name string, d clearing, prepare func(), dir string) {
 	t.Helper()
 	prepare()
+	was := names(t, dir)
 	for _, who := range everyone() {
 		err := as(t, who, func() error { return d.do(dir + "/d/f") })
 		text := outcome(err)
-		if err == nil {
-			text += " " + names(t, dir)
+		if now := names(t, dir); now != was {
+			text += " " + now
 			os.RemoveAll(dir + "/away")
 			prepare()
 		}
