@@ -19,8 +19,9 @@ func doctorCommand(t *terminal) *cobra.Command {
 		Use:   "doctor STORE",
 		Short: "Try out what an S3 store can do",
 		Long: `Try out what an S3 store can do, with keys that begin with .etagfs-probe- and
-are removed again, and print a table. STORE is s3://BUCKET/PREFIX?endpoint=URL&region=NAME
-or http://HOST:PORT/BUCKET. Keys come from where AWS's tools take them:
+are removed again, and print a table. Commands that change a bucket do the same;
+for a day others only confirm what was found. STORE is
+s3://BUCKET/PREFIX?endpoint=URL&region=NAME or http://HOST:PORT/BUCKET. Keys come from where AWS's tools take them:
 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE and so on.
 
 The exit code is 0 if files in the store can be written, and 1 if it can only
@@ -33,7 +34,7 @@ be read, because it does not decide about conditional writes.`,
 			if c.Flags().Changed("sweep-uploads") && age <= 0 {
 				return usageErrorf("--sweep-uploads %v: give the least age of uploads to be aborted, as 24h", age)
 			}
-			store, err := openS3(c.Context(), args[0], false)
+			store, err := openS3(c.Context(), args[0], false, true)
 			if err != nil {
 				return err
 			}

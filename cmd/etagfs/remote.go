@@ -75,7 +75,7 @@ func (d daemon) openRemote(ctx context.Context, options mount.Options, point str
 	if err := apart(dir, point); err != nil {
 		return nil, err
 	}
-	store, err := s3store.Open(ctx, opt, s3store.Parts{Logger: logger})
+	store, err := s3store.Open(ctx, opt, s3store.Parts{Logger: logger, Notes: d.notesOf(opt, true)})
 	if err != nil {
 		return nil, err
 	}

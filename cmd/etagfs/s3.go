@@ -7,14 +7,30 @@ import (
 	"github.com/etagfs/etagfs/objstore/s3store"
 )
 
-// openS3 opens the bucket a URL names.
-func openS3(ctx context.Context, url string, readOnly bool) (*s3store.Store, error) {
+// openS3 opens the bucket a URL names. What was found out about it lately is confirmed; anew: all is tried out again.
+func openS3(ctx context.Context, url string, readOnly, anew bool) (*s3store.Store, error) {
 	options, err := s3store.ParseURL(url)
 	if err != nil {
 		return nil, err
 	}
 	options.ReadOnly = readOnly
-	return s3store.Open(ctx, options, s3store.Parts{})
+	var parts s3store.Parts
+	if !readOnly {
+		parts.Notes = daemon{}.notesOf(options, anew)
+	}
+	return s3store.Open(ctx, options, parts)
+}
+
+// forgetProbe is for a bucket that did not do what it was taken to be able to.
+func forgetProbe(url string) error {
+	options, err := s3store.ParseURL(url)
+	if err != nil {
+		return err
+	}
+	if notes := (daemon{}).notesOf(options, true); notes != nil {
+		return notes.Remove()
+	}
+	return nil
 }
 
 // present is the condition that there is an object, for stores whose deletes know none of that kind: it is looked

@@ -115,7 +115,10 @@ func (l *location) withRemote(ctx context.Context, url string, f func(bucket obj
 		return err
 	}
 	defer func() { err = errors.Join(err, end()) }()
-	return f(bucket)
+	if err = f(bucket); objstore.KindOf(err) == objstore.ErrUnsupported {
+		return errors.Join(err, forgetProbe(url))
+	}
+	return err
 }
 
 // openURL prefers what a server of this program offers beyond S3.
@@ -129,7 +132,7 @@ func (l *location) openURL(ctx context.Context, url string) (bucket objstore.Sto
 			return nil, nil, err
 		}
 	}
-	bucket, err = openS3(ctx, url, l.reads)
+	bucket, err = openS3(ctx, url, l.reads, false)
 	return bucket, func() error { return nil }, err
 }
 

@@ -47,6 +47,14 @@
 // object is looked at before, to tell who comes too late; the condition is sent nevertheless, so no other version is ever deleted,
 // but of two who delete the same version at the same time both may be told that they did: Capabilities.OneDelete.
 //
+// # Notes
+//
+// What a probe found, about a hundred requests, may be noted by who opens the store ([Notes]). An [Open] with notes makes a handful: it tries with a key of its
+// own whether puts and deletes still honour a condition that holds and one that does not, and whether versions still differ. What contradicts the notes, another
+// name of the server, or [NotesAge] ends them, and all is probed again; that a store cannot be written to is never noted. So
+// a bucket behind the same name that has lost its conditions is seen at once. One that only began to look first and then write,
+// under the same name of its server, is seen within a day.
+//
 // # Uploads of the dead
 //
 // Bodies larger than Options.PartBytes are sent in parts. A killed writer leaves its parts behind, and pays for them.

@@ -19,25 +19,25 @@ import (
 // serverName is how a server of this program calls itself.
 const serverName = "etagfs"
 
-// contact asks for the first key: who cannot, learns why here. ours: a server of this program answered.
-func (s *Store) contact(ctx context.Context) (ours bool, err error) {
+// contact asks for the first key: who cannot, learns why here.
+func (s *Store) contact(ctx context.Context) (server string, err error) {
 	out, err := again(ctx, s, func() (*s3.ListObjectsV2Output, error) {
 		return s.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{Bucket: s.bucket(), Prefix: aws.String(s.prefix), MaxKeys: aws.Int32(1)})
 	})
 	if err == nil && aws.ToString(out.Name) == "" { // an answer to any question
-		return false, refusal("open store", objstore.Key(s.opt.Bucket), objstore.ErrUnavailable, s.opt.where()+" does not answer like S3")
+		return "", refusal("open store", objstore.Key(s.opt.Bucket), objstore.ErrUnavailable, s.opt.where()+" does not answer like S3")
 	}
 	if err == nil {
-		return replyHeader(out.ResultMetadata).Get("Server") == serverName, nil
+		return replyHeader(out.ResultMetadata).Get("Server"), nil
 	}
 	var reply *smithyhttp.ResponseError
 	if errors.As(err, &reply) {
-		ours = reply.Response.Header.Get("Server") == serverName
+		server = reply.Response.Header.Get("Server")
 	}
 	if codeOf(err) == "AccessDenied" { // who may not list may still read
-		return ours, nil
+		return server, nil
 	}
-	return ours, err
+	return server, err
 }
 
 // codeOf is the code of an answer, or "".

@@ -50,6 +50,8 @@ type Parts struct {
 	Rand        io.Reader // of write ids, probe keys and jitter
 	Logger      *slog.Logger
 	Credentials aws.CredentialsProvider // nil: AWS's chain
+	Notes       Notes                   // nil: the store is probed each time it is opened
+	Now         func() time.Time        // for the age of notes
 }
 
 func (o Options) orDefaults() Options {
@@ -68,6 +70,9 @@ func (o Options) orDefaults() Options {
 func (p Parts) orDefaults() Parts {
 	if p.Clock == nil {
 		p.Clock = wallClock{}
+	}
+	if p.Now == nil {
+		p.Now = time.Now
 	}
 	if p.Rand == nil {
 		p.Rand = rand.Reader
@@ -91,7 +96,7 @@ func (wallClock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Open connects to the store and, unless it is read-only, probes what it can do.
+// Open connects to the store and, unless it is read-only, probes what it can do, or confirms what its notes say.
 func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
 	opt, parts = opt.orDefaults(), parts.orDefaults()
 	client, err := connect(ctx, opt, parts)
@@ -99,10 +104,17 @@ func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
 		return nil, err
 	}
 	s := newStore(client, opt, parts)
-	if s.ours, err = s.contact(ctx); err != nil {
+	if s.server, err = s.contact(ctx); err != nil {
 		return nil, explained(opt, err)
 	}
+	s.ours = s.server == serverName
 	if opt.ReadOnly {
+		return s, nil
+	}
+	switch done, err := s.recall(ctx); {
+	case err != nil:
+		return nil, explained(opt, err)
+	case done:
 		return s, nil
 	}
 	found, err := s.probe(ctx)
@@ -113,6 +125,7 @@ func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
 	for _, f := range found.findings {
 		parts.Logger.Debug("probed the store", "finding", f.Name, "ok", f.OK, "detail", f.Detail)
 	}
+	s.note()
 	return s, nil
 }
 

@@ -27,7 +27,8 @@ type probe struct {
 	key      objstore.Key // present
 	absent   objstore.Key // never there
 	other    objstore.Key
-	now      stamp // of key
+	keys     []objstore.Key // that are removed in the end
+	now      stamp          // of key
 	findings []Finding
 	caps     objstore.Capabilities
 	tokens   bool
@@ -61,13 +62,10 @@ func (s *Store) Writable() error {
 }
 
 func (s *Store) probe(ctx context.Context) (*probe, error) {
-	id, err := s.newID()
+	p, err := s.newProbe()
 	if err != nil {
-		return nil, &objstore.Error{Op: "probe store", Kind: objstore.ErrUnavailable, Err: err}
+		return nil, err
 	}
-	tried := *s
-	base := objstore.Key(".etagfs-probe-" + id)
-	p := &probe{s: &tried, key: base + "-a", absent: base + "-b", other: base + "-c", caps: s.caps}
 	defer p.clean(ctx)
 	for _, step := range []func(context.Context) error{
 		p.tryVersions, p.tryPut, p.tryComplete, p.tryRaces, p.tryCopy, p.tryRename, p.tryAppend, p.tryDelete,
@@ -79,10 +77,22 @@ func (s *Store) probe(ctx context.Context) (*probe, error) {
 	return p, nil
 }
 
+func (s *Store) newProbe() (*probe, error) {
+	id, err := s.newID()
+	if err != nil {
+		return nil, &objstore.Error{Op: "probe store", Kind: objstore.ErrUnavailable, Err: err}
+	}
+	tried := *s
+	base := objstore.Key(".etagfs-probe-" + id)
+	p := &probe{s: &tried, key: base + "-a", absent: base + "-b", other: base + "-c", caps: s.caps}
+	p.keys = []objstore.Key{p.key, p.absent, p.other}
+	return p, nil
+}
+
 func (p *probe) clean(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
-	for _, key := range []objstore.Key{p.key, p.absent, p.other} {
+	for _, key := range p.keys {
 		if err := p.remove(ctx, key, objstore.Unconditional()); err != nil {
 			p.s.parts.Logger.Warn("a probe is left behind", "key", string(key), "err", err)
 		}

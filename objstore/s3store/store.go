@@ -26,9 +26,10 @@ type Store struct {
 	parts    Parts
 	prefix   string // of keys in the bucket: empty, or ending in "/"
 	caps     objstore.Capabilities
-	ours     bool // a server of this program: it has versions, and answers repetitions by write id
-	tokens   bool // a repeated rename is recognised by its token
-	marks    bool // an upload may have a part that is not named in the end
+	server   string // what it calls itself
+	ours     bool   // a server of this program: it has versions, and answers repetitions by write id
+	tokens   bool   // a repeated rename is recognised by its token
+	marks    bool   // an upload may have a part that is not named in the end
 	findings []Finding
 
 	uploads chan struct{} // one token for each put that holds a body
