@@ -28,6 +28,7 @@ type choice struct {
 // option is one word of -o.
 type option struct {
 	name    string
+	help    string                               // one line
 	flag    func(*Options)                       // takes no value
 	value   func(o *Options, value string) error // takes any value
 	choices []choice
@@ -35,37 +36,37 @@ type option struct {
 
 func options() []option {
 	return []option{
-		{name: "ro", flag: func(o *Options) { o.FS.ReadOnly = true }},
-		{name: "rw", flag: func(o *Options) { o.FS.ReadOnly = false }},
-		{name: "noexec", flag: func(o *Options) { o.NoExec = true }},
-		{name: "nosuid", flag: func(o *Options) { o.NoSUID = true }},
-		{name: "nodev", flag: func(o *Options) { o.NoDev = true }},
-		{name: "allow_other", flag: func(o *Options) { o.AllowOther = true }},
-		{name: "uid", value: func(o *Options, v string) error { return number(&o.FS.UID, v, 10, "a user id") }},
-		{name: "gid", value: func(o *Options, v string) error { return number(&o.FS.GID, v, 10, "a group id") }},
-		{name: "umask", value: func(o *Options, v string) error { return number(&o.FS.Umask, v, 8, "octal, like 022") }},
-		{name: "bucket", value: setBucket},
-		{name: "control", value: setControl},
-		{name: "durability", choices: []choice{
+		{name: "ro", help: "nothing can be changed", flag: func(o *Options) { o.FS.ReadOnly = true }},
+		{name: "rw", help: "the default", flag: func(o *Options) { o.FS.ReadOnly = false }},
+		{name: "noexec", help: "programs cannot be run from it", flag: func(o *Options) { o.NoExec = true }},
+		{name: "nosuid", help: "set-user-id and set-group-id mean nothing", flag: func(o *Options) { o.NoSUID = true }},
+		{name: "nodev", help: "device nodes mean nothing", flag: func(o *Options) { o.NoDev = true }},
+		{name: "allow_other", help: "lets other users in; a mount by root does so anyway", flag: func(o *Options) { o.AllowOther = true }},
+		{name: "uid", help: "a user id, shown as owner of everything (default: each file has its own)", value: func(o *Options, v string) error { return number(&o.FS.UID, v, 10, "a user id") }},
+		{name: "gid", help: "a group id, likewise", value: func(o *Options, v string) error { return number(&o.FS.GID, v, 10, "a group id") }},
+		{name: "umask", help: "octal: these bits are taken off every mode shown (default 0)", value: func(o *Options, v string) error { return number(&o.FS.Umask, v, 8, "octal, like 022") }},
+		{name: "bucket", help: "the bucket of the store (default main)", value: setBucket},
+		{name: "control", help: "the name of the control directory (default .etagfs)", value: setControl},
+		{name: "durability", help: "who waits until bytes survive a loss of power: fsync(2), or close(2) too", choices: []choice{
 			{value: "fsync", set: func(o *Options) { o.FS.Durability = fs.DurableFsync }},
 			{value: "close", set: func(o *Options) { o.FS.Durability = fs.DurableClose }},
 		}},
-		{name: "append", choices: []choice{
+		{name: "append", help: "what becomes of bytes that were only appended when another commit came first: appended to that, or EBUSY as for others", choices: []choice{
 			{value: "rebase", set: func(o *Options) { o.FS.Append = fs.AppendRebase }},
 			{value: "strict", set: func(o *Options) { o.FS.Append = fs.AppendStrict }},
 		}},
-		{name: "follow", choices: []choice{
+		{name: "follow", help: "read-only descriptors see what later commits append, or nothing", choices: []choice{
 			{value: "append", set: func(o *Options) { o.FS.Follow = fs.FollowAppend }},
 			{value: "none", set: func(o *Options) { o.FS.Follow = fs.FollowNone }},
 		}},
-		{name: "integrity", choices: []choice{
+		{name: "integrity", help: "every byte that is served is verified first", choices: []choice{
 			{value: "strict", set: func(o *Options) { o.Strict = true }},
 		}},
-		{name: "isolation", choices: []choice{
+		{name: "isolation", help: "two descriptors are as separate as two machines, or those of one mount share what they write, as on a local disk (SQLite in WAL mode needs that)", choices: []choice{
 			{value: "handle", set: func(o *Options) { o.FS.Isolation = fs.IsolateHandles }},
 			{value: "mount", set: func(o *Options) { o.FS.Isolation = fs.IsolateMount }},
 		}},
-		{name: "guard", choices: []choice{
+		{name: "guard", help: "which version a change is conditional on: that of the open", choices: []choice{
 			{value: "open", set: func(*Options) {}},
 			{value: "process", later: "renames are not conditional on what a process read yet"},
 		}},

@@ -22,6 +22,9 @@ func TestOptionsAreRead(t *testing.T) {
 	if got != want {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
+	if got, err := ParseOptions("isolation=mount"); err != nil || got.FS.Isolation != fs.IsolateMount {
+		t.Errorf("isolation=mount: %+v (%v)", got, err)
+	}
 	if got, err := ParseOptions(""); err != nil || got != (Options{}) {
 		t.Errorf("no options: %+v (%v)", got, err)
 	}
@@ -43,6 +46,20 @@ func TestWrongOptionsAreNamed(t *testing.T) {
 		_, err := ParseOptions("rw," + word)
 		if err == nil || !strings.Contains(err.Error(), word) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, want a sentence with %q", word, err, says)
+		}
+	}
+}
+
+func TestHelpNamesEveryOptionAndValue(t *testing.T) {
+	help := OptionsHelp()
+	for _, o := range options() {
+		if o.help == "" || !strings.Contains(help, "  "+o.name) {
+			t.Errorf("the help says nothing of %s", o.name)
+		}
+		for _, c := range o.choices {
+			if c.later == "" && !strings.Contains(help, c.value) {
+				t.Errorf("the help says nothing of %s=%s", o.name, c.value)
+			}
 		}
 	}
 }

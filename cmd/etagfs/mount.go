@@ -41,7 +41,10 @@ Credentials come from where other AWS clients take them. A bucket of etagfs serv
 http(s)://HOST:PORT/BUCKET, loses nothing of a local mount; its keys may also be in
 ETAGFS_ACCESS_KEY and ETAGFS_SECRET_KEY. What is being written,
 kept copies of what lost, blocks that were read, and the log are in a directory
-of the bucket's own below --cache.`,
+of the bucket's own below --cache.
+
+Options (-o), the first of several values being the default:
+` + strings.TrimRight(mount.OptionsHelp(), "\n"),
 		Args: arguments(2, 2),
 		RunE: func(c *cobra.Command, args []string) error {
 			store := args[0]
