@@ -1,0 +1,165 @@
+package differential
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
+)
+
+// crew are the processes of one side.
+type crew struct {
+	dir    string
+	actors [processes]*process
+}
+
+// process is an actor as the test has it.
+type process struct {
+	in  *json.Encoder
+	out *json.Decoder
+}
+
+func newCrew(t *testing.T, dir string) *crew {
+	t.Helper()
+	c := &crew{dir: dir}
+	for i := range c.actors {
+		cmd := mounttest.Command(t, "act")
+		c.actors[i] = start(t, cmd)
+	}
+	return c
+}
+
+func start(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("a process of the test: %v", err)
+		}
+	})
+	return &process{in: json.NewEncoder(in), out: json.NewDecoder(out)}
+}
+
+// ask has an op carried out.
+func (c *crew) ask(o op) answer {
+	p := c.actors[o.Actor]
+	var a answer
+	if err := p.in.Encode(o); err != nil {
+		return answer{Said: "the process is gone: " + err.Error()}
+	}
+	if err := p.out.Decode(&a); err != nil {
+		return answer{Said: "the process is gone: " + err.Error()}
+	}
+	return a
+}
+
+// begin makes an empty directory, goes there and gives up what the sequence before has left.
+func (c *crew) begin(number int) error {
+	dir := filepath.Join(c.dir, strconv.Itoa(number))
+	if err := os.MkdirAll(filepath.Join(dir, "d"), 0o755); err != nil {
+		return err
+	}
+	for i := range c.actors {
+		if a := c.ask(op{Actor: i, Do: "begin", Name: dir}); a.Said != "ok" {
+			return fmt.Errorf("begin: %s", a.Said)
+		}
+	}
+	return os.RemoveAll(filepath.Join(c.dir, strconv.Itoa(number-1)))
+}
+
+// pair is a sequence's two sides.
+type pair struct {
+	native, mounted *crew
+	runs            int
+}
+
+// difference is where the sides part.
+type difference struct {
+	at              int
+	op              op
+	native, mounted string
+}
+
+// run carries out a sequence, and returns where the sides part, nil if they do not.
+// overlapping reports whether a file was open for writing by two processes.
+func (p *pair) run(t *testing.T, ops []op) (d *difference, overlapping bool) {
+	t.Helper()
+	p.runs++
+	for _, c := range []*crew{p.native, p.mounted} {
+		if err := c.begin(p.runs); err != nil {
+			t.Fatal(err)
+		}
+	}
+	writers := make(map[uint64]map[int]bool)
+	for i, o := range append(ops[:len(ops):len(ops)], last()...) {
+		native, mounted := p.native.ask(o), p.mounted.ask(o)
+		if native.Said != mounted.Said {
+			return &difference{i, o, native.Said, mounted.Said}, overlapping
+		}
+		if native.Open {
+			if writers[native.File] == nil {
+				writers[native.File] = make(map[int]bool)
+			}
+			writers[native.File][o.Actor] = true
+			overlapping = overlapping || len(writers[native.File]) > 1
+		}
+	}
+	return nil, overlapping
+}
+
+// last are the calls that look at all that is left: before and after everything is closed.
+func last() (ops []op) {
+	look := func(actor int) {
+		ops = append(ops, op{Actor: actor, Do: "list"})
+		for _, name := range []string{"a", "b", "d/c"} {
+			ops = append(ops, op{Actor: actor, Do: "stat", Name: name}, op{Actor: actor, Do: "cat", Name: name})
+		}
+	}
+	look(0)
+	for actor := range processes {
+		for slot := range descriptors {
+			ops = append(ops, op{Actor: actor, Do: "close", Slot: slot})
+		}
+		for slot := range mappings {
+			ops = append(ops, op{Actor: actor, Do: "unmap", Slot: slot})
+		}
+	}
+	look(1)
+	return ops
+}
+
+// shrink leaves out calls as long as what is left still parts the sides.
+func (p *pair) shrink(t *testing.T, ops []op) []op {
+	t.Helper()
+	for size := len(ops) / 2; size > 0; {
+		shrunk := false
+		for from := 0; from < len(ops); {
+			rest := append(ops[:from:from], ops[min(from+size, len(ops)):]...)
+			if d, _ := p.run(t, rest); d != nil {
+				ops, shrunk = rest[:min(d.at+1, len(rest))], true
+			} else {
+				from += size
+			}
+		}
+		if !shrunk {
+			size /= 2
+		}
+	}
+	return ops
+}

@@ -1,0 +1,13 @@
+// Package differential runs random system calls on a mount and on a filesystem of the kernel's own, and compares.
+//
+// A sequence is made from a seed: calls of four processes on a few names, with several descriptors per file, duplicates, descriptors
+// inherited by a child, and mappings. The same sequence is carried out on both sides, one call after the other,
+// by processes of each side's own; after each call the results must be equal: errno, counts, bytes, sizes,
+// modes, links, listings. Where data and holes lie is up to a filesystem, but what lseek(2) says of them must be true of the bytes. At
+// the end all that is left is compared once more.
+//
+// The mount has isolation=mount: only then are processes on one machine promised what a local disk gives them.
+//
+// A sequence that differs is shrunk to one from which no call can be taken away, and printed, with the line that runs it again.
+// Seeds that found something are kept in the test and run every time.
+package differential
