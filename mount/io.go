@@ -113,6 +113,9 @@ func (b *bridge) Lseek(_ <-chan struct{}, in *fuse.LseekIn, out *fuse.LseekOut) 
 	if f == nil {
 		return fuse.EBADF
 	}
+	if b.table.mayBeMapped(f) {
+		b.notifier.drop(f.node.id, 0) // stores through a mapping come in with that
+	}
 	seek := f.description.handle.NextData
 	switch in.Whence {
 	case unix.SEEK_DATA:

@@ -116,6 +116,16 @@ func (t *table) isWritten(n *node) bool {
 	return s != nil && s.writers > 0
 }
 
+// mayBeMapped reports whether what f shows may have been stored to through a mapping.
+func (t *table) mayBeMapped(f *file) bool {
+	if !t.sharing {
+		return f.description.mode.Read && f.description.mode.Write && !f.description.direct
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.isWritten(f.node)
+}
+
 // reserveShared keeps a file's node for the second attempt of a thread that was refused. mu is held.
 func (t *table) reserveShared(e *fs.Entry, thread uint32) *node {
 	n := t.shown(e)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"slices"
 	"sort"
 	"strings"
 	"unsafe"
@@ -27,9 +28,8 @@ type actor struct {
 
 // answer is what came of a call.
 type answer struct {
-	Said string // compared with the other side's
-	File uint64 // the inode of what was opened, and
-	Open bool   // whether it can be written through: for the statistics
+	Said   string   // compared with the other side's
+	Writes []uint64 // the inodes of what the process has open for writing: for the statistics
 }
 
 // act is the role of an actor: an op per line of its input, an answer per line of its output.
@@ -53,19 +53,48 @@ func act([]string) error {
 	}
 }
 
-func (a *actor) do(o op) (said answer) {
+func (a *actor) do(o op) answer {
+	var said string
 	switch o.Do {
 	case "begin":
-		return answer{Said: a.begin(o.Name)}
-	case "open":
-		return a.open(o)
-	case "map", "store", "load", "msync", "unmap":
-		return answer{Said: a.mapped(o)}
+		said = a.begin(o.Name)
+	case "open", "dup":
+		said = a.more(o)
+	case "map", "store", "load", "msync", "unmap", "forget":
+		said = a.mapped(o)
 	case "stat", "unlink", "rename", "link", "truncate", "chmod", "list", "cat":
-		return answer{Said: named(o)}
+		said = named(o)
 	default:
-		return answer{Said: a.through(o)}
+		fd := a.used(o.Slot)
+		if said = a.through(fd, o); o.Do == "close" && fd >= 0 {
+			a.fds[slices.Index(a.fds[:], fd)] = -1
+		}
 	}
+	return answer{said, a.writes()}
+}
+
+// used is a descriptor that is open: the one of a number, or else the next. It is negative if there is none.
+func (a *actor) used(slot int) int {
+	for i := range a.fds {
+		if fd := a.fds[(slot+i)%len(a.fds)]; fd >= 0 {
+			return fd
+		}
+	}
+	return -1
+}
+
+// writes are the inodes of what is open for writing.
+func (a *actor) writes() (inodes []uint64) {
+	for _, fd := range a.fds {
+		var st unix.Stat_t
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_ACCMODE == unix.O_RDONLY {
+			continue
+		}
+		if unix.Fstat(fd, &st) == nil {
+			inodes = append(inodes, st.Ino)
+		}
+	}
+	return inodes
 }
 
 // begin gives up everything and goes to a directory.
@@ -97,35 +126,44 @@ func result(err error, more ...any) string {
 	return strings.TrimSpace("ok " + fmt.Sprintln(more...))
 }
 
-func (a *actor) open(o op) answer {
-	if a.fds[o.Slot] >= 0 {
-		return answer{Said: "in use"}
+// more makes another descriptor, if there is room.
+func (a *actor) more(o op) string {
+	free := slices.Index(a.fds[:], -1)
+	if free < 0 {
+		return "in use"
 	}
-	fd, err := unix.Open(o.Name, o.Flags|unix.O_CLOEXEC, 0o644)
+	var fd int
+	var err error
+	if o.Do == "open" {
+		fd, err = unix.Open(o.Name, o.Flags|unix.O_CLOEXEC, 0o644)
+	} else {
+		fd, err = unix.FcntlInt(uintptr(a.used(o.Other)), unix.F_DUPFD_CLOEXEC, 0)
+	}
 	if err != nil {
-		return answer{Said: result(err)}
+		return result(err)
 	}
-	a.fds[o.Slot] = fd
+	a.fds[free] = fd
 	var st unix.Stat_t
 	err = unix.Fstat(fd, &st)
-	return answer{Said: result(err, st.Size), File: st.Ino, Open: o.Flags&unix.O_ACCMODE != unix.O_RDONLY}
+	return result(err, st.Size)
 }
 
 // through makes a call on a descriptor.
-func (a *actor) through(o op) string {
-	fd := a.fds[o.Slot]
+func (a *actor) through(fd int, o op) string {
 	p := bytes.Repeat([]byte{o.Fill}, int(o.Len))
 	switch o.Do {
 	case "close":
-		a.fds[o.Slot] = -1
 		return result(unix.Close(fd))
-	case "dup":
-		if fd >= 0 || a.fds[o.Other] < 0 {
-			return "in use"
-		}
-		fd, err := unix.FcntlInt(uintptr(a.fds[o.Other]), unix.F_DUPFD_CLOEXEC, 0)
-		a.fds[o.Slot] = fd
+	case "append":
+		_, err := unix.FcntlInt(uintptr(fd), unix.F_SETFL, o.Flags)
 		return result(err)
+	case "flock":
+		return result(unix.Flock(fd, o.Flags|unix.LOCK_NB))
+	case "lock":
+		lock := unix.Flock_t{Type: int16(o.Flags), Start: o.Off, Len: o.Len}
+		return result(unix.FcntlFlock(uintptr(fd), unix.F_SETLK, &lock))
+	case "evict":
+		return result(unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED))
 	case "pwrite":
 		n, err := unix.Pwrite(fd, p, o.Off)
 		return result(err, n)
@@ -270,18 +308,25 @@ func named(o op) string {
 
 // mapped makes a call on a mapping.
 func (a *actor) mapped(o op) string {
-	p := a.maps[o.Slot]
-	if (o.Do == "map") != (p == nil) {
-		return "in use"
+	if o.Do == "map" {
+		return a.mapIt(o)
+	}
+	slot := o.Slot
+	if a.maps[slot] == nil {
+		slot = (slot + 1) % mappings
+	}
+	p := a.maps[slot]
+	if p == nil {
+		return "no mapping"
 	}
 	switch o.Do {
-	case "map":
-		return a.mapIt(o)
 	case "unmap":
-		a.maps[o.Slot] = nil
+		a.maps[slot] = nil
 		return result(unix.Munmap(p))
 	case "msync":
 		return result(unix.Msync(p, unix.MS_SYNC))
+	case "forget":
+		return result(unix.Madvise(p, unix.MADV_DONTNEED))
 	}
 	// Bytes beyond the end of the file are not the file's, and pages beyond it are no memory.
 	end := min(o.Off+o.Len, int64(len(p)), a.size(p))
@@ -292,7 +337,7 @@ func (a *actor) mapped(o op) string {
 	if o.Do == "load" {
 		return "ok " + sum(part)
 	}
-	if !a.writable[o.Slot] {
+	if !a.writable[slot] {
 		return "read-only"
 	}
 	for i := range part {
@@ -309,9 +354,13 @@ func (a *actor) mapIt(o op) string {
 	case 2:
 		kind = unix.MAP_PRIVATE
 	}
-	p, err := unix.Mmap(a.fds[o.Other], 0, int(o.Len), protection, kind)
+	free := slices.IndexFunc(a.maps[:], func(p []byte) bool { return p == nil })
+	if free < 0 {
+		return "in use"
+	}
+	p, err := unix.Mmap(a.used(o.Other), 0, int(o.Len), protection, kind)
 	if err == nil {
-		a.maps[o.Slot], a.writable[o.Slot] = p, o.Flags != 1
+		a.maps[free], a.writable[free] = p, o.Flags != 1
 	}
 	return result(err)
 }

@@ -106,21 +106,30 @@ func (p *pair) run(t *testing.T, ops []op) (d *difference, overlapping bool) {
 			t.Fatal(err)
 		}
 	}
-	writers := make(map[uint64]map[int]bool)
+	var writes [processes][]uint64
 	for i, o := range append(ops[:len(ops):len(ops)], last()...) {
 		native, mounted := p.native.ask(o), p.mounted.ask(o)
 		if native.Said != mounted.Said {
 			return &difference{i, o, native.Said, mounted.Said}, overlapping
 		}
-		if native.Open {
-			if writers[native.File] == nil {
-				writers[native.File] = make(map[int]bool)
-			}
-			writers[native.File][o.Actor] = true
-			overlapping = overlapping || len(writers[native.File]) > 1
-		}
+		writes[o.Actor] = native.Writes
+		overlapping = overlapping || overlap(writes[:])
 	}
 	return nil, overlapping
+}
+
+// overlap reports whether an inode is in two of several lists.
+func overlap(lists [][]uint64) bool {
+	in := make(map[uint64]int)
+	for i, inodes := range lists {
+		for _, inode := range inodes {
+			if first, ok := in[inode]; ok && first != i {
+				return true
+			}
+			in[inode] = i
+		}
+	}
+	return false
 }
 
 // last are the calls that look at all that is left: before and after everything is closed.

@@ -12,8 +12,8 @@ import (
 type op struct {
 	Actor int
 	Do    string
-	Slot  int    // the descriptor, or the mapping, by the process's own number
-	Other int    // the descriptor of a mapping, or where a duplicate goes
+	Slot  int    // the descriptor, or the mapping, by the process's own number; the next if that is not in use
+	Other int    // the descriptor of a mapping or of a duplicate, likewise
 	Name  string // of a file
 	To    string // where a rename or link leads
 	Off   int64
@@ -27,7 +27,7 @@ func (o op) String() string {
 	text := fmt.Sprintf("process %d: %s", o.Actor, o.Do)
 	switch o.Do {
 	case "open":
-		return text + fmt.Sprintf(" %s with %s as %d", o.Name, flagNames(o.Flags), o.Slot)
+		return text + fmt.Sprintf(" %s with %s", o.Name, flagNames(o.Flags))
 	case "stat", "unlink", "list", "cat":
 		return text + " " + o.Name
 	case "rename", "link":
@@ -35,7 +35,7 @@ func (o op) String() string {
 	case "truncate", "chmod":
 		return text + fmt.Sprintf(" %s %d", o.Name, o.Len)
 	case "dup", "map":
-		return text + fmt.Sprintf(" %d as %d, %d bytes, flags %d", o.Other, o.Slot, o.Len, o.Flags)
+		return text + fmt.Sprintf(" %d, %d bytes, flags %d", o.Other, o.Len, o.Flags)
 	default:
 		return text + fmt.Sprintf(" %d, %d bytes at %d, filled with %d, flags %d", o.Slot, o.Len, o.Off, o.Fill, o.Flags)
 	}
@@ -87,7 +87,7 @@ func (d draw) length() int64 {
 }
 
 func (d draw) openFlags() int {
-	flags := []int{unix.O_RDONLY, unix.O_WRONLY, unix.O_RDWR, unix.O_RDWR}[d.IntN(4)]
+	flags := []int{unix.O_RDONLY, unix.O_WRONLY, unix.O_RDWR, unix.O_RDWR, unix.O_RDWR}[d.IntN(5)]
 	for _, f := range []struct{ bit, of int }{{unix.O_CREAT, 2}, {unix.O_EXCL, 10}, {unix.O_TRUNC, 6}, {unix.O_APPEND, 4}, {unix.O_SYNC, 20}} {
 		if d.IntN(f.of) == 0 {
 			flags |= f.bit
@@ -100,10 +100,13 @@ func (d draw) openFlags() int {
 }
 
 // calls are what is drawn from, as often as they are named.
-var calls = strings.Fields(`open open open open open open open close close close dup pwrite pwrite pwrite pwrite write write write
+var calls = strings.Fields(`open open open open open open open close close dup pwrite pwrite pwrite pwrite write write write
 	pread pread pread read read seek ftruncate ftruncate truncate fstat fstat stat stat stat allocate allocate hole data
-	map map map store store store store load load load load msync unmap unmap fsync rename rename link unlink unlink
-	chmod fchmod list cat cat inherit`)
+	map map map map map store store store store store load load load load load msync unmap fsync rename link unlink
+	chmod fchmod list cat cat append flock flock lock lock evict forget`)
+
+// rarely is how often a call is that takes a program.
+const rarely = 300
 
 func (d draw) op() op {
 	o := op{
@@ -111,12 +114,21 @@ func (d draw) op() op {
 		Slot: d.IntN(descriptors), Other: d.IntN(descriptors), Name: d.name(), To: d.name(),
 		Off: d.offset(spaceBytes), Len: d.length(), Fill: byte(1 + d.IntN(250)),
 	}
+	if d.IntN(rarely) == 0 {
+		o.Do = "inherit"
+	}
 	switch o.Do {
+	case "append":
+		o.Flags = []int{0, unix.O_APPEND}[d.IntN(2)]
+	case "flock":
+		o.Flags = []int{unix.LOCK_EX, unix.LOCK_SH, unix.LOCK_UN}[d.IntN(3)]
+	case "lock":
+		o.Flags, o.Off = []int{unix.F_WRLCK, unix.F_RDLCK, unix.F_UNLCK}[d.IntN(3)], int64(d.IntN(4))
 	case "open":
 		o.Flags = d.openFlags()
 	case "map":
 		o.Slot, o.Len, o.Flags = d.IntN(mappings), int64(1+d.IntN(mapBytes)), d.IntN(3)
-	case "store", "load", "msync", "unmap":
+	case "store", "load", "msync", "unmap", "forget":
 		o.Slot, o.Off, o.Len = d.IntN(mappings), d.offset(mapBytes), min(o.Len, 5000)
 	case "truncate", "ftruncate":
 		o.Len = d.offset(spaceBytes)
