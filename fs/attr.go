@@ -309,7 +309,7 @@ func (fs *FS) change(ctx context.Context, c Caller, id objstore.ID, t *transacti
 func (t *transaction) foldTimes(set objstore.AttrChange) objstore.AttrChange {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.state == txOpen && t.changed() {
+	if (t.state == txOpen || t.state == txDetached) && t.changed() {
 		if set.Atime != nil {
 			t.atime, set.Atime = set.Atime, nil
 		}

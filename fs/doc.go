@@ -20,6 +20,7 @@
 //     are kept, and it never commits again.
 //   - A handle is detached when its file loses its last name through this mount: it
 //     goes on as POSIX has it and its bytes go with it.
+//   - A nameless file was made without a name (O_TMPFILE): it is detached until a link commits it under its first.
 //   - A deferred flush was answered before its commit, because nothing but a create or truncate
 //     had been done and the caller holds another descriptor.
 //   - To refresh a handle is to move it on to what is committed now, as a lock does. The base moves after the kernel

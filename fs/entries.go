@@ -126,6 +126,9 @@ func (fs *FS) Link(ctx context.Context, c Caller, v View, dir objstore.ID, name 
 // link requires the names.
 func (fs *FS) link(ctx context.Context, c Caller, f *file, id objstore.ID, at entryKey) (objstore.Info, error) {
 	_, pending := fs.creationOf(f)
+	if t := fs.namelessOf(f); t != nil {
+		return fs.nameFirst(ctx, c, t, at)
+	}
 	out, committed := fs.commitWith(ctx, c, f, order{op: "link", caller: c, link: &at})
 	if out.done || committed != nil && KindOf(committed) != ErrBusy {
 		return out.result.Info, committed

@@ -25,6 +25,8 @@ type file struct {
 	orphan  *objstore.Info // what is known of it once it has no name left
 	// detached: it lost its last name through this mount.
 	detached bool
+	// nameless is the transaction that made it without a name, until it gets one.
+	nameless *transaction
 	// published is the writer that made the empty file with O_EXCL, and the version that got,
 	// until something is committed.
 	published        *transaction

@@ -58,7 +58,7 @@ func (fs *FS) consequences(ctx context.Context, c Caller, id objstore.ID, change
 	if set.Mode == nil && !change.Touch && set.UID == nil && set.GID == nil {
 		return nil
 	}
-	info, err := fs.ns.Stat(ctx, id)
+	info, err := fs.xattrsOf(ctx, View{Object: id})
 	if errors.Is(err, objstore.ErrNotFound) {
 		return nil
 	}

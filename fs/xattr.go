@@ -165,7 +165,7 @@ func (fs *FS) xattrsOf(ctx context.Context, v View) (objstore.Info, error) {
 	f := fs.openFile(v.Object)
 	if create, pending := fs.creationOf(f); pending {
 		info := objstore.Info{ID: v.Object, Type: objstore.TypeFile, Xattrs: create.change.Xattrs}
-		info.Attr.Mode = create.attr.Mode
+		info.Attr.Mode, info.Attr.UID, info.Attr.GID = create.attr.Mode, create.attr.UID, create.attr.GID
 		return info, nil
 	}
 	info, err := fs.ns.Stat(ctx, v.Object)

@@ -21,12 +21,6 @@ func (absences) Writev(<-chan struct{}, *fuse.WriteIn, [][]byte) (uint32, fuse.S
 	return 0, fuse.ENOSYS
 }
 
-// Tmpfile is absent: a file here is known by the name it will have. The
-// kernel answers EOPNOTSUPP and programs fall back to a name of their own.
-func (absences) Tmpfile(<-chan struct{}, *fuse.CreateIn, *fuse.CreateOut) fuse.Status {
-	return fuse.ENOSYS
-}
-
 // CopyFileRange is absent: the kernel copies through its page cache instead.
 func (absences) CopyFileRange(<-chan struct{}, *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
 	return 0, fuse.ENOSYS

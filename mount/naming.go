@@ -142,6 +142,9 @@ func (b *bridge) Link(_ <-chan struct{}, in *fuse.LinkIn, base string, out *fuse
 	}
 	c, since := caller(&in.InHeader), b.table.mark()
 	e, err := b.fs.Link(context.Background(), c, file, dir.Object, base)
+	if err == nil && e.View != file {
+		b.notifier.drop(in.Oldnodeid, onlyAttributes) // the kernel counts the links of the node that is answered
+	}
 	return b.made("link", name{in.NodeId, base}, since, c, e, err, out)
 }
 

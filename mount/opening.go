@@ -32,6 +32,21 @@ func (b *bridge) Create(_ <-chan struct{}, in *fuse.CreateIn, base string, out *
 	return b.created(in, h, e, made, out)
 }
 
+// Tmpfile implements [fuse.RawFileSystem].
+func (b *bridge) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
+	dir, ok := b.table.viewOf(in.NodeId)
+	if !ok {
+		return fuse.Status(syscall.ESTALE)
+	}
+	c, mode := maker(&in.InHeader, in.Umask), openMode(in.Flags)
+	mode.Write, mode.Truncate, mode.Exclusive = true, false, false
+	h, e, err := b.fs.Tmpfile(context.Background(), c, dir.Object, mode, in.Mode&07777)
+	if err != nil {
+		return b.status("create", err)
+	}
+	return b.created(in, h, e, mode, out)
+}
+
 // created answers a CREATE with the node of the writer h, or of the reader if a file was found after all.
 func (b *bridge) created(in *fuse.CreateIn, h *fs.Handle, e fs.Entry, mode fs.OpenMode, out *fuse.CreateOut) fuse.Status {
 	f := &file{description: newDescription(h, mode, !b.table.sharing && (direct(mode) || !mode.Write && !e.View.Committed()))}

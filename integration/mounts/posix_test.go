@@ -15,7 +15,6 @@ import (
 func pending() map[string]string {
 	return map[string]string{
 		"FcntlFlockLocksFile": "wants record locks of one process to exclude each other, which POSIX does not have",
-		"Tmpfile":             "O_TMPFILE",
 	}
 }
 

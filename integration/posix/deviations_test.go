@@ -3,12 +3,8 @@ package posix
 // deviations are the trials in which a mount is known to differ from a local disk, with the reasons. An asterisk stands for
 // any text without a slash; a row may take in trials that agree, but not only such.
 func deviations() map[string]string {
-	const (
-		tmpfile = "a file without a name cannot be made"
-	)
 	return map[string]string{
 		"TestWhatIsOpenGoesOnWithoutAName: file * path": "a file without a name is known by who has it open to read or write it; O_PATH does not tell",
-		"TestOpenFlags: *TMPFILE*":                      tmpfile,
 		"TestSetIDBits: other chown of nothing*":        "the kernel sends the same request before a write, which is allowed; nothing is changed",
 	}
 }
