@@ -40,10 +40,7 @@ func TestSmallContentIsReadWhenItIsAskedFor(t *testing.T) {
 			putSmall(t, b, "k", "old")
 			r := inlineReader(t, b, "k")
 			change(t, b)
-			must(t, e.Sync(t.Context()))
-			e.syncer.syncMarks()
-			for e.collector.collect() {
-			}
+			collectAll(t, e)
 			p, err := io.ReadAll(r.Stream(t.Context(), 0, -1))
 			if err != nil || string(p) != "old" {
 				t.Errorf("read %q, %v", p, err)
