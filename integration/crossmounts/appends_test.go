@@ -46,7 +46,7 @@ func appendLine(path, line string) error {
 // process in their order.
 func TestAppendsFromTwoMounts(t *testing.T) {
 	forEachKind(t, 2, faults{}, func(t *testing.T, g *group) {
-		if unknown := appends(t, g, rounds(25, 500)); unknown > 0 {
+		if unknown := appends(t, g, rounds(g.fewer(25), 500)); unknown > 0 {
 			t.Errorf("%d closes failed", unknown)
 		}
 	})

@@ -12,7 +12,7 @@ import (
 func TestCounterOfEightProcessesOnFourMounts(t *testing.T) {
 	const mounts, processes = 4, 8
 	forEachKind(t, mounts, faults{}, func(t *testing.T, g *group) {
-		each := rounds(5, 50)
+		each := rounds(g.fewer(5), 50)
 		put(t, g.mounts[0].Path("counter"), "0")
 		var all []*exec.Cmd
 		for i := range mounts * processes {

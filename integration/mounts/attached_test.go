@@ -127,13 +127,14 @@ func TestReaderIsPinnedAcrossMounts(t *testing.T) {
 func TestCounterOnFourMounts(t *testing.T) {
 	forEachWay(t, 4, func(t *testing.T, m []*mounttest.Mount) {
 		put(t, m[0].Path("counter"), "0")
+		each := rounds(10, 100)
 		var all []*exec.Cmd
 		for _, m := range m {
-			all = append(all, times(t, 8, "increment", m.Path("counter"), "10")...)
+			all = append(all, times(t, 8, "increment", m.Path("counter"), strconv.Itoa(each))...)
 		}
 		run(t, all...)
 		for _, m := range m {
-			check(t, m.Path("counter"), "320")
+			check(t, m.Path("counter"), strconv.Itoa(4*8*each))
 		}
 	})
 }
@@ -161,7 +162,7 @@ func appendOften(args []string) error {
 
 // C3: purely appended lines are merged: each is there exactly once, and those of one process in their order.
 func TestAppendsFromTwoMounts(t *testing.T) {
-	const lines = 100
+	lines := rounds(100, 1000)
 	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
 		put(t, m[0].Path("log"), "")
 		tags := []string{"a", "b", "c", "d"}

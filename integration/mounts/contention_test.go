@@ -45,6 +45,7 @@ func TestSixtyFourWritersAndEightReadersOfOneFile(t *testing.T) {
 
 // C3: no increment is lost.
 func TestSixteenProcessesCountTo3200(t *testing.T) {
+	shortIsParallel(t)
 	m := mounttest.Start(t, mounttest.Options{})
 	path := m.Path("counter")
 	if err := os.WriteFile(path, []byte("0"), 0o644); err != nil {

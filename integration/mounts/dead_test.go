@@ -160,6 +160,7 @@ func (s *stuckMount) end() {
 
 // A daemon that was killed while the kernel and it wait for each other is got rid of by the next mount.
 func TestMountOverADaemonThatCannotEnd(t *testing.T) {
+	shortIsParallel(t)
 	s := newStuckMount(t, 0)
 	for _, args := range [][]string{{"mount", s.store, s.dir}, {"unmount", s.dir}} {
 		if out, err := exec.CommandContext(t.Context(), mounttest.Binary(), args...).CombinedOutput(); err != nil {
@@ -171,6 +172,7 @@ func TestMountOverADaemonThatCannotEnd(t *testing.T) {
 
 // Unmounting it ends it.
 func TestUnmountOfADaemonThatCannotEnd(t *testing.T) {
+	shortIsParallel(t)
 	s := newStuckMount(t, 0)
 	out, err := exec.CommandContext(t.Context(), mounttest.Binary(), "unmount", s.dir).CombinedOutput()
 	if err != nil {
@@ -184,6 +186,7 @@ func TestUnmountOfADaemonThatCannotEnd(t *testing.T) {
 
 // A user can end a connection that is that user's own, through the control file the kernel offers for it.
 func TestUserUnmountsADaemonThatCannotEnd(t *testing.T) {
+	shortIsParallel(t)
 	mounttest.Need(t, "fuse", "root", "binary")
 	const control = "/sys/fs/fuse/connections"
 	if err := unix.Mount("fusectl", control, "fusectl", 0, ""); err == nil {
@@ -212,6 +215,7 @@ func (s *stuckMount) checkGone(t *testing.T) {
 
 // The mount of a living daemon is not taken for dead, however long it does not answer.
 func TestMountOfAStoppedDaemonStays(t *testing.T) {
+	shortIsParallel(t)
 	m := onDisk(t)
 	put(t, m.Path("f"), "content")
 	m.Signal(syscall.SIGSTOP)
@@ -226,6 +230,7 @@ func TestMountOfAStoppedDaemonStays(t *testing.T) {
 
 // Others than who mounted it are told whose it is.
 func TestOthersCannotUnmount(t *testing.T) {
+	shortIsParallel(t)
 	mounttest.Need(t, "root")
 	m := onDisk(t)
 	put(t, m.Path("f"), "content")

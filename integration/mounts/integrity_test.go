@@ -12,6 +12,7 @@ import (
 
 // C11: damaged bytes are EIO, in the log, and never served; everything else is.
 func TestDamageIsEIO(t *testing.T) {
+	shortIsParallel(t)
 	large := strings.Repeat("0123456789abcdef", 1<<16)
 	for _, c := range []struct {
 		name     string

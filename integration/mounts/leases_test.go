@@ -12,12 +12,24 @@ import (
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
-// rounds is how many there are: few, or with ETAGFS_LONG=1 many.
+// rounds is how many there are: few, with ETAGFS_LONG=1 many, and in the short form, which is that of the race detector, a
+// quarter of the few.
 func rounds(few, many int) int {
-	if os.Getenv("ETAGFS_LONG") != "" {
+	switch {
+	case os.Getenv("ETAGFS_LONG") != "":
 		return many
+	case testing.Short():
+		return few / 4
 	}
 	return few
+}
+
+// shortIsParallel leaves a test in which calls come one after the other out of the short form.
+func shortIsParallel(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("long: the short form has what is done at the same time")
+	}
 }
 
 // C5: mode, owner, size and times that one mount has set are seen by the other at once, through names and through descriptors

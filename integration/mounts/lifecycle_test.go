@@ -125,6 +125,7 @@ func TestSecondMountOfAStoreWithoutItsSocketIsRefused(t *testing.T) {
 
 // It does not matter what the kernel remembers of it.
 func TestDeadMountOfWhichTheKernelRemembersTheRoot(t *testing.T) {
+	shortIsParallel(t)
 	m := start(t)
 	if _, err := os.Stat(m.Dir); err != nil {
 		t.Fatal(err)
@@ -138,6 +139,7 @@ func TestDeadMountOfWhichTheKernelRemembersTheRoot(t *testing.T) {
 }
 
 func TestMountPointsThatAreRefused(t *testing.T) {
+	shortIsParallel(t)
 	mounttest.Need(t, "fuse")
 	base := t.TempDir()
 	put(t, filepath.Join(base, "file"), "")

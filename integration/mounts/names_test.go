@@ -123,6 +123,7 @@ mv "$OLDPWD/a" "$OLDPWD/z"; echo y >&3; exec 3>&-; cat f; cd ../../..; find . -t
 }
 
 func TestNamesTooLongAndPathsThroughFiles(t *testing.T) {
+	shortIsParallel(t)
 	m := start(t)
 	put(t, m.Path("f"), "")
 	long := make([]byte, 256)

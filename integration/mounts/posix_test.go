@@ -19,6 +19,7 @@ func pending() map[string]string {
 }
 
 func TestPOSIX(t *testing.T) {
+	shortIsParallel(t)
 	for _, name := range slices.Sorted(maps.Keys(posixtest.All)) {
 		t.Run(name, func(t *testing.T) {
 			if why := pending()[name]; why != "" {

@@ -71,6 +71,7 @@ func tree(t *testing.T) string {
 }
 
 func TestProgramsWork(t *testing.T) {
+	shortIsParallel(t)
 	for _, p := range programs() {
 		t.Run(p.name, func(t *testing.T) {
 			mounttest.Need(t, p.needs...)
@@ -85,6 +86,7 @@ func TestProgramsWork(t *testing.T) {
 }
 
 func TestRedirections(t *testing.T) {
+	shortIsParallel(t)
 	m := start(t)
 	shell(t, m, `for i in $(seq 100); do /bin/echo "line $i of one hundred"; done > f; test $(wc -l < f) = 100
 for i in $(seq 100); do /bin/echo "line $i of one hundred" >> g; done; cmp f g
@@ -96,6 +98,7 @@ echo x > e; sh -c 'echo y >> /dev/stderr' 2>> e; test "$(cat e)" = $'x\ny'`)
 // A hundred commands that write to one redirection, each of which commits, cost what
 // they write, not a hundred times the file.
 func TestManyCommandsIntoOneRedirectionCostTheirBytes(t *testing.T) {
+	shortIsParallel(t)
 	m := onDisk(t)
 	const fileBytes = 8 << 20
 	put(t, m.Path("f"), strings.Repeat("0123456789abcde\n", fileBytes/16))

@@ -19,6 +19,7 @@ import (
 
 // A mount in which something is open stays, and the sentence says what, and who has it open.
 func TestUnmountOfABusyMountNamesTheHolder(t *testing.T) {
+	shortIsParallel(t)
 	for _, c := range []struct {
 		name, script string
 		use          string
@@ -141,6 +142,7 @@ func TestUnmountSaysWhatItWaitsFor(t *testing.T) {
 
 // A container that was started meanwhile keeps the mount. Unmounting names it, and waits for it.
 func TestUnmountNamesOtherMountNamespaces(t *testing.T) {
+	shortIsParallel(t)
 	m := onDisk(t)
 	put(t, m.Path("f"), "content")
 	other := elsewhere(t)
@@ -159,6 +161,7 @@ func TestUnmountNamesOtherMountNamespaces(t *testing.T) {
 
 // A daemon that is told to end does, though such a copy is left; what is asked of that fails.
 func TestTermEndsDespiteOtherMountNamespaces(t *testing.T) {
+	shortIsParallel(t)
 	m := onDisk(t)
 	put(t, m.Path("f"), "content")
 	elsewhere(t)

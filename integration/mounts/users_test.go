@@ -21,6 +21,7 @@ func as(m *mounttest.Mount, user uint32, script string) (string, error) {
 
 // A mount by root is open to other users, who have the rights the modes give them.
 func TestRootsMountIsSharedWithPermissions(t *testing.T) {
+	shortIsParallel(t)
 	mounttest.Need(t, "fuse", "root")
 	m := start(t)
 	open(t, m.Path("secret"), os.O_CREATE|os.O_WRONLY).Close()
@@ -50,6 +51,7 @@ chmod 600 secret; echo public > public; mkdir -m 777 open; mkdir -m 1777 sticky;
 
 // An unprivileged user mounts through fusermount3, for nobody else.
 func TestUserMountsPrivately(t *testing.T) {
+	shortIsParallel(t)
 	m := mounttest.Start(t, mounttest.Options{User: nobody})
 	out, err := as(m, nobody, `echo one > f; cat f; exec 3<> f 4<> f; echo AAA >&3; echo BBB >&4; exec 3>&-; exec 4>&- || true; cat f; ls -A .etagfs/conflicts | wc -l; id -u; stat -c %u f`)
 	if err != nil || out != "one\nAAA\n1\n65534\n65534\n" {
@@ -62,6 +64,7 @@ func TestUserMountsPrivately(t *testing.T) {
 
 // Set-group-id directories pass their group on; a write clears set-user-id.
 func TestSetIDBits(t *testing.T) {
+	shortIsParallel(t)
 	mounttest.Need(t, "fuse", "root")
 	m := start(t)
 	out := shell(t, m, `mkdir d; chgrp 1234 d; chmod 2775 d; touch d/f; mkdir d/e; stat -c '%g %a' d/f d/e
@@ -75,6 +78,7 @@ echo x > p; chmod 6755 p; chown nobody p; stat -c %a p; chmod 6755 p; chmod 711 
 }
 
 func TestReadOnlyAndOwnerOptions(t *testing.T) {
+	shortIsParallel(t)
 	m := start(t)
 	m.Unmount()
 	m.RestartWith("ro,uid=1234,gid=5678,umask=022")
@@ -88,6 +92,7 @@ func TestReadOnlyAndOwnerOptions(t *testing.T) {
 
 // C4: what was kept of a user's file is for that user and root alone.
 func TestKeptCopiesArePrivate(t *testing.T) {
+	shortIsParallel(t)
 	mounttest.Need(t, "fuse", "root")
 	m := start(t)
 	shell(t, m, `chmod 711 "$(dirname "$PWD")" "$(dirname "$(dirname "$PWD")")"; mkdir -m 777 open`)

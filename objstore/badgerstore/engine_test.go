@@ -124,6 +124,9 @@ func testDir(t testing.TB) string {
 func TestConformance(t *testing.T) {
 	for _, profile := range []Profile{ProfileMount, ProfileServer} {
 		t.Run(map[Profile]string{ProfileMount: "mount", ProfileServer: "server"}[profile], func(t *testing.T) {
+			if testing.Short() && profile == ProfileServer {
+				t.Skip("long: the short form has it with the sizes of a mount")
+			}
 			base := testDir(t)
 			n := 0
 			objstoretest.Run(t, objstoretest.Config{

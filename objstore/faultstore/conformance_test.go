@@ -2,7 +2,6 @@ package faultstore
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"testing"
 
@@ -21,10 +20,6 @@ func openBucket(injector Injector) objstoretest.Opener {
 		b := NewBucket(inner, inner, injector)
 		return &objstoretest.Subject{Store: b, Namespace: b}, nil
 	}
-}
-
-func TestConformanceWithoutFaults(t *testing.T) {
-	objstoretest.Run(t, objstoretest.Config{Open: openBucket(None()), Oracle: openOracle})
 }
 
 func TestConformanceOfAFlatStoreWithoutFaults(t *testing.T) {
@@ -51,15 +46,13 @@ func (r *recorder) Decide(_ context.Context, op Op) error {
 
 func (r *recorder) String() string { return "(record)" }
 
-// TestEveryOperationCanFail: the conformance suite calls everything, and each
-// call is decided on before and after it, and bodies also in between.
-func TestEveryOperationCanFail(t *testing.T) {
+// TestConformanceAndEveryOperationCanFail: without faults the store is as good as what is under it, and the suite calls
+// everything: each call is decided on before and after it, and bodies also in between.
+func TestConformanceAndEveryOperationCanFail(t *testing.T) {
 	r := &recorder{seen: map[Kind]map[Phase]bool{}}
-	cfg := objstoretest.Config{Open: openBucket(r), Oracle: openOracle}
-	for _, c := range objstoretest.Cases() {
-		if err := c.Check(t.Context(), cfg); err != nil && !errors.Is(err, objstoretest.ErrSkipped) {
-			t.Fatalf("%s: %v", c.Name, err)
-		}
+	objstoretest.Run(t, objstoretest.Config{Open: openBucket(r), Oracle: openOracle})
+	if t.Failed() {
+		return
 	}
 	for _, kind := range Kinds() {
 		want := map[Phase]bool{Before: kind != OpStream, After: kind != OpStream, Body: kind == OpPut || kind == OpPutPart || kind == OpAppend || kind == OpStream || kind == OpRead}

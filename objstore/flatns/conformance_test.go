@@ -200,13 +200,23 @@ func conformance(t *testing.T, open objstoretest.Opener, more map[string]string)
 
 func TestConformanceOverMemory(t *testing.T) { conformance(t, overMemory(nil), nil) }
 
+// longer leaves the short form with what needs the most of a store.
+func longer(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("long: the short form has it over memory, with all that a store may offer")
+	}
+}
+
 func TestConformanceWithoutRename(t *testing.T) {
+	longer(t)
 	conformance(t, overMemory(plain), map[string]string{
 		"NamespaceCapabilitiesTellTheTruth": "directories are renamed by copies, which is not what RenameDir claims",
 	})
 }
 
 func TestConformanceWithConditionalPutsOnly(t *testing.T) {
+	longer(t)
 	conformance(t, overMemory(poor), map[string]string{
 		"UnlinkEvaluatesEveryCond":          "without a conditional delete the condition is refused before anything is looked at",
 		"NamespaceCapabilitiesTellTheTruth": "directories are renamed by copies, which is not what RenameDir claims",
@@ -214,6 +224,7 @@ func TestConformanceWithConditionalPutsOnly(t *testing.T) {
 }
 
 func TestConformanceOverServer(t *testing.T) {
+	longer(t)
 	conformance(t, overServer, map[string]string{
 		"NamespaceCapabilitiesTellTheTruth": "the store by itself claims no attributes",
 		"ConflictsHoldBaseAndTheirs":        "the version is the whole ETag",

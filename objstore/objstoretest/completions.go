@@ -278,7 +278,7 @@ func layoutsGoWithTheContent(ctx context.Context, e *Env) {
 
 // assembledObjectsAreEdited: a commit over parts that end anywhere gives what a put of the same bytes gives.
 func assembledObjectsAreEdited(ctx context.Context, e *Env) {
-	for i, sizes := range partSizes() {
+	for i, sizes := range e.partSizes() {
 		key := objstore.Key(fmt.Sprint("k", i))
 		body := []byte(e.assembled(ctx, key, sizes...))
 		id := e.head(ctx, key).ID
@@ -308,7 +308,7 @@ func assembledObjectsAreEdited(ctx context.Context, e *Env) {
 }
 
 func assembledObjectsAreCopied(ctx context.Context, e *Env) {
-	for i, sizes := range partSizes() {
+	for i, sizes := range e.partSizes() {
 		key := objstore.Key(fmt.Sprint("k", i))
 		body := e.assembled(ctx, key, sizes...)
 		_, err := e.Store.Copy(ctx, objstore.CopyRequest{Src: key, SrcCond: objstore.IfPresent(), Dst: key + "copy", DstCond: objstore.IfAbsent()})

@@ -75,6 +75,18 @@ func (e *Env) parallel(n int, f func(i int)) {
 	}
 }
 
+// times is how often a case does what it repeats: by default, in the long form, in the short one.
+func (e *Env) times(normal, long, short int) int {
+	switch {
+	case e.cfg.Long:
+		return long
+	case e.cfg.Short:
+		return short
+	default:
+		return normal
+	}
+}
+
 // random is a source of random numbers; streams of one case differ by id.
 func (e *Env) random(id uint64) *rand.Rand { return rand.New(rand.NewPCG(e.cfg.Seed, id)) }
 
@@ -128,19 +140,22 @@ func (e *Env) open(ctx context.Context, key objstore.Key) objstore.Reader {
 
 // readAll is everything r reads, read in two ways that must agree.
 func (e *Env) readAll(ctx context.Context, r objstore.Reader) string {
+	size := r.Info().Size
 	s := r.Stream(ctx, 0, -1)
-	body, err := io.ReadAll(s)
+	var body bytes.Buffer
+	body.Grow(int(size) + bytes.MinRead) // contents are large: it shall not grow on the way
+	_, err := body.ReadFrom(s)
 	e.ok(err, "read stream")
 	e.ok(s.Close(), "close stream")
-	equal(e, int64(len(body)), r.Info().Size, "bytes read against the size")
-	again := make([]byte, len(body))
+	equal(e, int64(body.Len()), size, "bytes read against the size")
+	again := make([]byte, size)
 	if n, err := r.ReadAt(ctx, again, 0); n != len(again) || err != nil && err != io.EOF {
 		e.Failf("read at 0: %d of %d bytes: %w", n, len(again), err)
 	}
-	if !bytes.Equal(body, again) {
+	if !bytes.Equal(body.Bytes(), again) {
 		e.Failf("stream and read at differ")
 	}
-	return string(body)
+	return body.String()
 }
 
 // get is the content of key.

@@ -20,11 +20,8 @@ func modelCases() []Case {
 // randomOpsMatchTheOracle runs the same operations on the subject and on the oracle.
 // After a difference it looks for a shorter list that still differs.
 func randomOpsMatchTheOracle(ctx context.Context, e *Env) {
-	runs, length := 4, 500
-	if e.cfg.Long {
-		runs, length = 40, 1000
-	}
-	for run := range runs {
+	length := e.times(500, 1000, 250)
+	for run := range e.times(4, 40, 2) {
 		ops := e.randomOps(uint64(run), length)
 		difference := e.compareRun(ctx, ops)
 		if difference == nil {
@@ -108,7 +105,7 @@ func shrink(ops []op, fails func([]op) bool) []op {
 // randomOpsAreWatched: after every operation the changes told explain the tree.
 func randomOpsAreWatched(ctx context.Context, e *Env) {
 	m := e.watch()
-	ops := e.randomOps(99, 400)
+	ops := e.randomOps(99, e.times(400, 400, 150))
 	e.runOps(ctx, ops, func(i int, outcome string) {
 		m.compare(ctx, e, fmt.Sprintf("op %d, %v: %s (%s)", i, ops[i], outcome, e.rerun()))
 	})

@@ -104,7 +104,7 @@ func readersArePinned(ctx context.Context, e *Env) {
 		}
 		pinned("overwrite", func() { e.put(ctx, key, "short") })
 		pinned("many overwrites", func() {
-			for j := range 20 {
+			for j := range e.times(20, 20, 4) {
 				e.put(ctx, key, string(pattern(uint64(j), size)))
 			}
 		})

@@ -253,11 +253,7 @@ func stagesRefuseNonsense(ctx context.Context, e *Env) {
 
 // stagesMatchBytes makes random edits of large files and compares with a byte slice.
 func stagesMatchBytes(ctx context.Context, e *Env) {
-	runs := 6
-	if e.cfg.Long {
-		runs = 60
-	}
-	for run := range runs {
+	for run := range e.times(6, 60, 2) {
 		rng := e.random(uint64(run))
 		body := pattern(uint64(run), rng.Int64N(10<<20))
 		if run%3 == 0 {
@@ -368,7 +364,7 @@ func manySmallEditsOfALargeFile(ctx context.Context, e *Env) {
 	file := e.create(ctx, e.root(), "f", string(body))
 	rng := e.random(0)
 	version := file.Version
-	for i := range 100 {
+	for i := range e.times(50, 100, 15) {
 		s, _ := e.edit(ctx, file.ID)
 		off := rng.Int64N(int64(len(body)) - 4096)
 		data := pattern(uint64(i), 4096)

@@ -36,7 +36,8 @@ type Config struct {
 	Open   Opener
 	Oracle Opener  // nil: there are no cases that compare
 	Sizes  []int64 // where the store changes how it keeps a content; each is tested with its neighbours
-	Long   bool    // run the long cases too
+	Long   bool    // run the long cases too, and more of what is random
+	Short  bool    // run less of what is random or large; as with go test -short
 	Seed   uint64  // of random cases; 0: OBJSTORETEST_SEED, else 1
 }
 
@@ -48,6 +49,7 @@ func (c Config) withDefaults() Config {
 		}
 	}
 	c.Long = c.Long || os.Getenv("OBJSTORETEST_LONG") == "1"
+	c.Short = !c.Long && (c.Short || testing.Short())
 	return c
 }
 

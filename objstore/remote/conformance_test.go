@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 	"time"
 
@@ -90,9 +91,20 @@ func memory(context.Context) (objstore.Buckets, func() error, error) {
 	return memstore.New(memstore.Options{}), func() error { return nil }, nil
 }
 
+// inMemory is a directory for a store, where syncs need not wait for a disk.
+func inMemory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "remote-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
 func embedded(t *testing.T) func(context.Context) (objstore.Buckets, func() error, error) {
 	return func(ctx context.Context) (objstore.Buckets, func() error, error) {
-		engine, err := badgerstore.Open(ctx, t.TempDir(), badgerstore.Options{Create: true}, badgerstore.Parts{})
+		engine, err := badgerstore.Open(ctx, inMemory(t), badgerstore.Options{Create: true}, badgerstore.Parts{})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -114,11 +126,16 @@ func conformance(t *testing.T, opener objstoretest.Opener) {
 }
 
 // Nothing of a store is lost on the way: all that is promised of one holds for it behind a connection.
-func TestConformanceOverMemory(t *testing.T) { conformance(t, over(memory, sound)) }
+func TestConformanceOverMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: the short form has it over connections that break")
+	}
+	conformance(t, over(memory, sound))
+}
 
 func TestConformanceOverBadger(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long: the short form has it over memory, and over connections that break")
+		t.Skip("long: the short form has it over connections that break")
 	}
 	conformance(t, over(embedded(t), sound))
 }
