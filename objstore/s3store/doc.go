@@ -25,7 +25,7 @@
 //
 // A silent write of our server is sent again with the id it has: the server recognises it and answers as it
 // answered the first. On foreign stores an object carries, in its user metadata, the id of the write that made it and its
-// lineage: ids and ETags of up to [lineageMax] predecessors, newest first. Who heard nothing looks there. If its id is
+// lineage: ids and ETags of up to [lineageMax] predecessors, newest first. Who heard nothing looks there, until the store answers or half a minute has passed. If its id is
 // found, the write was applied, whoever wrote since. If the version the write is conditional on is there still, it is sent
 // again. That it was not applied follows only where versions are unique, and only from a lineage without a gap: a write that was
 // not conditional on the version before it leaves one. Anything else is ErrUnknown, and nothing is sent again: the repetition of

@@ -56,7 +56,11 @@ const (
 	applied
 	lost      // it was not applied, and will not be: its condition is lost for good
 	untouched // what it is conditional on is there still: it may be sent again
+	unseen    // the store did not answer
 )
+
+// looksMax bounds how often a store is looked at that does not answer; it takes longer than there is time for.
+const looksMax = 64
 
 // settle sends w until what became of it is known, or cannot be.
 func (s *Store) settle(ctx context.Context, w write) (stamp, error) {
@@ -78,7 +82,7 @@ func (s *Store) settle(ctx context.Context, w write) (stamp, error) {
 		}
 		next := mayComeAgain(err) || kind == objstore.ErrConflict || kind == objstore.ErrUnknown && w.repeatable
 		if (!next || try == triesMax) && silent && !w.answers(kind) {
-			made, said := w.lookAt(ctx)
+			made, said := s.lookAt(ctx, w)
 			if said == applied {
 				return made, nil
 			}
@@ -98,11 +102,25 @@ func isLost(kind objstore.Kind) bool {
 	return kind == objstore.ErrPrecondition || kind == objstore.ErrNotFound
 }
 
-func (w write) lookAt(ctx context.Context) (stamp, verdict) {
+// lookAt looks until the store answers, which may have been down since it did not, or time is over.
+func (s *Store) lookAt(ctx context.Context, w write) (made stamp, said verdict) {
 	if w.look == nil {
 		return stamp{}, undecided
 	}
-	return w.look(ctx)
+	for range looksMax {
+		if made, said = w.look(ctx); said != unseen || s.backOff(ctx, triesMax-1) != nil {
+			break
+		}
+	}
+	return made, said
+}
+
+// unanswered is the verdict of a look that failed.
+func unanswered(err error) verdict {
+	if kindOf(err) == objstore.ErrUnavailable {
+		return unseen
+	}
+	return undecided
 }
 
 // answers reports whether a refusal after silence is of the write itself, by a store that would know it if it had been applied.
@@ -123,7 +141,7 @@ func (s *Store) lookForPut(d *draft) func(context.Context) (stamp, verdict) {
 	return func(ctx context.Context) (stamp, verdict) {
 		info, line, err := s.head(ctx, "look", d.key, objstore.Unconditional())
 		if err != nil {
-			return stamp{}, undecided
+			return stamp{}, unanswered(err)
 		}
 		if etag, ok := line.made(d.id, info.ETag); ok {
 			return stamp{etag, objstore.Version(etag)}, applied
@@ -148,7 +166,9 @@ func (s *Store) lookForDelete(key objstore.Key, cond objstore.Cond) func(context
 		switch {
 		case err != nil && kindOf(err) == objstore.ErrNotFound && cond.IsUnconditional():
 			return stamp{}, applied
-		case err != nil || !versioned || !s.caps.UniqueVersions:
+		case err != nil:
+			return stamp{}, unanswered(err)
+		case !versioned || !s.caps.UniqueVersions:
 			return stamp{}, undecided
 		case info.Version == base:
 			return stamp{}, untouched

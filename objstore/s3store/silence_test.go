@@ -225,3 +225,39 @@ func TestHiddenWriteIsUnknown(t *testing.T) {
 	}
 	b.wantContent(t, "second")
 }
+
+// C9: a store that goes away when it has applied a write, and comes back for longer than one question waits, is asked then: nobody
+// loses to himself, and nothing is unknown that can be seen.
+func TestSilentWritesAreResolvedWhenTheStoreComesBack(t *testing.T) {
+	for _, m := range mutations() {
+		if m.name != "create" && m.name != "update" && m.name != "overwrite" {
+			continue
+		}
+		for _, k := range []kind{foreign, foreignMD5} {
+			t.Run(fmt.Sprintf("%s/%v", m.name, k), func(t *testing.T) {
+				b := newBench(t, k)
+				var base objstore.Info
+				if !m.fresh {
+					base = put(t, b.store, "k", "base", objstore.IfAbsent())
+				}
+				down := 50
+				var away func(*http.Request) (*http.Response, error)
+				away = func(*http.Request) (*http.Response, error) {
+					if down--; down > 0 {
+						b.wire.next(http.MethodHead, away)
+					}
+					return nil, errReplyLost
+				}
+				b.wire.next(m.method, b.wire.lost(func() { b.wire.next(http.MethodHead, away) }))
+				info, err := m.apply(t.Context(), b.store, base)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if head, err := b.other.Head(t.Context(), "k"); err != nil || head.Version != info.Version || down > 0 {
+					t.Errorf("it is version %s, there is %s (%v); %d questions were not asked", info.Version, head.Version, err, down)
+				}
+				b.wantContent(t, m.after)
+			})
+		}
+	}
+}
