@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,6 +31,7 @@ type kernelSite struct {
 	t          *testing.T
 	dir        string
 	later      atomic.Int64 // by how much the clock is ahead
+	handler    *s3server.Server
 	plain, tls *s3.Client
 }
 
@@ -49,9 +51,12 @@ func openKernelSite(t *testing.T, age time.Duration) *kernelSite {
 		}
 	})
 	s := &site{t: t, engine: engine}
-	if s.handler, err = s3server.New(s3server.Options{Buckets: engine, Users: users()}); err != nil {
+	everyone := users()
+	everyone.Anonymous = &s3server.User{Read: []string{"*"}}
+	if s.handler, err = s3server.New(s3server.Options{Buckets: engine, Users: everyone}); err != nil {
 		t.Fatal(err)
 	}
+	k.handler = s.handler
 	t.Cleanup(s.handler.Close)
 	certified := open(t, true, s3server.Options{}).http // for its certificate, and a client that trusts it
 	k.plain = clientOf("http://"+k.serve(s, nil), "AKIDROOT", "root-secret", &http.Client{})
@@ -149,6 +154,60 @@ func TestLargeObjectsAreSentByTheKernelOnceVerified(t *testing.T) {
 	k.later.Store(int64(time.Hour))
 	if got, err := k.get(k.plain, "large", ""); err == nil || !bytes.HasPrefix(want, got) {
 		t.Errorf("an hour later damage is served: %d bytes, %v", len(got), err)
+	}
+}
+
+// C11: what nobody has read is verified before the kernel sends it, a few MiB at a time.
+func TestLargeObjectsAreVerifiedOnTheirWay(t *testing.T) {
+	k := openKernelSite(t, time.Hour)
+	want := bytes.Repeat(k.put("other"), 4)
+	must(k.plain.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String("larger"), Body: bytes.NewReader(want)}))(t)
+	for _, r := range []string{"bytes=5000000-9000000", ""} {
+		from, to := 0, len(want)
+		if r != "" {
+			from, to = 5000000, 9000001
+		}
+		if got, err := k.get(k.plain, "larger", r); err != nil || !bytes.Equal(got, want[from:to]) {
+			t.Fatalf("%q: %d bytes, %v", r, len(got), err)
+		}
+	}
+	k.later.Store(int64(time.Hour))
+	k.damage(want, 10<<20)
+	if got, err := k.get(k.plain, "larger", ""); err == nil || len(got) < 4<<20 || !bytes.HasPrefix(want, got) {
+		t.Errorf("damage that nobody has seen is served: %d bytes, %v", len(got), err)
+	}
+}
+
+// slowReader takes so many bytes in the time it has.
+type slowReader struct {
+	httptest.ResponseRecorder
+	atOnce int64
+}
+
+func (s *slowReader) ReadFrom(r io.Reader) (int64, error) {
+	n, err := io.Copy(s.Body, io.LimitReader(r, s.atOnce))
+	if n == s.atOnce && err == nil {
+		err = &net.OpError{Op: "sendfile", Err: os.ErrDeadlineExceeded}
+	}
+	return n, err
+}
+
+func TestReadersThatTakeWhatTheKernelSendsMayBeSlow(t *testing.T) {
+	k := openKernelSite(t, time.Hour)
+	want := k.put("large")
+	for atOnce, whole := range map[int64]bool{256 << 10: true, 256<<10 - 1: false} {
+		w := &slowReader{*httptest.NewRecorder(), atOnce}
+		func() {
+			defer func() {
+				if aborted := recover() == http.ErrAbortHandler; aborted == whole {
+					t.Errorf("%d bytes at once: cut off: %v", atOnce, aborted)
+				}
+			}()
+			k.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/"+bucket+"/large", nil))
+		}()
+		if got := w.Body.Bytes(); bytes.Equal(got, want) != whole || !bytes.HasPrefix(want, got) {
+			t.Errorf("%d bytes at once: %d came", atOnce, len(got))
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package badgerstore
 
 import (
+	"context"
 	"errors"
 	"io"
 	"syscall"
@@ -15,7 +16,7 @@ import (
 const fileStreamBytesMin = 256 << 10
 
 // fileStream is a stream of bytes that lie in one file as they are, and that were verified within
-// [Options.ScrubAge]. It is a [syscall.Conn], so that the kernel can send them. Read still verifies.
+// [Options.ScrubAge]: just now, if they are not more than [blob.LookBytesMax]. It is a [syscall.Conn], so that the kernel can send them. Read still verifies.
 type fileStream struct {
 	*stream
 	file  disk.File
@@ -23,7 +24,7 @@ type fileStream struct {
 }
 
 // checkedFile is the file that all of s can be sent from, and where the content begins in it.
-func (r *reader) checkedFile(s *stream) (file disk.File, start int64, ok bool) {
+func (r *reader) checkedFile(ctx context.Context, s *stream) (file disk.File, start int64, ok bool) {
 	if s.err != nil || s.end-s.off < fileStreamBytesMin {
 		return nil, 0, false
 	}
@@ -36,7 +37,7 @@ func (r *reader) checkedFile(s *stream) (file disk.File, start int64, ok bool) {
 	if !ok || run.Kind != extent.Bare {
 		return nil, 0, false
 	}
-	file, ok = r.content.e.blobs.OpenChecked(blobOf(extent.RefKind(run.Kind), run.ID), run.Off+s.off, s.end-s.off)
+	file, ok = r.content.e.blobs.OpenChecked(ctx, blobOf(extent.RefKind(run.Kind), run.ID), run.Off+s.off, s.end-s.off)
 	return file, run.Off, ok
 }
 

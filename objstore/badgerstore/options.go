@@ -35,8 +35,8 @@ type Options struct {
 	NewFile objstore.NewAttr // of files made by a put; zero: mode 0644
 	NewDir  objstore.NewAttr // of directories that keys imply; zero: mode 0755
 
-	// ScrubAge is how long bytes that were read and verified may be sent again by the kernel alone, out of
-	// the file they lie in; 0: never.
+	// ScrubAge is how long bytes that were read and verified may be sent by the kernel alone, out of
+	// the file they lie in; 0: never, not even a moment after.
 	ScrubAge time.Duration
 
 	Program    string // who opens, for the lock file; empty: the name of the executable

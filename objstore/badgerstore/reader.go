@@ -75,7 +75,7 @@ func (r *reader) failed(err error) error {
 // Stream implements [objstore.Reader].
 func (r *reader) Stream(ctx context.Context, off, length int64) io.ReadCloser {
 	s := r.stream(ctx, off, length)
-	if file, start, ok := r.checkedFile(s); ok {
+	if file, start, ok := r.checkedFile(ctx, s); ok {
 		return &fileStream{stream: s, file: file, start: start}
 	}
 	return s

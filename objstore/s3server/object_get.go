@@ -130,23 +130,47 @@ func (c *call) showSpanChecksum(info objstore.Info, p part, partial bool) {
 	}
 }
 
+// The least that is worth a file to send from, and the most that is asked for at once: a store
+// verifies that much before the kernel sends it.
+const (
+	windowBytesMin = 256 << 10
+	windowBytes    = 4 << 20
+)
+
 func (c *call) sendSpan(reader objstore.Reader, span span) error {
-	stream := reader.Stream(c.ctx(), span.offset, span.length)
-	return errors.Join(c.send(stream, span.length), stream.Close())
+	rest, err := c.sendFiles(reader, span)
+	if err != nil || rest.length == 0 {
+		return err
+	}
+	stream := reader.Stream(c.ctx(), rest.offset, rest.length)
+	return errors.Join(c.send(stream, rest.length), stream.Close())
+}
+
+// sendFiles has the kernel send what lies in files, unless TLS needs the bytes here, and returns the rest.
+func (c *call) sendFiles(reader objstore.Reader, rest span) (span, error) {
+	for rest.length >= windowBytesMin && c.r.TLS == nil {
+		length := min(rest.length, windowBytes)
+		stream := reader.Stream(c.ctx(), rest.offset, length)
+		if _, ok := stream.(syscall.Conn); !ok {
+			return rest, stream.Close()
+		}
+		if err := errors.Join(c.w.sendFile(stream, length), stream.Close()); err != nil {
+			return rest, err
+		}
+		rest = span{rest.offset + length, rest.length - length}
+	}
+	return rest, nil
 }
 
 // pieceBytesMax is the largest body that is held back to be sent with its head.
 const pieceBytesMax = 64 << 10
 
-// send has the kernel send what lies in a file, unless TLS needs the bytes here.
 func (c *call) send(stream io.Reader, length int64) error {
-	if conn := connOf(c.ctx()); conn != nil && length <= pieceBytesMax {
-		return conn.inOnePiece(func() error { return errors.Join(c.buffers.copy(c.w, stream), c.w.deadlines.Flush()) })
+	conn := connOf(c.ctx())
+	if conn == nil || length > pieceBytesMax || c.w.sent > 0 {
+		return c.buffers.copy(c.w, stream)
 	}
-	if _, ok := stream.(syscall.Conn); ok && c.r.TLS == nil {
-		return c.w.sendFile(stream, length)
-	}
-	return c.buffers.copy(c.w, stream)
+	return conn.inOnePiece(func() error { return errors.Join(c.buffers.copy(c.w, stream), c.w.deadlines.Flush()) })
 }
 
 // failRead answers 304 with what a cache needs, or 412.

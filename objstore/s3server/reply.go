@@ -70,14 +70,15 @@ func (w *reply) Write(p []byte) (int, error) {
 }
 
 // sendFile sends length bytes of a stream that is a [syscall.Conn], which net/http leaves to the kernel if
-// it can. A client has as much time for as many bytes as with Write.
+// it can. A client has as much time for as many bytes as with Write: if that is over, and it took them, it has it again.
 func (w *reply) sendFile(stream io.Reader, length int64) error {
 	for length > 0 {
 		w.expectReader()
-		n, err := io.Copy(w.ResponseWriter, io.LimitReader(stream, min(length, copyBytes)))
+		n, err := io.Copy(w.ResponseWriter, io.LimitReader(stream, length))
 		w.sent += n
 		length -= n
 		switch {
+		case errors.Is(err, os.ErrDeadlineExceeded) && n >= copyBytes:
 		case err != nil:
 			return err
 		case n == 0:

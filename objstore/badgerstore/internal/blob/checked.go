@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -60,21 +61,45 @@ func (c *checked) holds(off, length int64) bool {
 	return true
 }
 
+// LookBytesMax is the most that OpenChecked verifies itself.
+const LookBytesMax = 4 << 20
+
 // OpenChecked opens the file of a bare blob whose bytes from off to off+length were read and verified
 // within CheckedLasts: they may leave it without another look, and without passing through this process.
-// It is false if they were not.
-func (s *Store) OpenChecked(ref Ref, off, length int64) (file disk.File, ok bool) {
+// It is false if they were not, and are too many to be verified now, or are damaged: whoever reads them is told.
+func (s *Store) OpenChecked(ctx context.Context, ref Ref, off, length int64) (file disk.File, ok bool) {
 	if !ref.Bare || s.files.checkedLasts <= 0 {
 		return nil, false
 	}
 	h, err := s.files.use(ref, s.Path(ref))
 	if err != nil {
-		return nil, false // whoever reads it is told
+		return nil, false
 	}
 	defer s.files.done(h)
-	if off < 0 || length < 0 || off+length > h.block.dataBytes || !h.checked.holds(off, length) {
+	if off < 0 || length < 0 || off+length > h.block.dataBytes || !h.look(ctx, off, length) {
 		return nil, false
 	}
 	file, err = s.fs.Open(s.Path(ref))
 	return file, err == nil
+}
+
+// look verifies what of a range was not verified lately, and reports whether all of it was or is.
+func (h *handle) look(ctx context.Context, off, length int64) bool {
+	if h.checked.holds(off, length) {
+		return true
+	}
+	if length > LookBytesMax {
+		return false
+	}
+	buf := h.units.buffers.Get().(*unitBuffer)
+	defer h.units.buffers.Put(buf)
+	for at := off - off%SumBytes; at < off+length; at += SumBytes {
+		if h.checked.holds(at, 1) {
+			continue
+		}
+		if _, err := h.readAt(ctx, buf[:min(SumBytes, h.block.dataBytes-at)], at); err != nil {
+			return false
+		}
+	}
+	return h.checked.holds(off, length)
 }
