@@ -19,8 +19,61 @@ const presencePatience = time.Second
 // process. A question to the mount would wait for whatever its store waits for, and keep the mount busy.
 func presenceName(device string) string { return "@etagfs/mount/" + device }
 
-// Announce lets those who unmount wait for this process. It is to be closed last.
-func (m *Mount) Announce() (io.Closer, error) { return net.Listen("unix", presenceName(m.device)) }
+// Announce lets those who unmount wait for this process. It is to be closed last. A device's number is given to the next
+// mount as soon as a mount is taken away, whose process may still be about to end: then the name is ours once it has.
+func (m *Mount) Announce() (io.Closer, error) {
+	listener, err := net.Listen("unix", presenceName(m.device))
+	if !errors.Is(err, unix.EADDRINUSE) {
+		return listener, err
+	}
+	p := &presence{name: presenceName(m.device), stop: make(chan struct{}), done: make(chan struct{})}
+	go p.await()
+	return p, nil
+}
+
+// presenceInterval is between attempts to get a name that another process has.
+const presenceInterval = 20 * time.Millisecond
+
+// presence is a socket whose name another process may still have.
+type presence struct {
+	// Constant.
+	name string
+	stop chan struct{} // closed by Close
+	done chan struct{} // closed once the goroutine has ended
+
+	listener net.Listener // nil: the name could not be had; set before done is closed
+}
+
+// await is the goroutine.
+func (p *presence) await() {
+	defer close(p.done)
+	ticks := time.NewTicker(presenceInterval)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-ticks.C:
+		}
+		listener, err := net.Listen("unix", p.name)
+		if err == nil {
+			p.listener = listener
+		}
+		if !errors.Is(err, unix.EADDRINUSE) {
+			return
+		}
+	}
+}
+
+// Close gives the name back.
+func (p *presence) Close() error {
+	close(p.stop)
+	<-p.done
+	if p.listener == nil {
+		return nil
+	}
+	return p.listener.Close()
+}
 
 // Daemon is a process that serves a mount. Nil is one that cannot be found: it has ended, or has
 // a network namespace of its own.

@@ -48,3 +48,33 @@ func wantFate(t *testing.T, m *Mount, want Fate) {
 		t.Errorf("its fate is %v, %v; want %v", got, err, want)
 	}
 }
+
+// The number of a device is given again while the daemon that had it is still ending: the next daemon is found once that
+// has ended.
+func TestDaemonIsFoundThoughAnotherHadItsDevice(t *testing.T) {
+	m := &Mount{device: "test/" + t.TempDir()}
+	ending, err := m.Announce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, err := m.Announce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	inVain, err := m.Announce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := inVain.Close(); err != nil { // while it waits
+		t.Error(err)
+	}
+	if err := ending.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-next.(*presence).done
+	wantFate(t, m, FateAlive)
+	if err := next.Close(); err != nil {
+		t.Error(err)
+	}
+	wantFate(t, m, FateUnknown)
+}
