@@ -62,10 +62,17 @@ func (d daemon) shared(ctx context.Context, store *remote.Store, source, place, 
 	}, nil
 }
 
+// dialer connects to the owner of a store.
+type dialer func(context.Context) (net.Conn, error)
+
+// dialing is the plain one.
+func dialing(dir string) dialer {
+	return func(ctx context.Context) (net.Conn, error) { return dialBeside(ctx, dir) }
+}
+
 // attach opens a bucket of a store through the process that owns it. An owner that cannot be reached is inUse,
-// which is the refusal of the store itself.
-func attach(ctx context.Context, dir, bucket string, inUse error, logger *slog.Logger) (*remote.Store, error) {
-	dial := func(ctx context.Context) (net.Conn, error) { return dialBeside(ctx, dir) }
+// which is the refusal of the store itself. dial connects to it from then on.
+func attach(ctx context.Context, bucket string, inUse error, dial dialer, logger *slog.Logger) (*remote.Store, error) {
 	conn, err := dial(ctx)
 	if err != nil {
 		return nil, inUse
@@ -84,7 +91,7 @@ func attach(ctx context.Context, dir, bucket string, inUse error, logger *slog.L
 
 // ownOrAttach opens a store, or attaches to who has it open. open is tried again while the owner has the
 // store and does not listen, for it may be about to begin or to end.
-func ownOrAttach(ctx context.Context, dir, bucket string, logger *slog.Logger, open func() (*badgerstore.Engine, error)) (*badgerstore.Engine, *remote.Store, error) {
+func ownOrAttach(ctx context.Context, bucket string, dial dialer, logger *slog.Logger, open func() (*badgerstore.Engine, error)) (*badgerstore.Engine, *remote.Store, error) {
 	patience := time.NewTimer(attachPatience)
 	defer patience.Stop()
 	for {
@@ -92,7 +99,7 @@ func ownOrAttach(ctx context.Context, dir, bucket string, logger *slog.Logger, o
 		if !errors.Is(err, objstore.ErrInUse) {
 			return engine, nil, err
 		}
-		store, err := attach(ctx, dir, bucket, err, logger)
+		store, err := attach(ctx, bucket, err, dial, logger)
 		if !errors.Is(err, objstore.ErrInUse) {
 			return nil, store, err
 		}

@@ -25,7 +25,7 @@ const serveFlag = "serve"
 
 func mountCommand(t *terminal) *cobra.Command {
 	var words []string
-	var foreground, serve bool
+	var foreground, serve, takeover bool
 	var cacheDir string
 	c := &cobra.Command{
 		Use:   "mount STORE DIR",
@@ -33,7 +33,8 @@ func mountCommand(t *terminal) *cobra.Command {
 		Long: `Mount a store at DIR, in the background, and return when it can be used. A
 STORE that does not exist or is an empty directory is made. The background
 process logs to STORE/etagfs.log. A STORE that another process has open is used
-through that process, for as long as it has it.
+through that process; when that ends, one of the mounts that used it so takes its
+place, unless it was etagfs serve.
 
 STORE may also be a bucket of an S3 store that honours conditional writes:
 s3://BUCKET/PREFIX?endpoint=URL&region=NAME or http(s)://HOST:PORT/BUCKET/PREFIX.
@@ -57,7 +58,7 @@ Options (-o), the first of several values being the default:
 			if args[1] == "" {
 				return noMountPoint()
 			}
-			d := daemon{store: store, dir: args[1], options: strings.Join(words, ","), cache: cacheDir}
+			d := daemon{store: store, dir: args[1], options: strings.Join(words, ","), cache: cacheDir, takeover: takeover}
 			switch {
 			case serve:
 				return d.runAlone(c.Context())
@@ -70,6 +71,7 @@ Options (-o), the first of several values being the default:
 	}
 	c.Flags().StringArrayVarP(&words, "options", "o", nil, "mount options, separated by commas")
 	c.Flags().StringVar(&cacheDir, "cache", "", "directory for local copies of a remote store (default etagfs in the user's cache directory)")
+	c.Flags().BoolVar(&takeover, "takeover", true, "become the owner of STORE when the mount that has it open ends")
 	c.Flags().BoolVar(&foreground, "foreground", false, "stay until unmounted, log to standard error")
 	c.Flags().BoolVar(&serve, serveFlag, false, "")
 	if err := c.Flags().MarkHidden(serveFlag); err != nil {
@@ -93,6 +95,9 @@ func (t *terminal) startBackground(ctx context.Context, d daemon) error {
 		return err
 	}
 	arguments := []string{"mount", store, dir, "-o", d.options, "--" + serveFlag}
+	if !d.takeover {
+		arguments = append(arguments, "--takeover=false")
+	}
 	if d.cache != "" {
 		cache, err := filepath.Abs(d.cache)
 		if err != nil {
@@ -117,6 +122,8 @@ type daemon struct {
 	dir     string
 	options string
 	cache   string // of a remote store; empty: the default
+
+	takeover bool // become the owner of the store when that is gone
 }
 
 // runAlone is run for a process nobody listens to: its log is all it leaves behind.
@@ -255,7 +262,8 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 		return nil, err
 	}
 	readOnly, bucket := options.FS.ReadOnly, cmp.Or(options.Bucket, bucketDefault)
-	engine, attached, err := ownOrAttach(ctx, dir, bucket, logger, func() (*badgerstore.Engine, error) {
+	heir := newHeir(dir, point, logger)
+	engine, attached, err := ownOrAttach(ctx, bucket, heir.dial, logger, func() (*badgerstore.Engine, error) {
 		return badgerstore.Open(ctx, dir,
 			storeOptions(badgerstore.Options{Create: !readOnly, ReadOnly: readOnly, MountPoint: point}),
 			badgerstore.Parts{Logger: logger})
@@ -264,7 +272,12 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 		return nil, err
 	}
 	if attached != nil {
-		return d.shared(ctx, attached, attachedPrefix+dir, dir, bucket, point, logger)
+		store, err := d.shared(ctx, attached, attachedPrefix+dir, dir, bucket, point, logger)
+		if err == nil && d.takeover && !readOnly {
+			store.engine = inheriting{store.engine, heir}
+			go heir.run()
+		}
+		return store, err
 	}
 	store, err := engine.Bucket(ctx, bucket)
 	if err != nil {

@@ -34,7 +34,7 @@ func TestSocketInADeepDirectory(t *testing.T) {
 	if err != nil || info.Mode() != os.ModeSocket|0o600 {
 		t.Errorf("the socket is %v, %v", info.Mode(), err)
 	}
-	store, err := attach(t.Context(), dir, memstore.MainBucket, objstore.ErrInUse, logger)
+	store, err := attach(t.Context(), memstore.MainBucket, objstore.ErrInUse, dialing(dir), logger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestSocketInADeepDirectory(t *testing.T) {
 	if err := errors.Join(store.Close(), s.Close(t.Context())); err != nil {
 		t.Error(err)
 	}
-	if _, err := attach(t.Context(), dir, memstore.MainBucket, objstore.ErrInUse, logger); !errors.Is(err, objstore.ErrInUse) {
+	if _, err := attach(t.Context(), memstore.MainBucket, objstore.ErrInUse, dialing(dir), logger); !errors.Is(err, objstore.ErrInUse) {
 		t.Errorf("an owner that does not listen any more: %v", err)
 	}
 }

@@ -87,7 +87,7 @@ func (l *location) with(ctx context.Context, store string, f func(bucket objstor
 	if err != nil {
 		return err
 	}
-	engine, attached, err := ownOrAttach(ctx, dir, l.bucket, slog.New(slog.DiscardHandler), func() (*badgerstore.Engine, error) {
+	engine, attached, err := ownOrAttach(ctx, l.bucket, dialing(dir), slog.New(slog.DiscardHandler), func() (*badgerstore.Engine, error) {
 		return badgerstore.Open(ctx, dir, storeOptions(badgerstore.Options{Create: l.create}), badgerstore.Parts{})
 	})
 	if err != nil {

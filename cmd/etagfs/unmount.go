@@ -62,6 +62,9 @@ func (t *terminal) awaitRelease(ctx context.Context, m mount.Unmounted, timeout 
 	if isRemote(m.Source) || strings.HasPrefix(m.Source, attachedPrefix) {
 		return t.awaitDaemon(ctx, m) // the store is another's
 	}
+	if owner, held, err := badgerstore.Owner(m.Source); err == nil && held && owner.MountPoint != "" && owner.MountPoint != m.Dir {
+		return nil // another mount took over already
+	}
 	err := badgerstore.Released(ctx, m.Source, func(owner badgerstore.LockOwner) {
 		fmt.Fprintf(t.err, "waiting for %s to commit and to release %s%s\n", owner, m.Source, obstacles(owner, m))
 	})

@@ -240,7 +240,8 @@ func freshDirectories(t *testing.T, m []*mounttest.Mount) {
 
 // C10: when the owner is gone, who uses the store through it is told so, and goes on when it is back.
 func TestAttachedMountSurvivesItsOwner(t *testing.T) {
-	m := together(t, "socket", 2)
+	owner, other, _ := ownerAndOther(t)
+	m := []*mounttest.Mount{owner, other}
 	put(t, m[1].Path("f"), "content")
 	m[0].Signal(syscall.SIGKILL)
 	m[0].Wait()
@@ -315,7 +316,8 @@ func changed(t *testing.T, path, how string) (closes func() string) {
 // silence. The handles are those of other processes: a descriptor
 // that a new daemon inherits would have to be committed before it begins.
 func TestChangedHandlesOutliveTheOwner(t *testing.T) {
-	m := together(t, "socket", 2)
+	owner, other, _ := ownerAndOther(t)
+	m := []*mounttest.Mount{owner, other}
 	base := strings.Repeat("base ", 50_000)
 	closes := make(map[string]func() string)
 	for name, how := range map[string]string{"wins": "keep", "loses": "truncate", "partly": "keep"} {

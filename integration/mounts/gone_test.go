@@ -12,13 +12,13 @@ import (
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
-// ownerAndOther are a mount and one that is attached to it, both with the same directory for what is kept here.
+// ownerAndOther are a mount and one that is attached to it and never becomes the owner, both with the same directory for what is kept here.
 func ownerAndOther(t *testing.T) (owner, other *mounttest.Mount, cache string) {
 	t.Helper()
 	mounttest.Need(t, "binary")
 	cache = "XDG_CACHE_HOME=" + t.TempDir()
 	owner = mounttest.Start(t, mounttest.Options{Env: []string{cache}})
-	return owner, mounttest.Start(t, mounttest.Options{Source: owner.Store, Env: []string{cache}}), cache
+	return owner, mounttest.Start(t, mounttest.Options{Source: owner.Store, Env: []string{cache}, Args: []string{"--takeover=false"}}), cache
 }
 
 // copiesListed is how many kept copies the command lists that is given the store.

@@ -40,17 +40,33 @@ func Owner(dir string) (owner LockOwner, held bool, err error) {
 	return owner, false, lock.Close()
 }
 
-// Released returns when nobody has the store in dir open any more. If that
+// LastOwner says who has the store in dir open, or had it last.
+func LastOwner(dir string) (owner LockOwner, err error) {
+	text, err := readFile(disk.OS{}, filepath.Join(dir, lockName))
+	if err == nil {
+		err = json.Unmarshal(text, &owner)
+	}
+	return owner, err
+}
+
+// Released returns when who has the store in dir open has it no more: nobody has, or another. If that
 // takes long, waiting is called once with who has.
 func Released(ctx context.Context, dir string, waiting func(LockOwner)) error {
 	ticks := time.NewTicker(releaseInterval)
 	defer ticks.Stop()
 	patience := time.NewTimer(releasePatience)
 	defer patience.Stop()
+	var first LockOwner
 	for {
 		owner, held, err := Owner(dir)
 		if err != nil || !held {
 			return err
+		}
+		if first.PID == 0 {
+			first = owner
+		}
+		if owner.PID != 0 && (owner.PID != first.PID || !owner.Since.Equal(first.Since)) {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
