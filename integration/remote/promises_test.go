@@ -204,6 +204,54 @@ func TestNamesAreFreshOnTheOtherMount(t *testing.T) {
 	}
 }
 
+// TestAnUnlinkDetachesWhateverElsewherePutThere is C9 where it meets C4: who deletes a file by its name deletes it with what its open
+// handles have not committed, also if another mount replaced it before or makes it again afterwards. The other's file is never
+// what such a handle commits to; who unlinked nothing loses, and is kept.
+func TestAnUnlinkDetachesWhateverElsewherePutThere(t *testing.T) {
+	s := serve(t)
+	a, b := s.mount(), s.mount()
+	replace := map[string]func(name string){
+		"commits": func(name string) { write(t, b.path(name), "theirs") },
+		"renames": func(name string) {
+			write(t, b.path("new"), "theirs")
+			must(t, os.Rename(b.path("new"), b.path(name)))
+		},
+		"makes": func(name string) {
+			must(t, os.Remove(b.path(name)))
+			write(t, b.path(name), "theirs")
+		},
+	}
+	for name, replace := range replace {
+		write(t, a.path(name), "base")
+		gone := open(t, a.path(name), syscall.O_RDWR)
+		pwrite(t, gone, "mine")
+		replace(name)
+		must(t, os.Remove(a.path(name)))
+		if err := syscall.Close(gone); err != nil || len(a.conflicts(name)) > 0 {
+			t.Errorf("%s, then unlinked here: close: %v, kept %v", name, err, a.conflicts(name))
+		}
+		if _, err := os.Stat(b.path(name)); !os.IsNotExist(err) {
+			t.Errorf("%s, then unlinked here: stat: %v", name, err)
+		}
+		write(t, a.path(name), "base")
+		again := open(t, a.path(name), syscall.O_RDWR)
+		pwrite(t, again, "mine")
+		must(t, os.Remove(a.path(name)))
+		write(t, b.path(name), "theirs")
+		if err := syscall.Close(again); err != nil || len(a.conflicts(name)) > 0 {
+			t.Errorf("%s after it was unlinked here: close: %v, kept %v", name, err, a.conflicts(name))
+		}
+		wantContent(t, a.path(name), "theirs")
+		loser := open(t, a.path(name), syscall.O_RDWR)
+		pwrite(t, loser, "mine")
+		replace(name)
+		if err := syscall.Close(loser); err != syscall.EBUSY || len(a.conflicts(name)) != 1 {
+			t.Errorf("%s: close: %v, kept %v", name, err, a.conflicts(name))
+		}
+		wantContent(t, b.path(name), "theirs")
+	}
+}
+
 // TestAttributesOfAnotherMountAreNoConflict is C9.
 func TestAttributesOfAnotherMountAreNoConflict(t *testing.T) {
 	s := serve(t)

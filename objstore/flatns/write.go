@@ -293,7 +293,10 @@ func (n *Namespace) unlink(ctx context.Context, parent objstore.ID, name string,
 	return res, contended()
 }
 
-// removed ends a node and tells.
+// removed ends a node and tells. A file is its key: what another mount has put there since it was opened here is the same file, as an open
+// handle sees it, and its unlink deletes it for all handles of this mount, whichever version they began with. On a local
+// filesystem, too, who unlinks a file that others have written deletes it with what its open handles hold. To keep such bytes as a
+// conflict instead would make a conflict of every temporary file that is removed while it is open.
 func (n *Namespace) removed(p place, there found) objstore.RemoveResult {
 	n.apply(func() []objstore.Change {
 		if there.node.parent != nil {
