@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 		"exec":      writeAndExec,
 		"count":     countLocked,
 		"hold":      holdLocked,
+		"hand":      writeHanded,
 	})
 }
 
