@@ -63,6 +63,19 @@ func mounted(t *testing.T) string {
 	return reachable(t, dir)
 }
 
+// readOnly is a mount of which nothing can be changed, with a file d/f.
+func readOnly(t *testing.T) string {
+	t.Helper()
+	mounttest.Need(t, "binary")
+	m := mounttest.Start(t, mounttest.Options{})
+	must(t, os.Mkdir(m.Path("d"), 0o777))
+	must(t, os.WriteFile(m.Path("d", "f"), []byte("12345"), 0o777))
+	put(t, m.Path("d", "mine"))
+	m.Unmount()
+	m.RestartWith("ro")
+	return m.Dir
+}
+
 // unmasked takes the process's umask away for the time of the test.
 func unmasked(t *testing.T) {
 	old := syscall.Umask(0)
