@@ -289,11 +289,14 @@ func TestSeekDataAndHoles(t *testing.T) {
 	}
 	m.close(h)
 	reader := m.open(bob, "f", readOnly)
-	if at, err := reader.NextData(m.ctx, 5); err != nil || at != 5 {
+	if at, err := reader.NextData(m.ctx, 5); err != nil || at <= 5 || at > 1<<20 {
 		t.Errorf("data at %d, %v", at, err)
 	}
-	if at, err := reader.NextHole(m.ctx, 5); err != nil || at != 1<<20+4 {
+	if at, err := reader.NextHole(m.ctx, 5); err != nil || at != 5 {
 		t.Errorf("hole at %d, %v", at, err)
+	}
+	if at, err := reader.NextHole(m.ctx, 1<<20); err != nil || at != 1<<20+4 {
+		t.Errorf("the hole at the end at %d, %v", at, err)
 	}
 	if _, err := reader.NextData(m.ctx, 1<<20+4); !errors.Is(err, objstore.ErrRange) {
 		t.Errorf("data beyond the end: %v", err)

@@ -239,8 +239,8 @@ func (h *Handle) NextHole(ctx context.Context, off int64) (int64, error) {
 	return h.seek(ctx, off, objstore.Stage.NextHole, func(size int64) int64 { return size })
 }
 
-// seek asks the stage if there is one. Pinned content is one piece of data.
-func (h *Handle) seek(ctx context.Context, off int64, ask func(objstore.Stage, context.Context, int64) (int64, error), whole func(size int64) int64) (int64, error) {
+// seek asks the stage if there is one.
+func (h *Handle) seek(ctx context.Context, off int64, ask seekFunc, whole func(size int64) int64) (int64, error) {
 	size, err := h.size()
 	if err != nil {
 		return 0, err
@@ -248,14 +248,44 @@ func (h *Handle) seek(ctx context.Context, off int64, ask func(objstore.Stage, c
 	if off < 0 || off >= size {
 		return 0, &objstore.Error{Op: "seek", Kind: objstore.ErrRange}
 	}
-	if h.tx != nil {
-		h.tx.content.RLock()
-		defer h.tx.content.RUnlock()
-		if h.tx.stage != nil && h.tx.next == nil {
-			return ask(h.tx.stage, ctx, off)
+	t, p := h.tx, (*pin)(nil)
+	if h.reading != nil {
+		t, p = h.reading.source()
+	}
+	if t != nil {
+		t.content.RLock()
+		defer t.content.RUnlock()
+		if t.stage != nil && t.next == nil {
+			return ask(t.stage, ctx, off)
 		}
+		p = t.pin
+	}
+	if p.sparse() && p.acquire() {
+		defer p.release()
+		return h.fs.seekPinned(ctx, p, off, ask)
 	}
 	return whole(size), nil
+}
+
+type seekFunc = func(objstore.Stage, context.Context, int64) (int64, error)
+
+// sparse reports whether a version has holes. It may be called on nil.
+func (p *pin) sparse() bool {
+	if p == nil {
+		return false
+	}
+	info := p.reader.Info()
+	return info.Allocated < info.Size
+}
+
+// seekPinned asks a stage made for that: a reader has no word for holes.
+func (fs *FS) seekPinned(ctx context.Context, p *pin, off int64, ask seekFunc) (int64, error) {
+	stage, err := fs.ns.NewStage(ctx, objstore.StageSpec{Base: p.reader, Owner: objstore.Owner{Object: p.reader.Info().ID}})
+	if err != nil {
+		return 0, err
+	}
+	defer stage.Close()
+	return ask(stage, ctx, off)
 }
 
 // size is the size of what the handle shows.

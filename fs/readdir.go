@@ -53,6 +53,11 @@ func (fs *FS) OpenDir(ctx context.Context, c Caller, dir objstore.ID) (*Dir, err
 	return &Dir{fs: fs, id: dir, caller: c, cookies: make(map[string]uint64)}, nil
 }
 
+// OpenGone is OpenDir for a directory that has been removed: it lists nothing.
+func (fs *FS) OpenGone(c Caller, dir objstore.ID) *Dir {
+	return &Dir{fs: fs, id: dir, caller: c, cookies: make(map[string]uint64)}
+}
+
 // Sync is fsync(2) of a directory.
 func (d *Dir) Sync(ctx context.Context) error {
 	ctx, cancel := d.fs.commitContext(ctx)

@@ -59,12 +59,5 @@
 // mappings have been fetched. A file that has been locked is opened with a node per handle from then on,
 // until the kernel forgets it; those who were reading it together before stay at what they read.
 //
-// Deviations: an open directory that another mount or an S3 client removed has no attributes (ESTALE), nor has a file without a name that
-// is open with O_PATH alone. A CREATE that finds the file at its second attempt opens it if its mode bits allow that. A descriptor opened again for writing through
-// /proc/self/fd, while others have the same version open for reading, is a transaction of its own whose size fstat(2)
-// does not show; a mapping of it is not separate from theirs. A thread in another pid namespace cannot
-// be told from others: its /proc/self/fd of an old version gives ESTALE. The first record lock (fcntl(2)) on a file, if taken
-// through a read-only descriptor, lasts until all duplicates of that descriptor are closed. Waits of OFD locks that
-// go round in a circle are EDEADLK too: the protocol does not tell them from those of processes. The release of a lock
-// may fail, with EBUSY as close(2) does: the lock is released all the same.
+// Where a mount differs from a local disk, and why, is in DEVIATIONS.md beside this file.
 package mount

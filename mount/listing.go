@@ -16,6 +16,9 @@ func (b *bridge) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) 
 		return fuse.Status(syscall.ESTALE)
 	}
 	dir, err := b.fs.OpenDir(context.Background(), caller(&in.InHeader), view.Object)
+	if _, gone := b.table.ghost(view.Object); gone && objectGone(err) {
+		dir, err = b.fs.OpenGone(caller(&in.InHeader), view.Object), nil
+	}
 	if err != nil {
 		return b.status("opendir", err)
 	}

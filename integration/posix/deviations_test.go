@@ -1,6 +1,6 @@
 package posix
 
-// deviations are the trials in which a mount is known to differ from a local disk, with the reasons. An asterisk stands for
+// deviations are the trials in which a mount is known to differ from a local disk, with the reasons, which mount/DEVIATIONS.md has too. An asterisk stands for
 // any text without a slash; a row may take in trials that agree, but not only such.
 func deviations() map[string]string {
 	return map[string]string{

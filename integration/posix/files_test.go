@@ -1,6 +1,7 @@
 package posix
 
 import (
+	"bytes"
 	"os"
 	"testing"
 
@@ -212,4 +213,48 @@ func timeText(at unix.Timespec) string {
 		return "now"
 	}
 	return sprint("%d.%09d", at.Sec, at.Nsec)
+}
+
+// Holes are found where they are, while a file is written and when it has been, by whoever reads it.
+func TestHoles(t *testing.T) {
+	const part = 1 << 20
+	compare(t, func(t *testing.T, dir string) lines {
+		all := make(lines)
+		p := dir + "/f"
+		fd, err := unix.Open(p, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, 0o644)
+		must(t, err)
+		must(t, unix.Ftruncate(fd, 10*part))
+		for _, at := range []int64{3 * part, 7 * part} {
+			_, err := unix.Pwrite(fd, bytes.Repeat([]byte("x"), part), at)
+			must(t, err)
+		}
+		all.add(t, "written", holes(t, fd, part))
+		must(t, unix.Close(fd))
+		for _, m := range []flag{{"RDONLY", unix.O_RDONLY}, {"RDWR", unix.O_RDWR}} {
+			fd, err := unix.Open(p, m.bits|unix.O_CLOEXEC, 0)
+			must(t, err)
+			all.add(t, m.name, holes(t, fd, part))
+			if m.bits == unix.O_RDWR {
+				must(t, unix.Fallocate(fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 3*part, part))
+				all.add(t, "punched", holes(t, fd, part))
+			}
+			must(t, unix.Close(fd))
+		}
+		fd, err = unix.Open(p, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		must(t, err)
+		all.add(t, "punched and closed", holes(t, fd, part))
+		must(t, unix.Close(fd))
+		return all
+	})
+}
+
+// holes says where SEEK_DATA and SEEK_HOLE lead from each part of a file.
+func holes(t *testing.T, fd int, part int64) (text string) {
+	t.Helper()
+	for at := int64(0); at <= 10*part; at += part {
+		data, err := unix.Seek(fd, at, unix.SEEK_DATA)
+		hole, err2 := unix.Seek(fd, at, unix.SEEK_HOLE)
+		text += sprint("%d: %d %s %d %s; ", at, data, outcome(err), hole, outcome(err2))
+	}
+	return text
 }

@@ -144,6 +144,8 @@ func without(fd int) string {
 		text += " getdents " + outcome(err) + " mkdirat " + outcome(unix.Mkdirat(fd, "below", 0o755))
 		err = unix.Fstatat(fd, ".", &st, 0)
 		text += " . " + outcome(err) + " " + describe(st)
+		again, err := unix.Openat(fd, ".", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		text += " open . " + outcome(err) + " close " + outcome(unix.Close(again))
 		err = unix.Fstatat(fd, "nothing", &st, 0)
 		text += " below " + outcome(err)
 	}
