@@ -333,12 +333,21 @@ func (a *actor) mapped(o op) string {
 	if o.Off >= end {
 		return "beyond"
 	}
-	part := p[o.Off:end]
+	if o.Do == "store" && !a.writable[slot] {
+		return "read-only"
+	}
+	return touch(p[o.Off:end], o)
+}
+
+// touch reads or fills a part of a mapping, which another process may cut off meanwhile.
+func touch(part []byte, o op) (said string) {
+	defer func() {
+		if recover() != nil {
+			said = "fault"
+		}
+	}()
 	if o.Do == "load" {
 		return "ok " + sum(part)
-	}
-	if !a.writable[slot] {
-		return "read-only"
 	}
 	for i := range part {
 		part[i] = o.Fill

@@ -53,15 +53,25 @@ func duration() time.Duration {
 	return 5 * time.Second
 }
 
+// seedGiven is the seed to run again, or otherwise.
+func seedGiven(t *testing.T, otherwise uint64) uint64 {
+	t.Helper()
+	given := os.Getenv("ETAGFS_SEED")
+	if given == "" {
+		return otherwise
+	}
+	seed, err := strconv.ParseUint(given, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seed
+}
+
 func TestMountIsAsTheNativeFilesystem(t *testing.T) {
 	dir := native(t)
 	m := mounttest.Start(t, mounttest.Options{Mount: "isolation=mount", Deadline: duration() + 5*time.Minute})
 	p := &pair{native: newCrew(t, dir), mounted: newCrew(t, m.Dir)}
-	if given := os.Getenv("ETAGFS_SEED"); given != "" {
-		seed, err := strconv.ParseUint(given, 10, 64)
-		if err != nil {
-			t.Fatal(err)
-		}
+	if seed := seedGiven(t, 0); seed != 0 {
 		p.try(t, seed)
 		return
 	}
