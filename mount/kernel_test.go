@@ -36,12 +36,15 @@ type inode struct {
 	uses    int
 }
 
-func newKernel(t *testing.T) *kernel {
+func newKernel(t *testing.T) *kernel { return newKernelWith(t, fs.Options{}) }
+
+func newKernelWith(t *testing.T, options fs.Options) *kernel {
 	log := slog.New(slog.DiscardHandler)
 	store := memstore.NewBucket(memstore.Options{})
 	table := newTable(store.Root(), time.Now, beliefs{names: true, attributes: func() time.Duration { return cacheTime }})
+	table.sharing = options.Isolation == fs.IsolateMount
 	notifier := newNotifier(table, log)
-	files, err := fs.New(context.Background(), fs.Config{Namespace: store, Kernel: notifier, Processes: threads{}, Logger: log})
+	files, err := fs.New(context.Background(), fs.Config{Namespace: store, Options: options, Kernel: notifier, Processes: threads{}, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,6 +66,8 @@ type reservation struct {
 	thread uint32 // it is reserved to, until...
 	until  time.Time
 	pin    *fs.Handle // what the node shows stays openable whatever becomes of the name
+	// waiting is, if files are shared, how many threads are to come back to this node.
+	waiting int
 }
 
 // table is every node the kernel may name. Nodes hold no state of files: that

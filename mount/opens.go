@@ -32,6 +32,8 @@ type opening struct {
 	to     purpose
 	last   bool // ESTALE now would reach the application
 	locked bool // the object has been locked
+	// reserved: the node is kept for this opening, and for others, if files are shared.
+	reserved bool
 	// stale are entries of the current node, if another node has the writer.
 	stale []name
 }
@@ -44,7 +46,8 @@ func (t *table) begin(n *node, thread uint32, to purpose) opening {
 	r := t.takeRetry(thread)
 	repeated := r != nil && r.refused == n && !r.looked
 	o.locked = t.isLocked(n.object)
-	o.last = repeated || n.reservedTo(thread)
+	o.reserved = t.sharing && r != nil && r.given == n
+	o.last = repeated || o.reserved || n.reservedTo(thread)
 	o.plan = t.planFor(n, thread, to.writes(), repeated)
 	switch o.plan {
 	case planRefuse:
@@ -185,6 +188,7 @@ func (t *table) spend(o *opening) {
 // end undoes begin. mu is held.
 func (t *table) end(o *opening) {
 	o.node.opening--
+	t.unreserve(o)
 	if o.plan == planClaim || o.plan == planBind {
 		o.node.busy, o.node.claiming = false, false
 		t.pins.give(o)

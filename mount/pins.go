@@ -69,6 +69,10 @@ func (t *table) takeLoose() []*fs.Handle {
 		if r := n.reservation; r != nil && r.pin != nil && t.now().Before(r.until.Add(pinTime)) {
 			break
 		}
+		if r := n.reservation; t.sharing && r != nil && r.pin != nil {
+			p.loosen(n)
+			n.reservation = nil // for another retry there will be another
+		}
 		p.loosen(n)
 		p.pinned = p.pinned[1:]
 	}

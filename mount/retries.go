@@ -73,7 +73,7 @@ func (t *table) refuseCreate(at name, thread uint32) {
 func (t *table) refuseLook(n *node, thread uint32) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r := t.retryOf(thread, n.found); n.reservedTo(thread) || r != nil && r.seen != nil && r.seen.node == n {
+	if r := t.retryOf(thread, n.found); n.reservedTo(thread) || r != nil && (r.given == n || r.seen != nil && r.seen.node == n) {
 		return false
 	}
 	t.refuse(n, thread, toLook)
@@ -151,7 +151,7 @@ func (t *table) pickForRetry(at name, e *fs.Entry, thread uint32) *node {
 	case r == nil || volatile(e.View.Object):
 		return nil
 	case t.sharing:
-		r.given = t.reserveShared(e, thread)
+		r.given = t.reserveShared(e, r)
 		return r.given
 	case thread == 0:
 		return t.reserve(e.View, thread)
@@ -202,5 +202,5 @@ func (t *table) reserve(v fs.View, thread uint32) *node {
 
 // reservedTo reports whether n was made for a thread that must not be refused again. table.mu is held.
 func (n *node) reservedTo(thread uint32) bool {
-	return n.reservation != nil && n.reservation.thread == thread
+	return n.reservation != nil && n.reservation.waiting == 0 && n.reservation.thread == thread
 }

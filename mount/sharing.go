@@ -78,11 +78,20 @@ func (t *table) finishShared(o *opening, f *file) bool {
 		return false
 	}
 	o.node.opening--
-	if o.node.reservedTo(o.thread) {
+	t.unreserve(o)
+	return true
+}
+
+// unreserve ends what reserveShared began, with the last opening that was to come. mu is held.
+func (t *table) unreserve(o *opening) {
+	r := o.node.reservation
+	if !o.reserved || r == nil {
+		return
+	}
+	if r.waiting--; r.waiting <= 0 {
 		t.pins.loosen(o.node)
 		o.node.reservation = nil
 	}
-	return true
 }
 
 // createdShared is created for a file that is shared; nil if f cannot join its node. mu is held.
@@ -126,13 +135,17 @@ func (t *table) mayBeMapped(f *file) bool {
 	return t.isWritten(f.node)
 }
 
-// reserveShared keeps a file's node for the second attempt of a thread that was refused. mu is held.
-func (t *table) reserveShared(e *fs.Entry, thread uint32) *node {
+// reserveShared keeps a file's node for the second attempt of a thread that was refused. Others may be coming back
+// to it too. mu is held.
+func (t *table) reserveShared(e *fs.Entry, r *retry) *node {
 	n := t.shown(e)
 	if n.reservation == nil {
 		n.reservation = new(reservation)
 	}
-	n.reservation.thread, n.reservation.until = thread, t.now().Add(holdTime)
+	if r.given != n {
+		n.reservation.waiting++
+	}
+	n.reservation.until = t.now().Add(holdTime)
 	return n
 }
 
