@@ -3,6 +3,7 @@ package mounts
 import (
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -40,7 +41,7 @@ func TestSixtyFourWritersAndEightReadersOfOneFile(t *testing.T) {
 	if err := os.WriteFile(path, numbered(0, 0), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	run(t, append(times(t, 64, "write", path, "30"), times(t, 8, "read", path, "200")...)...)
+	run(t, append(times(t, 64, "write", path, strconv.Itoa(rounds(30, 30))), times(t, 8, "read", path, strconv.Itoa(rounds(200, 200)))...)...)
 }
 
 // C3: no increment is lost.

@@ -30,11 +30,11 @@ import (
 
 const (
 	// deadline is how long a test may take unless it says otherwise.
-	deadline = 2 * time.Minute
+	deadline = 4 * time.Minute
 	// startTime is how long a daemon may take to be ready.
-	startTime = 30 * time.Second
+	startTime = time.Minute
 	// endTime is how long a daemon may take to end once it has been asked to.
-	endTime = 30 * time.Second
+	endTime = time.Minute
 	// logLines is how much of a daemon's log a failed test shows.
 	logLines = 40
 	// stacksTime is how long a daemon may take to write its stacks.
@@ -44,7 +44,7 @@ const (
 // Options say how to mount. The zero value is the default.
 type Options struct {
 	Mount    string        // the list of -o
-	Deadline time.Duration // of the test; 0: two minutes
+	Deadline time.Duration // of the test; 0: four minutes
 	User     uint32        // mount as this user through fusermount3; 0: as who runs the test
 	Source   string        // the store; empty: one of its own. Another's takes the built program
 	Args     []string      // more arguments of the built program
