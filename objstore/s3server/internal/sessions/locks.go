@@ -25,6 +25,7 @@ type leased struct {
 	last  uint64 // wait
 	heard time.Time
 	timer *time.Timer // runs while there is held
+	due   time.Time   // when it ends
 	ended bool
 }
 
@@ -44,7 +45,7 @@ func (l *leased) session() (*locks.Session, error) {
 	}
 	if l.held == nil {
 		l.held, l.waits = l.table.Open(), make(map[uint64]*locks.Wait)
-		l.timer = time.AfterFunc(l.lease, l.check)
+		l.timer, l.due = time.AfterFunc(l.lease, l.check), time.Now().Add(l.lease)
 	}
 	return l.held, nil
 }
@@ -59,15 +60,22 @@ func (l *leased) fence() uint64 {
 	return uint64(l.held.ID())
 }
 
-// check ends the locks of a client that was not heard of.
+// check ends the locks of a client that was not heard of, unless that is because the server has not listened: then the client
+// has another lease to be heard of.
 func (l *leased) check() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held == nil {
 		return
 	}
-	if rest := l.lease - time.Since(l.heard); rest > 0 {
+	now := time.Now()
+	rest := l.lease - now.Sub(l.heard)
+	if now.Sub(l.due) > l.lease/2 {
+		rest = l.lease
+	}
+	if rest > 0 {
 		l.timer.Reset(rest)
+		l.due = now.Add(rest)
 		return
 	}
 	l.drop()
