@@ -45,6 +45,7 @@ type keptInfo struct {
 type conflictPlace struct {
 	location
 	control string
+	cache   string // of mounts through other processes; empty: the default
 }
 
 func conflictsCommand(t *terminal) *cobra.Command {
@@ -63,6 +64,7 @@ through its mount point DIR, another one by its name.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.PersistentFlags().StringVar(&place.bucket, "bucket", bucketDefault, "bucket of the store")
+	c.PersistentFlags().StringVar(&place.cache, "cache", "", "--cache of the mounts of a STORE that used it through another process")
 	c.PersistentFlags().StringVar(&place.control, "control", controlDefault, "name of the mount's control directory")
 	c.AddCommand(
 		listConflicts(t, &place), showConflict(t, &place),

@@ -55,7 +55,7 @@ func (p *conflictPlace) with(ctx context.Context, dirOrStore string, f func(kept
 		if !ok {
 			return &objstore.Error{Op: "conflicts", Key: dirOrStore, Kind: objstore.ErrUnsupported}
 		}
-		area := keptOf(ctx, ns, store, p.bucket)
+		area := keptOf(ctx, ns, store, p.bucket, p.cache)
 		if area == nil {
 			return f(keptInStore{ns})
 		}

@@ -164,11 +164,11 @@ func (d daemon) keptBeside(ctx context.Context, ns objstore.Namespace, store, bu
 	return area
 }
 
-// keptOf is what mounts of the user have kept of a store in the default directory; nil if nothing.
-func keptOf(ctx context.Context, ns objstore.Namespace, store, bucket string) *cache.Area {
+// keptOf is what mounts of the user have kept of a store below a directory, empty for the default; nil if nothing.
+func keptOf(ctx context.Context, ns objstore.Namespace, store, bucket, below string) *cache.Area {
 	dir, err := filepath.Abs(store)
 	if err != nil {
 		return nil
 	}
-	return daemon{}.keptBeside(ctx, ns, dir, bucket, slog.New(slog.DiscardHandler))
+	return daemon{cache: below}.keptBeside(ctx, ns, dir, bucket, slog.New(slog.DiscardHandler))
 }

@@ -22,9 +22,9 @@ func ownerAndOther(t *testing.T) (owner, other *mounttest.Mount, cache string) {
 }
 
 // copiesListed is how many kept copies the command lists that is given the store.
-func copiesListed(t *testing.T, m *mounttest.Mount, cache string) int {
+func copiesListed(t *testing.T, m *mounttest.Mount, cache string, args ...string) int {
 	t.Helper()
-	list := exec.Command(mounttest.Binary(), "conflicts", "list", m.Store, "--json")
+	list := exec.Command(mounttest.Binary(), append([]string{"conflicts", "list", m.Store, "--json"}, args...)...)
 	list.Env = append(os.Environ(), cache)
 	out, err := list.Output()
 	if err != nil {
@@ -132,4 +132,25 @@ func TestLocksAreHeldWhenTheirOwnerBeginsAnew(t *testing.T) {
 	wants(t, "unlock", fileLocks["flock"](f, false), 0)
 	wants(t, "lock after the holder", fileLocks["flock"](g, true), 0)
 	check(t, owner.Path("f"), "two")
+}
+
+// C4: what a mount kept in a directory of its own choice is listed by who names that.
+func TestCopiesBelowAChosenDirectoryAreListed(t *testing.T) {
+	owner, _, cache := ownerAndOther(t)
+	below := t.TempDir()
+	other := mounttest.Start(t, mounttest.Options{Source: owner.Store, Args: []string{"--takeover=false", "--cache", below}})
+	f := open(t, other.Path("f"), os.O_WRONLY|os.O_CREATE)
+	write(t, f, "mine")
+	kill(owner)
+	wants(t, "close without an owner", f.Close(), syscall.EIO)
+	for _, c := range []struct {
+		args []string
+		want int
+	}{{nil, 0}, {[]string{"--cache", below}, 1}} {
+		if got := copiesListed(t, owner, cache, c.args...); got != c.want {
+			t.Errorf("with %q %d copies are listed, not %d", c.args, got, c.want)
+		}
+	}
+	owner.Restart()
+	checkKept(t, other, "mine")
 }
