@@ -64,6 +64,7 @@ func TestCheckerTellsSoundHistoriesFromOthers(t *testing.T) {
 		{"two moves of one file by one mount", append(sequence(install("1.1")), overlapping(moved, moved)...), false},
 		{"two moves of one file by two mounts at once", append(sequence(install("1.1")), overlapping(moved, movedToo)...), true},
 		{"two moves of one file one after the other", sequence(install("1.1"), moved, movedToo), false},
+		{"a move that is busy", sequence(install("1.1"), call{Op: opMove, To: 1, Answer: busy}), false},
 		{"a read of a file that moves and changes", append(sequence(install("1.1")), overlapping(reads("1.2"), moved, edits("1.1", "1.2", done))...), true},
 		{"a read of a file that has moved", sequence(install("1.1"), moved, edits("1.1", "1.2", done), reads("1.2")), false},
 		{"a put without an answer may have emptied the file", sequence(install("1.1"), call{Op: opPut, Value: "1.2", Answer: unknown}, reads(""), reads("1.2")), true},
@@ -119,7 +120,6 @@ func TestPlainDirectoryIsNotLinearizable(t *testing.T) {
 
 // One read of a sound history, made to show what was there before, is found.
 func TestStaleReadInARecordedHistoryIsFound(t *testing.T) {
-	needsLong(t)
 	seed := seedOf(t)
 	dir := t.TempDir()
 	s := scene{dirs: []string{dir}, clients: 1, mix: soloMix(), names: 1, group: 1, calls: 200, seed: seed}

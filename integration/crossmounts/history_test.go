@@ -193,10 +193,7 @@ func judge(t *testing.T, s scene, history []call) {
 		t.Logf("written to %s (%v)", name, errors.Join(err, os.WriteFile(name, text, 0o644)))
 	}
 	for part := range (s.names + s.group - 1) / s.group {
-		calls := slices.DeleteFunc(slices.Clone(history), func(c call) bool { return c.Name/s.group != part })
-		if result == porcupine.Illegal && linearizable(calls, s.group) == porcupine.Illegal {
-			show(t, firstWrong(calls, s.group))
-		}
+		show(t, firstWrong(slices.DeleteFunc(slices.Clone(history), func(c call) bool { return c.Name/s.group != part }), s.group))
 	}
 }
 
@@ -213,7 +210,6 @@ func show(t *testing.T, calls []call) {
 // C1, C3, C5, C6, C7: what clients of three mounts see can be explained by one order of their calls, while clients
 // are killed in the middle of any.
 func TestHistoriesAreLinearizable(t *testing.T) {
-	needsLong(t)
 	seed := seedOf(t)
 	forEachKind(t, 3, faults{}, func(t *testing.T, g *group) {
 		for name, s := range scenes(g) {
@@ -224,7 +220,6 @@ func TestHistoriesAreLinearizable(t *testing.T) {
 
 // C10 and the others: the same while daemons of mounts, and whoever has the store, are killed as well.
 func TestHistoriesOfKilledDaemonsAreLinearizable(t *testing.T) {
-	needsLong(t)
 	seed := seedOf(t)
 	forEachKind(t, 3, faults{}, func(t *testing.T, g *group) {
 		killMount := func() {
@@ -251,14 +246,6 @@ func scenes(g *group) map[string]scene {
 	return map[string]scene{
 		"shared": shared,
 		"solo":   {clients: 1, mix: soloMix(), names: 2, group: 1},
-	}
-}
-
-// needsLong skips what finds, once in about ten runs, a history that has yet to be explained.
-func needsLong(t *testing.T) {
-	t.Helper()
-	if !long() {
-		t.Skip("pending: wants every recorded history explained; make crossmounts runs them all")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -28,12 +29,21 @@ type model struct {
 	origins map[string]string
 }
 
-// checkTime is how long a history may take to be checked. Those that are sound take a moment.
-const checkTime = 2 * time.Minute
+// checkTime is how long a history may take to be checked. Those that are sound take a moment; to find that no order
+// explains one may take hours. In showTime that of a part of it is decided.
+const (
+	checkTime = time.Minute
+	showTime  = 2 * time.Second
+)
 
 // linearizable is whether the calls can be put into one order in which each gives its answer, and which no call
 // leaves that had ended before another began. Calls without an answer may take effect at any time after they began.
 func linearizable(calls []call, group int) porcupine.CheckResult {
+	return explained(calls, group, checkTime)
+}
+
+// explained is linearizable within a time. What is not decided by then is unknown.
+func explained(calls []call, group int, most time.Duration) porcupine.CheckResult {
 	m := model{group: group, origins: make(map[string]string)}
 	for _, c := range calls {
 		if c.Op == opEdit {
@@ -59,7 +69,7 @@ func linearizable(calls []call, group int) porcupine.CheckResult {
 			ok := m.step(&n, input.(call), output.(string))
 			return ok, n
 		},
-	}, operations, checkTime)
+	}, operations, most)
 }
 
 // operationsOf is a call as the checker knows it: a read without an answer is none, and a put without one
@@ -188,8 +198,13 @@ func (m model) move(n *names, from, to int, mount int) {
 	n.at[from] = gone
 }
 
-// firstWrong is the shortest beginning of a history that is not linearizable: what had been answered until then, by time.
+// firstWrong is the shortest beginning of a history that is not found to be linearizable in a moment: what had been answered until then, by
+// time. It is nil if all of it is.
 func firstWrong(calls []call, group int) []call {
+	wrong := func(calls []call) bool { return explained(calls, group, showTime) != porcupine.Ok }
+	if !wrong(calls) {
+		return nil
+	}
 	var ends []int64
 	for _, c := range calls {
 		if c.Answer != unknown {
@@ -197,15 +212,10 @@ func firstWrong(calls []call, group int) []call {
 		}
 	}
 	slices.Sort(ends)
-	i, _ := slices.BinarySearchFunc(ends, true, func(end int64, _ bool) int {
-		if linearizable(until(calls, end), group) == porcupine.Illegal {
-			return 0
-		}
-		return -1
-	})
-	wrong := until(calls, ends[min(i, len(ends)-1)])
-	slices.SortFunc(wrong, func(a, b call) int { return cmp.Compare(a.Began, b.Began) })
-	return wrong
+	i := sort.Search(len(ends)-1, func(i int) bool { return wrong(until(calls, ends[i])) })
+	known := until(calls, ends[i])
+	slices.SortFunc(known, func(a, b call) int { return cmp.Compare(a.Began, b.Began) })
+	return known
 }
 
 // meets reports whether another call moves what this one is about meanwhile, so that it may see more than one state.
