@@ -41,6 +41,12 @@ const (
 	DocumentBytesMax     = 256 << 10
 )
 
+// Teller is what a [Namespace] implements besides whose changes are visible a moment before its watchers are told of them.
+type Teller interface {
+	// AwaitTold returns once watchers were told of every change that was visible before the call. They must not call it.
+	AwaitTold()
+}
+
 // Answer is what the call with some write id returned.
 type Answer struct {
 	Info Info  // of a mutation that was applied; empty for a delete

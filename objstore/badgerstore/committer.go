@@ -310,13 +310,21 @@ func (c *committer) apply(ov *overlay, batch []*op, sum *effects) error {
 				c.e.cache.apply(key, ts, value)
 			}
 		}
-		c.e.published.Store(ts)
 	}
+	c.publish(ts, batch)
+	return nil
+}
+
+// publish makes a batch visible and tells the watchers.
+func (c *committer) publish(ts uint64, batch []*op) {
+	w := &c.e.watchers
+	w.telling.Lock()
+	defer w.telling.Unlock()
+	c.e.published.Store(ts)
 	for _, o := range batch {
 		o.ts = ts
-		c.e.watchers.tell(o.changes)
+		w.tell(o.changes)
 	}
-	return nil
 }
 
 // admit asks for the space a batch takes.

@@ -56,7 +56,9 @@
 //	  filled.mu
 //	  committer.mu
 //	clients.mu
-//	syncer.mu, collector.mu, pins.mu, watchers.mu, epochs.mu, numbers.mu, cacheShard.mu, compactions.mu, Engine.mu
+//	watchers.telling
+//	  watchers.mu
+//	syncer.mu, collector.mu, pins.mu, epochs.mu, numbers.mu, cacheShard.mu, compactions.mu, Engine.mu
 //
 // where those of the last line are leaves. numbers.mu is held over a sync of the marks,
 // Engine.needs, under which no other lock is taken, over one of the file FORMAT.

@@ -14,6 +14,9 @@ type watchers struct {
 	all []*watcher   // GUARDED_BY(mu)
 
 	forEvents atomic.Int64 // those that want events
+
+	// telling is held by the leader from before a batch becomes visible until all were told of it.
+	telling sync.RWMutex
 }
 
 // watcher wants the changes of a bucket, or its events.
@@ -65,6 +68,13 @@ func (w *watchers) add(one *watcher) (stop func()) {
 		}
 		w.all = slices.DeleteFunc(slices.Clone(w.all), func(other *watcher) bool { return other == one })
 	})
+}
+
+// AwaitTold implements [objstore.Teller].
+func (b *Bucket) AwaitTold() {
+	b.e.watchers.telling.RLock()
+	//lint:ignore SA2001 this is a barrier: nothing is to be done inside
+	b.e.watchers.telling.RUnlock()
 }
 
 // Watch implements [objstore.Namespace].

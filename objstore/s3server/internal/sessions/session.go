@@ -202,6 +202,7 @@ func (s *session) once(ctx context.Context, r *request, f handler) error {
 	var reply []byte
 	defer func() { s.settle(r.head.ID, o, reply) }()
 	ctx = context.WithoutCancel(ctx) // whoever leaves now may come back for the outcome
+	defer r.end()
 	m, failure := f(ctx, r)
 	if r.torn != nil {
 		return r.torn
@@ -214,8 +215,11 @@ func (s *session) once(ctx context.Context, r *request, f handler) error {
 	return err
 }
 
-// reply is a frame with a result, or with why there is none.
+// reply is a frame with a result, or with why there is none. It says how many changes the result may show.
 func (s *session) reply(m wire.Message, err error) []byte {
+	if t, ok := s.ns.(objstore.Teller); ok {
+		t.AwaitTold()
+	}
 	state := wire.State{Changes: s.feed.count(), Failure: wire.FailureOf(err)}
 	if err != nil {
 		return wire.AppendMessage(nil, &state)
