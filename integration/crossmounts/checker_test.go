@@ -33,6 +33,7 @@ func edits(base, value, answer string) call {
 // The checker takes what may happen, and nothing else.
 func TestCheckerTellsSoundHistoriesFromOthers(t *testing.T) {
 	unlinked := call{Op: opUnlink, Answer: done}
+	blind := call{Op: opUnlink, Answer: done, Blind: true}
 	elsewhere := call{Op: opUnlink, Answer: done, Mount: 1}
 	moved := call{Op: opMove, To: 1, Answer: done}
 	movedToo := call{Op: opMove, To: 1, Answer: done, Mount: 1}
@@ -58,6 +59,9 @@ func TestCheckerTellsSoundHistoriesFromOthers(t *testing.T) {
 		{"one winner", overlapping(create, call{Op: opCreate, Answer: exists}), true},
 		{"an edit of what this mount unlinked", sequence(install("1.1"), unlinked, edits("1.1", "1.2", done), reads(gone)), true},
 		{"an edit that brings it back", sequence(install("1.1"), unlinked, edits("1.1", "1.2", done), reads("1.2")), false},
+		{"two unlinks at once", append(sequence(install("1.1")), overlapping(unlinked, elsewhere)...), false},
+		{"two unlinks at once without a condition", append(sequence(install("1.1")), overlapping(blind, blind)...), true},
+		{"two unlinks without a condition", sequence(install("1.1"), blind, blind), false},
 		{"an edit of what another mount unlinked", sequence(install("1.1"), elsewhere, edits("1.1", "1.2", done)), false},
 		{"an edit that follows", sequence(install("1.1"), moved, edits("1.1", "1.2", done), call{Op: opRead, Name: 1, Answer: "1.2"}), true},
 		{"a name that moved and stayed", sequence(install("1.1"), moved, reads("1.1")), false},

@@ -45,6 +45,7 @@ type call struct {
 	Began, Ended  int64  // on one clock
 	Opened        int64  // when the handle of an edit began to be opened
 	Moving        bool   // see meets
+	Blind         bool   // an unlink has no condition
 }
 
 // mix is how often operations are called.

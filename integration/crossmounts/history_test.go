@@ -28,7 +28,9 @@ type scene struct {
 	disturb []func() // what is done to daemons, one after the other
 	// remembers: kernels remember names, see settled.
 	remembers bool
-	seed      uint64
+	// blind: the store's deletes have no condition.
+	blind bool
+	seed  uint64
 }
 
 // recorder makes the history of a scene.
@@ -179,6 +181,9 @@ func judge(t *testing.T, s scene, history []call) {
 		}
 	}
 	t.Logf("%d calls, %d of them without an answer", len(history), open)
+	for i := range history {
+		history[i].Blind = s.blind
+	}
 	if s.remembers {
 		history = settled(history)
 		t.Logf("%d calls without those that overlap changes by other mounts", len(history))
@@ -258,6 +263,7 @@ func play(t *testing.T, g *group, s scene, seed uint64) {
 			t.Fatal(err)
 		}
 		_, asks := g.lacks[following]
+		_, s.blind = g.lacks[oneUnlink]
 		s.remembers = !asks
 		s.seed, s.calls, s.killed, s.dirs = seed+uint64(round), 120, 80, nil
 		for _, m := range g.mounts {

@@ -27,6 +27,7 @@ const (
 	following  = "following"   // a commit follows a rename made by another mount
 	noReplace  = "noreplace"   // RENAME_NOREPLACE
 	oneStep    = "one-step"    // a rename is one step
+	oneUnlink  = "one-unlink"  // of several unlinks of a file one succeeds
 	commonKept = "common-kept" // what lost is kept in the store
 	ourBytes   = "our-bytes"   // the test can damage what is stored
 )
@@ -40,6 +41,7 @@ func kinds() []kind {
 	foreign := map[string]string{
 		noReplace: "there is no conditional copy",
 		oneStep:   "a rename copies and deletes",
+		oneUnlink: "deletes have no condition",
 		ourBytes:  "the bytes are another program's",
 	}
 	for what, why := range flat {

@@ -133,7 +133,7 @@ func (m model) step(n *names, c call, answer string) bool {
 		return fits(answer, at == gone, exists)
 	case opUnlink:
 		m.replace(n, i, gone, c.Mount)
-		return fits(answer, at != gone, gone)
+		return fits(answer, at != gone, gone) || answer == done && c.Moving
 	case opMove:
 		if at != gone {
 			m.move(n, i, to, c.Mount)
@@ -226,6 +226,8 @@ func firstWrong(calls []call, group int) []call {
 //
 // The file of a handle in a bucket is its key: if its own mount takes the key away the handle goes its own way, even if another mount had
 // replaced the object before.
+//
+// Where deletes have no condition all who unlink a file at once may be told that they did.
 func (c call) meets(other call) bool {
 	moves := other.moves()
 	atOnce := other.Began <= c.Ended && (c.Began <= other.Ended || other.Answer == unknown)
@@ -234,6 +236,8 @@ func (c call) meets(other call) bool {
 		takes := other.Op == opUnlink || other.Op == opInstall
 		whileOpen := other.Began <= c.Ended && (c.Opened <= other.Ended || other.Answer == unknown)
 		return c.Opened != 0 && takes && whileOpen && other.Name == c.Name && other.Mount == c.Mount
+	case opUnlink:
+		return c.Blind && atOnce && other.Op == opUnlink && other.Name == c.Name && other.Client != c.Client
 	case opRead:
 		return moves && atOnce && other.Name == c.Name
 	case opMove, opMoveNew:
