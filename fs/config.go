@@ -130,6 +130,9 @@ type Kernel interface {
 	// Parted tells that v, which has lost, was its object's working copy until now: who has it open stays with it, and the next
 	// open of the object is of another. Only with IsolateMount.
 	Parted(v View)
+	// EntryMoving tells that somebody else is about to move name in dir, or something to it: until moved is called an entry of it,
+	// or that there is none, is not to be believed. What is believed already is told of by EntryCame.
+	EntryMoving(dir objstore.ID, name string) (moved func())
 }
 
 // Where an option is zero.
@@ -203,3 +206,4 @@ func (noKernel) EntryGone(objstore.ID, string, objstore.ID) {}
 func (noKernel) EntryCame(objstore.ID, string)              {}
 func (noKernel) Forget(View)                                {}
 func (noKernel) Parted(View)                                {}
+func (noKernel) EntryMoving(objstore.ID, string) func()     { return func() {} }

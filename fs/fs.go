@@ -103,6 +103,20 @@ func (fs *FS) start(work func()) {
 // a second. Whoever lets others change the store acknowledges after it.
 func (fs *FS) Settle(ctx context.Context) { fs.notices.settled(ctx, settlePatience) }
 
+// Moving has the kernel forget both names of a rename that somebody else is about to make, and believe nothing of them until moved is
+// called, after [FS.Settle]. Otherwise it could believe that there is no new name, and find the old one gone.
+func (fs *FS) Moving(ctx context.Context, r objstore.MoveRequest) (moved func()) {
+	from := fs.notices.kernel.EntryMoving(r.Parent, r.Name)
+	to := fs.notices.kernel.EntryMoving(r.NewParent, r.NewName)
+	fs.notices.put(notice{Change: objstore.Change{Kind: objstore.ChangeCreated, Parent: r.Parent, Name: r.Name}})
+	fs.notices.put(notice{Change: objstore.Change{Kind: objstore.ChangeCreated, Parent: r.NewParent, Name: r.NewName}})
+	fs.notices.settled(ctx, settlePatience)
+	return func() {
+		from()
+		to()
+	}
+}
+
 // Told returns once the kernel was told of every change the store had told of before the call, or with the error of ctx. A
 // kernel that believes no entries (see Kernel) is told without regard to what it has locked.
 func (fs *FS) Told(ctx context.Context) error { return fs.notices.await(ctx) }

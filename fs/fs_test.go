@@ -139,6 +139,11 @@ func (k *recordingKernel) EntryCame(dir objstore.ID, name string) {
 	k.record(kernelCall{what: "came", object: dir, name: name})
 }
 
+func (k *recordingKernel) EntryMoving(dir objstore.ID, name string) func() {
+	k.record(kernelCall{what: "moving", object: dir, name: name})
+	return func() { k.record(kernelCall{what: "moved", object: dir, name: name}) }
+}
+
 func (k *recordingKernel) told(what, name string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -220,3 +220,22 @@ func TestC5DirectoryTimesMoveWithThePendingCreatesCommit(t *testing.T) {
 		t.Error("the directory's times are stale and the kernel does not know")
 	}
 }
+
+// C7: the kernel has forgotten both names of a rename by others before it is made, and believes neither until it was told of it.
+func TestKernelForgetsNamesThatOthersAreAboutToMove(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "content")
+	m.heard()
+	moved := m.Moving(m.ctx, objstore.MoveRequest{Parent: m.Root(), Name: "f", NewParent: m.Root(), NewName: "g"})
+	for _, name := range []string{"f", "g"} {
+		if !m.kernel.told("moving", name) || !m.kernel.told("came", name) || m.kernel.told("moved", name) {
+			t.Errorf("%s before the rename: %+v", name, m.kernel.calls)
+		}
+	}
+	moved()
+	for _, name := range []string{"f", "g"} {
+		if !m.kernel.told("moved", name) {
+			t.Errorf("%s after the rename: %+v", name, m.kernel.calls)
+		}
+	}
+}

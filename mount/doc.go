@@ -22,7 +22,8 @@
 // if it had been asked for before. A CREATE makes the file or opens it.
 //
 // What the kernel remembers is told to it when it changes, before the change is acknowledged to
-// who made it. Only requests the kernel makes with a directory locked do not wait for that, and those it
+// who made it. Of a rename that another process makes through this one ([Mount.Moving]) it forgets both names before that, and believes
+// neither until it was told: else it could believe that the new one is absent, and find the old one gone. Only requests the kernel makes with a directory locked do not wait for that, and those it
 // makes with a file locked (FSYNC, SETATTR, a synchronous WRITE) do not wait long: a name is dropped with
 // its directory locked, and a rename, link or unlink that has it may be waiting for the file. An entry that
 // shows a claimed node is left alone for a moment: until then stat(2) by others may show what the

@@ -1,11 +1,21 @@
 package mount
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/etagfs/etagfs/objstore"
+)
 
 // name is a directory entry: the nodeid of the directory and the name in it.
 type name struct {
 	parent uint64
 	base   string
+}
+
+// place is a directory entry whether the kernel knows the directory or not.
+type place struct {
+	dir  objstore.ID
+	base string
 }
 
 // entries are the names of files that the kernel was allowed to believe for a

@@ -196,6 +196,11 @@ func (m *Mount) tune(about *processes) {
 // been changed by others is acknowledged after it.
 func (m *Mount) Settle(ctx context.Context) { m.files.Settle(ctx) }
 
+// Moving has the kernel forget both names of a rename that others are about to make, and believe nothing of them until moved is called.
+func (m *Mount) Moving(ctx context.Context, r objstore.MoveRequest) (moved func()) {
+	return m.files.Moving(ctx, r)
+}
+
 // Told returns once the kernel has forgotten what the store had told of before the call, or with the error of ctx. With
 // Config.Trust it does not wait for requests.
 func (m *Mount) Told(ctx context.Context) error { return m.files.Told(ctx) }

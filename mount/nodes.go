@@ -86,6 +86,7 @@ type table struct {
 	retries   map[uint32]*retry // by thread, never 0
 	strangers map[name]*retry   // of threads that are 0
 	changes   changes
+	moving    map[place]int            // names that others are about to move, by how many
 	locked    map[objstore.ID]struct{} // objects that have been locked; their opens do not share nodes
 	lastID    uint64                   // ids are never reused
 	pins      pins
@@ -112,6 +113,7 @@ func newTable(root objstore.ID, now func() time.Time, believes beliefs) *table {
 		strangers: make(map[name]*retry),
 		changes:   newChanges(),
 		shared:    make(map[uint64]*shared),
+		moving:    make(map[place]int),
 		locked:    make(map[objstore.ID]struct{}),
 		ghosts:    make(ghosts),
 		lastID:    fuse.FUSE_ROOT_ID - 1,
@@ -216,7 +218,7 @@ func (t *table) admit(at name, n *node, since mark) belief {
 	if volatile(n.object) || t.changes.objectSince(since, n.object) {
 		return belief{}
 	}
-	names := t.believes.names && !t.changes.nameSince(since, at)
+	names := t.believable(at, since)
 	if !n.regular {
 		n.timesKnown = true
 		return belief{entry: names, attributes: t.believes.attributes()}
@@ -363,7 +365,19 @@ func (t *table) viewOf(id uint64) (fs.View, bool) {
 func (t *table) unchanged(e name, since mark) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.believes.names && !t.changes.nameSince(since, e)
+	return t.believable(e, since)
+}
+
+// believable is unchanged; mu is held.
+func (t *table) believable(e name, since mark) bool {
+	if !t.believes.names || t.changes.nameSince(since, e) {
+		return false
+	}
+	if len(t.moving) == 0 {
+		return true
+	}
+	dir := t.nodes.get(e.parent)
+	return dir != nil && t.moving[place{dir.object, e.base}] == 0
 }
 
 // forgetTimes notes that a request changed names in a directory: the kernel forgets the

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"syscall"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -241,5 +242,37 @@ func TestForgottenNodesAreGone(t *testing.T) {
 func TestNodeIsSmall(t *testing.T) {
 	if size := unsafe.Sizeof(node{}); size > 128 {
 		t.Errorf("a node takes %d bytes, which the allocator rounds up to more than 128", size)
+	}
+}
+
+// C7: what others are about to move is answered and not remembered, nor is that there is nothing.
+func TestNameThatOthersMoveIsNotBelieved(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	timeouts := func() (present, absent time.Duration) {
+		entry, errno := k.lookup(1, "f")
+		if errno != 0 {
+			t.Fatal(errno)
+		}
+		h, none := header(fuse.FUSE_ROOT_ID, 1), &fuse.EntryOut{}
+		if status := k.bridge.Lookup(nil, &h, "none", none); !status.Ok() && status != fuse.ENOENT {
+			t.Fatal(status)
+		}
+		k.drop(entry.NodeId)
+		return entry.EntryTimeout(), none.EntryTimeout()
+	}
+	root, _ := k.bridge.table.viewOf(fuse.FUSE_ROOT_ID)
+	var ends []func()
+	for _, base := range []string{"f", "none", "none"} {
+		ends = append(ends, k.bridge.notifier.EntryMoving(root.Object, base))
+	}
+	for _, end := range ends {
+		if present, absent := timeouts(); absent != 0 || len(k.bridge.table.moving) == 2 && present != 0 {
+			t.Errorf("the name that is there is believed for %v, the other for %v", present, absent)
+		}
+		end()
+	}
+	if present, absent := timeouts(); present != cacheTime || absent != cacheTime {
+		t.Errorf("afterwards: %v and %v", present, absent)
 	}
 }

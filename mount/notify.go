@@ -284,3 +284,21 @@ func (k *notifier) entryChanged(dir objstore.ID, base string) {
 		}
 	}
 }
+
+// EntryMoving implements [fs.Kernel].
+func (k *notifier) EntryMoving(dir objstore.ID, base string) (moved func()) {
+	t, at := k.table, place{dir, base}
+	if !t.believes.names {
+		return func() {}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.moving[at]++
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if t.moving[at]--; t.moving[at] == 0 {
+			delete(t.moving, at)
+		}
+	}
+}

@@ -206,7 +206,7 @@ func (s *served) listen() {
 		return
 	}
 	var err error
-	if s.socket, err = listenBeside(s.store.dir, s.store.offer, s.mount.Settle, s.log); err != nil {
+	if s.socket, err = listenBeside(s.store.dir, s.store.offer, s.mount, s.log); err != nil {
 		s.log.Warn("no other process can use the store meanwhile", "error", err)
 		s.store.offer.refused()
 		return

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/etagfs/etagfs/mount"
 	"github.com/etagfs/etagfs/objstore/s3server"
 )
 
@@ -31,13 +32,15 @@ type socket struct {
 	ended   chan error
 }
 
-// listenBeside opens the socket of the store in dir, which this process owns. settled returns once the caches of this
-// process have forgotten what was changed.
-func listenBeside(dir string, o *offer, settled func(context.Context), logger *slog.Logger) (*socket, error) {
+// listenBeside opens the socket of the store in dir, which this process owns. The kernel's caches of what this process shows are told of
+// changes through shown, if that is not nil.
+func listenBeside(dir string, o *offer, shown *mount.Mount, logger *slog.Logger) (*socket, error) {
 	everything := s3server.Users{Anonymous: &s3server.User{Admin: []string{"*"}}}
-	handler, err := s3server.New(s3server.Options{
-		Buckets: o.buckets, Locks: o.tables, Clients: o.clients(), Users: everything, Settled: settled, Logger: quietRequests(logger),
-	})
+	options := s3server.Options{Buckets: o.buckets, Locks: o.tables, Clients: o.clients(), Users: everything, Logger: quietRequests(logger)}
+	if shown != nil {
+		options.Settled, options.Moving = shown.Settle, shown.Moving
+	}
+	handler, err := s3server.New(options)
 	if err != nil {
 		return nil, err
 	}

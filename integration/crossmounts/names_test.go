@@ -3,7 +3,9 @@ package crossmounts
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -224,6 +226,31 @@ func isAtOnePlace(t *testing.T, p pair, mover int) {
 			wants(t, "rename", os.Rename(path(mover, i), path(mover, i+1)), 0)
 		}
 	})
+}
+
+// oldOrNewName is C7 for a mount that remembers that the new name was absent, and nothing of the old one.
+func oldOrNewName(t *testing.T, p pair) {
+	random := rand.New(rand.NewPCG(seedOf(t), 0))
+	for i := range rounds(100, 5000) {
+		mover, looker := i%2, (i+1)%2
+		from, to := fmt.Sprint("from-", i), fmt.Sprint("to-", i)
+		put(t, p.on(mover, from), "content")
+		absent(t, p.on(looker, to))
+		var moved sync.WaitGroup
+		moved.Go(func() { wants(t, "rename", os.Rename(p.on(mover, from), p.on(mover, to)), 0) })
+		for range random.IntN(2000) {
+			runtime.Gosched()
+		}
+		if _, err := os.Lstat(p.on(looker, from)); errors.Is(err, os.ErrNotExist) {
+			if _, err := os.Lstat(p.on(looker, to)); err != nil {
+				t.Errorf("round %d: the old name is gone, the new one: %v", i, err)
+			}
+		}
+		moved.Wait()
+		if t.Failed() {
+			return
+		}
+	}
 }
 
 // renameCommits is C7: a rename of an open file commits what was written, in one step for the other mount.

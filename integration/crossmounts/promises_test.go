@@ -39,6 +39,7 @@ func promises() []promise {
 		{"C6 one racer moves to a name", []string{noReplace}, oneRacer("rename")},
 		{"C7 a replaced name is never absent", nil, replacedNameIsNeverAbsent},
 		{"C7 a name that moves is at one place", []string{oneStep}, movingNameIsAtOnePlace},
+		{"C7 the old name or the new one", []string{oneStep}, oldOrNewName},
 		{"C7 a rename commits", nil, renameCommits},
 		{"C8 fsync publishes", nil, fsyncPublishes},
 		{"C9 several descriptors", nil, severalDescriptors},

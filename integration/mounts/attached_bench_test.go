@@ -18,6 +18,8 @@ func BenchmarkAttached(b *testing.B) {
 		b.Run(way, func(b *testing.B) {
 			m := together(b, way, 2)
 			b.Run("create", func(b *testing.B) { benchmarkCreate(b, m[1]) })
+			b.Run("overwrite", func(b *testing.B) { benchmarkOverwrite(b, m[1]) })
+			b.Run("rename", func(b *testing.B) { benchmarkRename(b, m[1]) })
 			b.Run("stat", func(b *testing.B) { benchmarkStat(b, m[1]) })
 			b.Run("open", func(b *testing.B) { benchmarkOpen(b, m[1]) })
 			b.Run("list", func(b *testing.B) { benchmarkList(b, m[1]) })
@@ -35,6 +37,30 @@ func benchmarkCreate(b *testing.B, m *mounttest.Mount) {
 	}
 	for i := 0; b.Loop(); i++ {
 		if err := os.WriteFile(dir+"/"+strconv.Itoa(i), []byte("content"), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// benchmarkOverwrite truncates and writes files that are there.
+func benchmarkOverwrite(b *testing.B, m *mounttest.Mount) {
+	files := someFiles(b, m)
+	for i := 0; b.Loop(); i++ {
+		if err := os.WriteFile(files[i%len(files)], []byte("content"), 0o644); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// benchmarkRename moves a file to a name nobody has had.
+func benchmarkRename(b *testing.B, m *mounttest.Mount) {
+	name := someFiles(b, m)[0]
+	for i := 0; b.Loop(); i++ {
+		next := name + "." + strconv.Itoa(i)
+		if err := os.Rename(name, next); err != nil {
+			b.Fatal(err)
+		}
+		if err := os.Rename(next, name); err != nil {
 			b.Fatal(err)
 		}
 	}

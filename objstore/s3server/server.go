@@ -31,6 +31,9 @@ type Options struct {
 	// Settled is called after every change and before it is acknowledged: it returns once those who cache
 	// what was changed have forgotten it. nil: nobody does.
 	Settled func(context.Context)
+	// Moving is called before a rename by a mount: it returns once those who cache names have forgotten its two. They do not
+	// cache them before moved is called, after Settled. nil: nobody does.
+	Moving  func(context.Context, objstore.MoveRequest) (moved func())
 	Locks   *locks.Buckets // file locks, for several who serve a store; nil: its own
 	Clients Clients        // is told of clients of the namespace; nil: nobody is
 
@@ -106,7 +109,7 @@ func New(opt Options) (*Server, error) {
 		buffers:  newBuffers(),
 		sessions: sessions.New(sessions.Options{
 			Lease: opt.Limits.SessionLease, CacheLease: opt.Limits.CacheLease, LockLease: opt.Limits.LockLease,
-			Locks: opt.Locks, Rand: opt.Rand, Settled: opt.Settled, Clients: opt.Clients,
+			Locks: opt.Locks, Rand: opt.Rand, Settled: opt.Settled, Moving: opt.Moving, Clients: opt.Clients,
 		}),
 	}
 	s.closing, s.stop = context.WithCancel(context.Background())

@@ -18,6 +18,9 @@
 // out. Nobody waits longer than one term after the change, and for a client whose lease ran out not again: it
 // gets another after it was told of all it has missed.
 //
+// An answer says how many changes it may show: a client that waits until it was told of them never answers from something older
+// than what it has said. A rename is announced to those who remember names beside the sessions (Options.Moving) before it is made.
+//
 // File locks are leased: they end when the client was not heard of for Options.LockLease, and what it commits then
 // under the fence it had them by is refused, as what lost its condition.
 //

@@ -110,9 +110,17 @@ func (s *session) rmdir(ctx context.Context, _ *request, m *wire.Name) (wire.Mes
 	return &wire.Removed{Result: res}, err
 }
 
-func (s *session) move(ctx context.Context, _ *request, m *wire.Move) (wire.Message, error) {
+func (s *session) move(ctx context.Context, r *request, m *wire.Move) (wire.Message, error) {
+	s.moving(ctx, r, m.Request)
 	res, err := s.ns.Move(ctx, m.Request)
 	return &wire.Moved{Result: res}, err
+}
+
+// moving lets those who remember names forget those that are about to be moved.
+func (s *session) moving(ctx context.Context, r *request, m objstore.MoveRequest) {
+	if s.table.opt.Moving != nil {
+		r.moved = s.table.opt.Moving(ctx, m)
+	}
 }
 
 func (s *session) setAttr(ctx context.Context, _ *request, m *wire.SetAttr) (wire.Message, error) {

@@ -29,6 +29,9 @@ func (s *session) push(ctx context.Context, r *request, m *wire.Push) (wire.Mess
 	switch {
 	case m.Commit != nil:
 		if err = s.fenced("commit", m.Fence); err == nil {
+			if m.Commit.Move != nil {
+				s.moving(ctx, r, *m.Commit.Move)
+			}
 			pushed.Result, err = h.stage.Commit(ctx, *m.Commit)
 		}
 	case m.Keep != nil:

@@ -2,7 +2,9 @@ package sessions
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,3 +35,41 @@ func TestReplyCountsWhatItMayShow(t *testing.T) {
 		t.Errorf("%d changes, %v", state.Changes, err)
 	}
 }
+
+// C7: who remembers names hears of a rename before it is made, and of its end after it was told of what changed.
+func TestRenameIsAnnounced(t *testing.T) {
+	var order []string
+	note := func(what string) { order = append(order, what) }
+	table := New(Options{
+		Lease: time.Hour, LockLease: time.Hour, Locks: locks.NewBuckets(), Rand: rand.Reader,
+		Moving:  func(context.Context, objstore.MoveRequest) func() { note("moving"); return func() { note("moved") } },
+		Settled: func(context.Context) { note("settled") },
+	})
+	defer table.Close()
+	s := newSession(table, "s", Call{Bucket: "b"}, mover{note: note})
+	defer s.end()
+	r := &request{Call: Call{Reply: discarded{}}, head: wire.Head{Method: wire.MethodMove, ID: 1}, rest: wire.Encode(&wire.Move{})}
+	if err := s.serve(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"moving", "move", "settled", "moved"}; !slices.Equal(order, want) {
+		t.Errorf("%q, want %q", order, want)
+	}
+}
+
+// mover is a namespace that notes renames.
+type mover struct {
+	objstore.Namespace
+	note func(string)
+}
+
+func (m mover) Move(context.Context, objstore.MoveRequest) (objstore.MoveResult, error) {
+	m.note("move")
+	return objstore.MoveResult{}, nil
+}
+
+// discarded is a reply nobody reads.
+type discarded struct{}
+
+func (discarded) Write(p []byte) (int, error) { return len(p), nil }
+func (discarded) Flush() error                { return nil }

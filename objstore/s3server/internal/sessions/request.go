@@ -15,6 +15,15 @@ type request struct {
 	head wire.Head
 	rest []byte // its message
 	torn error  // what the body ended with, if it did not end
+	// moved is called once what the request has done may be acknowledged; nil: nobody wants to know.
+	moved func()
+}
+
+// end is the last of a request that changes something.
+func (r *request) end() {
+	if r.moved != nil {
+		r.moved()
+	}
 }
 
 // handler answers a request of one message.

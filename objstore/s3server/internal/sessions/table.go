@@ -15,7 +15,7 @@ import (
 // sessionsMax is how many clients there may be at once.
 const sessionsMax = 4096
 
-// Options are what a table works with. All are needed but Settled.
+// Options are what a table works with. All are needed but Settled and Moving.
 type Options struct {
 	Lease      time.Duration // a session without requests ends after it
 	CacheLease time.Duration // the longest that a client answers from what it remembers without being heard of
@@ -23,6 +23,7 @@ type Options struct {
 	Locks      *locks.Buckets
 	Rand       io.Reader // of the names of sessions
 	Settled    func(context.Context)
+	Moving     func(context.Context, objstore.MoveRequest) (moved func())
 	Clients    Clients
 }
 
