@@ -147,11 +147,16 @@ func conformance(t *testing.T, opener objstoretest.Opener, differs map[string]st
 	}
 }
 
-func TestConformanceOverMemory(t *testing.T) { conformance(t, overMemory, differs()) }
+func TestConformanceOverMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long: the short form has it over a store without extensions")
+	}
+	conformance(t, overMemory, differs())
+}
 
 func TestConformanceOverBadger(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long: the short form has it over memory alone")
+		t.Skip("long: the short form has it over a store without extensions")
 	}
 	conformance(t, overBadger(t), differsInParts())
 }
