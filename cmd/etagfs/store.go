@@ -88,7 +88,11 @@ func (l *location) with(ctx context.Context, store string, f func(bucket objstor
 		return err
 	}
 	engine, attached, err := ownOrAttach(ctx, l.bucket, dialing(dir), slog.New(slog.DiscardHandler), func() (*badgerstore.Engine, error) {
-		return badgerstore.Open(ctx, dir, storeOptions(badgerstore.Options{Create: l.create}), badgerstore.Parts{})
+		engine, err := badgerstore.Open(ctx, dir, storeOptions(badgerstore.Options{Create: l.create}), badgerstore.Parts{})
+		if l.reads && objstore.KindOf(err) == objstore.ErrReadOnly {
+			return badgerstore.Open(ctx, dir, storeOptions(badgerstore.Options{ReadOnly: true}), badgerstore.Parts{})
+		}
+		return engine, err
 	})
 	if err != nil {
 		return err

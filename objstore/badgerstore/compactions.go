@@ -1,11 +1,14 @@
 package badgerstore
 
 import (
+	"bytes"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/y"
 )
 
 // compactions keeps Badger from compacting. A compaction reads tables in goroutines of Badger's own, where nobody can catch
@@ -85,6 +88,12 @@ func (c *compactions) release() {
 	close(h.over)
 }
 
+func (c *compactions) areForbidden() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held != nil && c.held.forGood
+}
+
 // await waits until there are compactions again, or never will be, if there are so many tables
 // that Badger would soon wait for one before it takes another.
 func (c *compactions) await(tablesMax int) {
@@ -97,8 +106,38 @@ func (c *compactions) await(tablesMax int) {
 }
 
 // tables is how many there are that no compaction has seen.
-func (c *compactions) tables() (n int) {
+func (c *compactions) tables() int {
+	if levels := c.levels(); len(levels) > 0 {
+		return levels[0].NumTables
+	}
+	return 0
+}
+
+// levels is what Badger says of them; nothing if it cannot.
+func (c *compactions) levels() (levels []badger.LevelInfo) {
 	var err error
 	defer caught(debug.SetPanicOnFault(true), &err)
-	return c.db.Levels()[0].NumTables
+	return c.db.Levels()
+}
+
+// all are the tables there are; none if Badger cannot say.
+func (c *compactions) all() (tables []badger.TableInfo) {
+	var err error
+	defer caught(debug.SetPanicOnFault(true), &err)
+	return c.db.Tables()
+}
+
+// isGone reports whether a table is none any more.
+func (c *compactions) isGone(id uint64) bool {
+	return !slices.ContainsFunc(c.all(), func(t badger.TableInfo) bool { return t.ID == id })
+}
+
+// tablesOf are the tables of a level.
+func tablesOf(tables []badger.TableInfo, level int) []badger.TableInfo {
+	return slices.DeleteFunc(slices.Clone(tables), func(t badger.TableInfo) bool { return t.Level != level })
+}
+
+// tablesOverlap reports whether the keys of one table begin before those of the other end, and the other way round.
+func tablesOverlap(a, b badger.TableInfo) bool {
+	return bytes.Compare(y.ParseKey(a.Left), y.ParseKey(b.Right)) <= 0 && bytes.Compare(y.ParseKey(b.Left), y.ParseKey(a.Right)) <= 0
 }

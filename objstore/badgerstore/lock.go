@@ -32,17 +32,23 @@ func (o LockOwner) String() string {
 	return s + ", since " + o.Since.Format(time.RFC3339)
 }
 
-// lockStore takes the store's lock or says who has it.
-func lockStore(fs disk.FS, dir string, owner LockOwner) (disk.File, error) {
+// lockStore takes the store's lock or says who has it. On a file system that is read-only nobody can say who that is, and any
+// number may read.
+func lockStore(fs disk.FS, dir string, owner LockOwner, readOnly bool) (disk.File, error) {
 	name := filepath.Join(dir, lockName)
 	f, err := fs.Lock(name)
+	if readOnly && errors.Is(err, syscall.EROFS) {
+		if f, err = fs.LockToRead(name); err == nil {
+			return f, nil
+		}
+	}
 	if errors.Is(err, disk.ErrLocked) {
 		return nil, &objstore.Error{Op: "open store", Key: dir, Kind: objstore.ErrInUse,
 			Detail: "the store is in use by " + readOwner(fs, name)}
 	}
 	if errors.Is(err, syscall.EROFS) {
 		return nil, &objstore.Error{Op: "open store", Key: dir, Kind: objstore.ErrReadOnly,
-			Detail: "it is on a read-only file system, and a store is locked even to be read: make that writable, or use a copy"}
+			Detail: "it is on a read-only file system: it can be read, and mounted with -o ro, but not written to"}
 	}
 	if err != nil {
 		return nil, disk.Error("lock store", err)

@@ -90,7 +90,7 @@ func (e *Engine) openDirectory(context.Context) error {
 			return disk.Error("create store", err)
 		}
 	}
-	if e.lock, err = lockStore(e.fs, e.dir, e.opt.owner(e.clock())); err != nil {
+	if e.lock, err = lockStore(e.fs, e.dir, e.opt.owner(e.clock()), e.opt.ReadOnly); err != nil {
 		return err
 	}
 	if e.identity, absent, err = identify(e.fs, e.dir); err == nil && absent {
@@ -139,6 +139,10 @@ func (e *Engine) openMarks(context.Context) error {
 	_, err := e.fs.Stat(e.path(marksName))
 	switch {
 	case err == nil:
+		if e.opt.ReadOnly {
+			e.marks, err = marks.OpenToRead(e.fs, e.path(marksName))
+			return err
+		}
 		e.marks, err = marks.Open(e.fs, e.path(marksName))
 		return err
 	case !errors.Is(err, fs.ErrNotExist):

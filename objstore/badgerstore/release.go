@@ -6,6 +6,7 @@ import (
 	"errors"
 	iofs "io/fs"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
@@ -17,7 +18,8 @@ const (
 )
 
 // Owner says who has the store in dir open. If nobody has, held is false and owner is who had it
-// last, as far as that is known. It takes the lock for a moment to find out.
+// last, as far as that is known. It takes the lock for a moment to find out. On a read-only file system nobody has, as far as
+// this is about: who reads there keeps nobody out.
 func Owner(dir string) (owner LockOwner, held bool, err error) {
 	fs, name := disk.OS{}, filepath.Join(dir, lockName)
 	if _, err := fs.Stat(name); errors.Is(err, iofs.ErrNotExist) {
@@ -27,6 +29,9 @@ func Owner(dir string) (owner LockOwner, held bool, err error) {
 	}
 	lock, err := fs.Lock(name)
 	held = errors.Is(err, disk.ErrLocked)
+	if errors.Is(err, syscall.EROFS) {
+		return LockOwner{}, false, nil
+	}
 	if err != nil && !held {
 		return LockOwner{}, false, disk.Error("look at lock", err)
 	}

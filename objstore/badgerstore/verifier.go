@@ -1,109 +1,195 @@
 package badgerstore
 
 import (
-	"github.com/etagfs/etagfs/objstore"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
-	"github.com/etagfs/etagfs/objstore/badgerstore/internal/marks"
 )
 
-// verifier verifies, once and in the background, the tables that were too many to be verified when the
-// store was opened. Until it is done Badger does not compact.
+// verifier lets Badger compact, but only tables whose blocks it has just verified: what goes bad in a table while the
+// store is open is found before a compaction reads it. While no level is full enough Badger's compactions are held.
 type verifier struct {
 	e    *Engine
 	stop chan struct{}
 	done chan struct{}
+
+	// Of run alone.
+	verified map[uint64]time.Time // when
+	told     map[uint64]bool      // that it is damaged, in a record at least
 }
 
-// newVerifier begins to verify tables, if there are any.
+const (
+	// looksEvery is how long it takes to see that a level is full: as often as Badger looks.
+	looksEvery = 50 * time.Millisecond
+	// compactsLonger is how many looks compactions go on without a full level: Badger takes up to a second to begin.
+	compactsLonger = 40
+	// verifiedLasts is how long a table need not be verified again before it is compacted.
+	verifiedLasts = time.Minute
+	// fullSoon is how full a level is whose tables are verified although none of it is compacted yet.
+	fullSoon = 0.7
+)
+
+// newVerifier verifies tables in the background, and from then on what is to be compacted.
 func newVerifier(e *Engine, tables []uint64) *verifier {
-	v := &verifier{e: e, stop: make(chan struct{}), done: make(chan struct{})}
-	if len(tables) == 0 {
-		close(v.done)
-		return v
+	v := &verifier{
+		e: e, stop: make(chan struct{}), done: make(chan struct{}),
+		verified: map[uint64]time.Time{}, told: map[uint64]bool{},
 	}
 	e.compactions.hold()
 	go v.run(tables)
 	return v
 }
 
+// run ends at a table that is unusable, with compactions forbidden, or when it is stopped.
 func (v *verifier) run(tables []uint64) {
 	defer close(v.done)
 	defer v.e.compactions.release()
+	ok := v.verify(tables)
+	for ok && v.verify(v.candidates(1)) {
+		if full, _ := v.e.fullness(); full < 1 {
+			ok = v.wait()
+			continue
+		}
+		v.e.compactions.release()
+		if ok = v.besideCompactions(); ok {
+			v.e.compactions.hold()
+		}
+	}
+}
+
+// besideCompactions returns when there is nothing to compact any more, and false if there must not be.
+func (v *verifier) besideCompactions() bool {
+	for idle := 0; idle < compactsLonger; idle++ {
+		if !v.wait() || !v.verify(v.candidates(fullSoon)) {
+			return false
+		}
+		if full, _ := v.e.fullness(); full >= 1 {
+			idle = 0
+		}
+	}
+	return true
+}
+
+// wait returns false if the verifier is stopped, or there are no compactions any more.
+func (v *verifier) wait() bool {
+	next := time.NewTimer(looksEvery)
+	defer next.Stop()
+	select {
+	case <-v.stop:
+		return false
+	case <-next.C:
+		return !v.e.compactions.areForbidden()
+	}
+}
+
+// candidates are the tables that may be compacted next, but for those verified lately, if levels are at least that full.
+func (v *verifier) candidates(full float64) (ids []uint64) {
+	most, levels := v.e.fullness()
+	if most < full {
+		return nil
+	}
+	tables := v.e.compactions.all()
+	now := time.Now()
+	maps.DeleteFunc(v.verified, func(_ uint64, at time.Time) bool { return now.Sub(at) > verifiedLasts })
+	for _, id := range nextCompacted(levels, tables, full, v.e.sizes.compactors+2) {
+		if _, ok := v.verified[id]; !ok {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// verify returns false if one of the tables is unusable, or the verifier is stopped.
+func (v *verifier) verify(tables []uint64) bool {
 	for _, id := range tables {
 		select {
 		case <-v.stop:
-			return
+			return false
 		default:
 		}
-		r, err := inspectTable(v.e.path(badgerName), id, v.e.badgerOptions(nil), true)
+		if !v.isUsable(id) {
+			return false
+		}
+		v.verified[id] = time.Now()
+	}
+	return true
+}
+
+func (v *verifier) isUsable(id uint64) bool {
+	r, err := inspectTable(v.e.path(badgerName), id, v.e.badgerOptions(nil), true)
+	if v.e.compactions.isGone(id) {
+		return true // it was compacted, and removed
+	}
+	switch {
+	case err != nil:
+		v.e.distrust(disk.Error("verify "+tableName(id), err))
+		return false
+	case r.unusable != "":
+		v.e.distrust(damaged("%s", r.unusable))
+		return false
+	case r.damaged != "" && !v.told[id]:
+		v.told[id] = true
+		v.e.log.Error("a table is damaged, in a record at least: a check lists what is lost", "damage", r.damaged)
+	}
+	return true
+}
+
+// level is what decides when Badger compacts a level.
+type level struct {
+	full   float64 // from 1 on it is compacted
+	isBase bool    // what level 0 is compacted into
+}
+
+// fullness is how full the levels are, and the fullest of them.
+func (e *Engine) fullness() (most float64, levels []level) {
+	infos := e.compactions.levels()
+	for i, in := range infos {
+		l := level{isBase: in.IsBaseLevel}
 		switch {
-		case err != nil:
-			v.e.distrust(disk.Error("verify "+tableName(id), err))
-			return
-		case r.unusable != "":
-			v.e.distrust(damaged("%s", r.unusable))
-			return
-		case r.damaged != "":
-			v.e.log.Error("a table is damaged, in a record at least: a check lists what is lost", "damage", r.damaged)
+		case i == 0:
+			l.full = float64(in.NumTables) / float64(e.sizes.tablesL0)
+		case i < len(infos)-1 && in.TargetSize > 0:
+			l.full = float64(in.Size) / float64(in.TargetSize)
+		}
+		most = max(most, l.full)
+		levels = append(levels, l)
+	}
+	return most, levels
+}
+
+// nextCompacted are the tables that Badger compacts next: all of level 0; of another the oldest few; and what
+// they overlap with in the level they go to.
+func nextCompacted(levels []level, tables []badger.TableInfo, full float64, oldest int) (ids []uint64) {
+	for i, l := range levels {
+		if l.full < full {
+			continue
+		}
+		top, into := tablesOf(tables, i), i+1
+		if i == 0 {
+			into = slices.IndexFunc(levels, func(l level) bool { return l.isBase })
+		} else {
+			slices.SortFunc(top, func(a, b badger.TableInfo) int { return int(a.MaxVersion) - int(b.MaxVersion) })
+			top = top[:min(oldest, len(top))]
+		}
+		for _, t := range top {
+			ids = append(ids, t.ID)
+		}
+		for _, t := range tablesOf(tables, into) {
+			if slices.ContainsFunc(top, func(o badger.TableInfo) bool { return tablesOverlap(o, t) }) {
+				ids = append(ids, t.ID)
+			}
 		}
 	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // close waits for the table that is being read.
 func (v *verifier) close() {
 	close(v.stop)
 	<-v.done
-}
-
-// caught, deferred as the function of that name, makes an error of a panic of Badger's, after which the store takes
-// no more writes.
-func (e *Engine) caught(onFault bool, err *error) {
-	if cause := recovered(onFault, recover()); cause != nil {
-		*err = cause
-		e.distrust(cause)
-	}
-}
-
-// distrust stops the store over tables that cannot be read. Reads go on: what cannot be read is ErrCorrupt. The
-// next open verifies all tables.
-func (e *Engine) distrust(why error) {
-	if e.opt.ReadOnly {
-		return
-	}
-	e.committer.fail(why)
-	if !e.marks.Get().Suspect {
-		if err := e.marks.Update(true, func(m *marks.Marks) { m.Suspect = true }); err != nil {
-			e.log.Error("it cannot be noted that a table is damaged", "error", err)
-		}
-	}
-	e.compactions.forbid()
-}
-
-// refuseDamage is the error for a store that cannot be opened for writing; for reading it is only noted.
-func (e *Engine) refuseDamage(damage string) error {
-	if damage == "" {
-		return nil
-	}
-	e.damage = damage
-	if e.opt.ReadOnly {
-		e.log.Error("the store is damaged", "damage", damage)
-		return nil
-	}
-	if !e.marks.Get().Clean && e.db == nil {
-		return e.refuseForGood()
-	}
-	return problem(objstore.ErrCorrupt, "%s: restore a copy of the store; what is left can be read if it is opened read-only, and a check lists what is lost", damage)
-}
-
-// noteCompaction makes the syncer look at the manifest.
-func (e *Engine) noteCompaction() {
-	select {
-	case e.compacted <- struct{}{}:
-	default:
-	}
-}
-
-// refuseForGood is the error for a damaged store with logs that nobody can repair: Badger does not open those to be read.
-func (e *Engine) refuseForGood() error {
-	return problem(objstore.ErrCorrupt, "%s: restore a copy of the store", e.damage)
 }

@@ -20,6 +20,8 @@ type FS interface {
 	Create(name string) (File, error)
 	// Lock opens or makes a file and locks it until it is closed or the process dies; ErrLocked.
 	Lock(name string) (File, error)
+	// LockToRead locks an existing file against Lock, but not against LockToRead, and needs no right to write; ErrLocked.
+	LockToRead(name string) (File, error)
 	Link(oldname, newname string) error
 	Rename(oldname, newname string) error
 	// Remove removes a file or an empty directory.

@@ -80,6 +80,9 @@ func (h *hooked) Open(name string) (File, error)   { return h.open(OpOpen, name,
 func (h *hooked) OpenRW(name string) (File, error) { return h.open(OpCreate, name, h.FS.OpenRW) }
 func (h *hooked) Create(name string) (File, error) { return h.open(OpCreate, name, h.FS.Create) }
 func (h *hooked) Lock(name string) (File, error)   { return h.open(OpCreate, name, h.FS.Lock) }
+func (h *hooked) LockToRead(name string) (File, error) {
+	return h.open(OpOpen, name, h.FS.LockToRead)
+}
 
 func (h *hooked) Link(oldname, newname string) error {
 	return h.call(Op{Kind: OpLink, Name: newname}, func() error { return h.FS.Link(oldname, newname) })

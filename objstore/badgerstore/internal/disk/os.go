@@ -45,10 +45,20 @@ func open(name string, flags int) (File, error) {
 // Lock implements FS.
 func (o OS) Lock(name string) (File, error) {
 	f, err := o.OpenRW(name)
+	return lock(f, err, name, unix.LOCK_EX)
+}
+
+// LockToRead implements FS.
+func (o OS) LockToRead(name string) (File, error) {
+	f, err := o.Open(name)
+	return lock(f, err, name, unix.LOCK_SH)
+}
+
+func lock(f File, err error, name string, how int) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = unix.Flock(f.Fd(), unix.LOCK_EX|unix.LOCK_NB)
+	err = unix.Flock(f.Fd(), how|unix.LOCK_NB)
 	if err == nil {
 		return f, nil
 	}

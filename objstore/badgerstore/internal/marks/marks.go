@@ -86,15 +86,25 @@ func Create(fsys disk.FS, name string, m Marks) (*File, error) {
 // Open reads the newest good slot.
 func Open(fsys disk.FS, name string) (*File, error) {
 	f, err := fsys.OpenRW(name)
+	file, err := read(f, err)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Sync(); err != nil { // what was read may be in the page cache only
+		return nil, errors.Join(disk.Error("sync marks", err), f.Close())
+	}
+	return file, nil
+}
+
+// OpenToRead is Open for who does not update the marks, on a file system that may be read-only.
+func OpenToRead(fsys disk.FS, name string) (*File, error) { return read(fsys.Open(name)) }
+
+func read(f disk.File, err error) (*File, error) {
 	if err != nil {
 		return nil, disk.Error("open marks", err)
 	}
 	file := &File{f: f}
-	err = file.load()
-	if err == nil {
-		err = disk.Error("sync marks", f.Sync()) // what was read may be in the page cache only
-	}
-	if err != nil {
+	if err := file.load(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return file, nil
