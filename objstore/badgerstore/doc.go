@@ -76,14 +76,22 @@
 //
 // Badger panics over damaged blocks, and in goroutines of its own where nobody can catch that. So the manifest, and of every table
 // the index and the last block, are looked at before Badger does: the marks say how much of the manifest must be
-// there, which is noted moments after Badger made or compacted tables. And all blocks of all tables are verified before
-// the first compaction may read them ([verifier], [compactions]): when the store is opened, or, beyond 64 MiB,
-// in the background, unless the last process could not read one. Who reads what Badger panics over gets ErrCorrupt; then the store takes
-// no more writes and does not compact, and the next open verifies everything. What is left is a block that
-// goes bad after it was verified, or in the first 50 ms of a large store, and that a compaction reads before anybody else. If the bit
-// is in a key or a value the record says so as before, compacted or not, and the directory its name is missing in; one in what Badger has
-// around them may end the process. Nothing acknowledged is lost by that, and the next open, or what it begins in the background, says which file
-// it is. Badger flushes from memory and reads no table when it commits.
+// there, which is noted moments after Badger made or compacted tables. All blocks of a table are verified moments before a
+// compaction may read them ([verifier], [compactions]): compactions are held until a level is full, and begin once what they will
+// read is verified; while they go on, so is what comes next. Besides, all tables are verified when the store is opened, or,
+// beyond 64 MiB, in the background before anything is compacted. Who reads what Badger panics over gets ErrCorrupt; then, as when a
+// table is found unusable, the store takes no more writes and does not compact, reads go on, and the next open verifies
+// everything. What is left is a block that goes bad in the moments, at most a minute under load, between being verified
+// and being compacted. If the bit is in a key or a value the record says so, compacted or not, and the directory
+// its name is missing in; one in what Badger has around them may end the process. Nothing acknowledged is lost by that, and the next
+// open, or what it begins in the background, says which file it is. Badger flushes from memory and reads no table when it commits.
+//
+// Verifying costs a part of what compacting the same bytes does. A store that is idle, or not full enough, verifies nothing again.
+//
+// # Read-only file systems
+//
+// A store that was closed can be opened there to be read, any number of times: the lock is shared then and names nobody. One that was not
+// closed has logs to replay, which Badger does not do read-only, and is refused until it was opened for writing once.
 //
 // # Time to open
 //

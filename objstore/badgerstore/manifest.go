@@ -101,10 +101,12 @@ func manifestLoss(p []byte, end int, mark marks.Marks) string {
 }
 
 // syncedInManifest is how long a manifest must be. One that was rewritten since the mark begins with another entry,
-// which is not empty.
+// which is not empty: once a store has a table it always has one, as its directories never go. Its checksum may be any number, and
+// so also what the mark says of an entry that was empty.
 func syncedInManifest(p []byte, mark marks.Marks) int {
 	if len(p) >= manifestHeadBytes+manifestEntryBytes {
-		if begin := manifestBegin(p); begin != mark.ManifestBegin && begin != 0 {
+		isEmpty := binary.BigEndian.Uint32(p[manifestHeadBytes:]) == 0
+		if begin := manifestBegin(p); !isEmpty && (begin != mark.ManifestBegin || begin == 0) {
 			return 0
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"path/filepath"
 	"strings"
@@ -121,17 +122,44 @@ func TestManifestThatWasRewrittenIsWhole(t *testing.T) {
 	name := filepath.Join(dir, badgerName, badger.ManifestFilename)
 	p, err := os.ReadFile(name)
 	must(t, err)
-	rewritten := append([]byte(nil), p[:manifestHeadBytes]...)
-	var changes []byte
-	for off := manifestHeadBytes; off < len(p); off = nextInManifest(p, off) {
-		changes = append(changes, p[off+manifestEntryBytes:nextInManifest(p, off)]...) // the fields of a message add up
+	for _, sumIsZero := range []bool{false, true} {
+		copied := filepath.Join(testDir(t), "store")
+		must(t, copyStore(dir, copied))
+		must(t, os.WriteFile(filepath.Join(copied, badgerName, badger.ManifestFilename), rewrittenManifest(p, sumIsZero), 0o600))
+		wantHeld(t, copied)
 	}
-	rewritten = binary.BigEndian.AppendUint32(rewritten, uint32(len(changes)))
-	rewritten = binary.BigEndian.AppendUint32(rewritten, checksum(changes))
-	must(t, os.WriteFile(name, append(rewritten, changes...), 0o600))
-	wantHeld(t, dir)
 	must(t, os.WriteFile(name, p[:manifestHeadBytes], 0o600))
 	if text := refused(t, dir, Options{}, objstore.ErrCorrupt); !strings.Contains(text, "badger/MANIFEST is damaged: its first entry") {
 		t.Error(text)
 	}
+}
+
+// rewrittenManifest has all changes of a manifest in its first entry, if it is asked with a checksum of 0.
+func rewrittenManifest(p []byte, sumIsZero bool) []byte {
+	var changes []byte
+	for off := manifestHeadBytes; off < len(p); off = nextInManifest(p, off) {
+		changes = append(changes, p[off+manifestEntryBytes:nextInManifest(p, off)]...) // the fields of a message add up
+	}
+	if sumIsZero {
+		changes = append(changes, 15<<3|5) // four bytes of a field nobody knows
+		changes = binary.LittleEndian.AppendUint32(changes, ^checksum(changes)^beforeFourZeros(^uint32(0)))
+	}
+	p = append([]byte(nil), p[:manifestHeadBytes]...)
+	p = binary.BigEndian.AppendUint32(p, uint32(len(changes)))
+	p = binary.BigEndian.AppendUint32(p, checksum(changes))
+	return append(p, changes...)
+}
+
+// beforeFourZeros is the state of a checksum that becomes this one over four bytes of zeros.
+func beforeFourZeros(state uint32) uint32 {
+	table := crc32.MakeTable(crc32.Castagnoli)
+	for range 4 {
+		for low, entry := range table {
+			if entry>>24 == state>>24 {
+				state = (state^entry)<<8 | uint32(low)
+				break
+			}
+		}
+	}
+	return state
 }
