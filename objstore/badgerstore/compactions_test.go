@@ -80,3 +80,16 @@ func flipInTables(t *testing.T, dir string, p []byte) {
 		t.Fatalf("no table has %q", p)
 	}
 }
+
+// flatten compacts all there is, and again what comes: nobody verifies it any more.
+func flatten(t *testing.T, e *Engine) {
+	t.Helper()
+	endVerifier(e)
+	must(t, e.db.Flatten(1))
+}
+
+// endVerifier lets Badger compact when it likes.
+func endVerifier(e *Engine) {
+	e.verifier.close()
+	e.verifier = &verifier{stop: make(chan struct{}), done: e.verifier.done}
+}

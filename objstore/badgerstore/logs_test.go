@@ -157,9 +157,7 @@ func TestLogThatOutlivesItsTableBringsNothingBack(t *testing.T) {
 			put("other")
 		}
 	}
-	if err := e.db.Flatten(1); err != nil {
-		t.Fatal(err)
-	}
+	flatten(t, e)
 	if err := copyStore(filepath.Join(dir, "store"), filepath.Join(dir, "killed")); err != nil {
 		t.Fatal(err)
 	}

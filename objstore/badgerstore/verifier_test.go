@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
@@ -61,23 +62,20 @@ func TestTableFoundUnusableInTheBackgroundStopsWrites(t *testing.T) {
 	dir := makeVariedStore(t)
 	e := openTest(t, dir, Options{})
 	b := mainBucket(t, e)
-	must(t, compactionsGoOn(e))
-	v := newVerifier(e, []uint64{e.db.Tables()[0].ID})
-	<-v.done
-	v.close()
-	must(t, compactionsGoOn(e))
 	id := e.db.Tables()[0].ID
+	v := &verifier{e: e, verified: map[uint64]time.Time{}, told: map[uint64]bool{}}
+	if !v.verify([]uint64{id}) || e.compactions.areForbidden() {
+		t.Fatal("a table that is whole is not")
+	}
 	path := filepath.Join(dir, tableName(id))
 	f, err := os.OpenFile(path, os.O_WRONLY, 0)
 	must(t, err)
 	_, err = f.WriteAt(make([]byte, 2048), 0) // also what is mapped
 	must(t, errors.Join(err, f.Close()))
-	v = newVerifier(e, []uint64{id})
-	<-v.done
-	v.close()
-	if compactionsGoOn(e) == nil {
+	if v.verify([]uint64{id}) || !e.compactions.areForbidden() {
 		t.Error("compactions go on")
 	}
+	<-e.verifier.done
 	_, err = b.Put(t.Context(), "new", strings.NewReader("x"), objstore.Unconditional(), objstore.PutOptions{})
 	if objstore.KindOf(err) != objstore.ErrUnavailable || !strings.Contains(err.Error(), filepath.Base(path)) {
 		t.Errorf("put: %v", err)
@@ -118,16 +116,6 @@ func TestTablesVerifiedWhenAStoreIsOpenedAreBounded(t *testing.T) {
 	}
 }
 
-// compactionsGoOn is nil if Badger may compact.
-func compactionsGoOn(e *Engine) error {
-	e.compactions.mu.Lock()
-	defer e.compactions.mu.Unlock()
-	if e.compactions.held != nil {
-		return errors.New("they are held")
-	}
-	return nil
-}
-
 // No compaction begins while they are held, however many tables there are, and writes go on up to a bound; then
 // they are made up for.
 func TestHeldCompactionsAreMadeUpFor(t *testing.T) {
@@ -136,6 +124,7 @@ func TestHeldCompactionsAreMadeUpFor(t *testing.T) {
 	e, err := Open(t.Context(), filepath.Join(testDir(t), "store"), Options{Create: true}, parts)
 	must(t, err)
 	b := mainBucket(t, e)
+	endVerifier(e)
 	e.compactions.hold()
 	held, done := e.compactions.held, make(chan error, 1)
 	go func() {
