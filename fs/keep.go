@@ -182,13 +182,17 @@ func (t *transaction) theirs(ctx context.Context) objstore.ContentRef {
 	return refTo(info)
 }
 
-// report writes the one log line of a failed commit.
+// report writes the one log line of a failed commit. One that lost, and whose bytes are kept, is no error of ours: the caller is
+// told EBUSY, and may try again.
 func (t *transaction) report(ctx context.Context, o order, c objstore.Conflict, why keptCopy, keepErr error) {
-	kept := string(c.ID)
-	if keepErr != nil {
+	kept, level := string(c.ID), slog.LevelError
+	switch {
+	case keepErr != nil:
 		kept = "nowhere: " + keepErr.Error()
+	case c.Reason == objstore.ReasonLost:
+		level = slog.LevelWarn
 	}
-	t.fs.log.LogAttrs(ctx, slog.LevelError, "commit failed",
+	t.fs.log.LogAttrs(ctx, level, "commit failed",
 		slog.String("operation", o.op), slog.String("path", c.Path), slog.Uint64("object", uint64(c.Object)),
 		slog.String("base", string(c.Base.ETag)), slog.String("winner", string(c.Theirs.ETag)),
 		slog.String("kept", kept), slog.Uint64("uid", uint64(o.caller.UID)), slog.Uint64("pid", uint64(c.PID)),

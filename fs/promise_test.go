@@ -134,7 +134,7 @@ func TestC10FailureIsOneLineWithAllThatIsNeeded(t *testing.T) {
 	if len(lines) != 1 {
 		t.Fatalf("%d lines: %q", len(lines), lines)
 	}
-	for _, part := range []string{"operation=close", "path=f", "base=" + string(c.Base.ETag), "winner=" + string(c.Theirs.ETag), "kept=" + string(c.ID), "uid=2000", "pid=300"} {
+	for _, part := range []string{"level=WARN", "operation=close", "path=f", "base=" + string(c.Base.ETag), "winner=" + string(c.Theirs.ETag), "kept=" + string(c.ID), "uid=2000", "pid=300"} {
 		if !strings.Contains(lines[0], part) {
 			t.Errorf("the line lacks %q: %s", part, lines[0])
 		}
