@@ -25,6 +25,8 @@ type verifier struct {
 const (
 	// looksEvery is how long it takes to see that a level is full: as often as Badger looks.
 	looksEvery = 50 * time.Millisecond
+	// looksSeldom is the same while no level is fullSoon: a store nobody writes to shall cost nothing.
+	looksSeldom = 500 * time.Millisecond
 	// compactsLonger is how many looks compactions go on without a full level: Badger takes up to a second to begin.
 	compactsLonger = 40
 	// verifiedLasts is how long a table need not be verified again before it is compacted.
@@ -50,8 +52,12 @@ func (v *verifier) run(tables []uint64) {
 	defer v.e.compactions.release()
 	ok := v.verify(tables)
 	for ok && v.verify(v.candidates(1)) {
-		if full, _ := v.e.fullness(); full < 1 {
-			ok = v.wait()
+		switch full, _ := v.e.fullness(); {
+		case full < fullSoon:
+			ok = v.wait(looksSeldom)
+			continue
+		case full < 1:
+			ok = v.wait(looksEvery)
 			continue
 		}
 		v.e.compactions.release()
@@ -64,7 +70,7 @@ func (v *verifier) run(tables []uint64) {
 // besideCompactions returns when there is nothing to compact any more, and false if there must not be.
 func (v *verifier) besideCompactions() bool {
 	for idle := 0; idle < compactsLonger; idle++ {
-		if !v.wait() || !v.verify(v.candidates(fullSoon)) {
+		if !v.wait(looksEvery) || !v.verify(v.candidates(fullSoon)) {
 			return false
 		}
 		if full, _ := v.e.fullness(); full >= 1 {
@@ -75,8 +81,8 @@ func (v *verifier) besideCompactions() bool {
 }
 
 // wait returns false if the verifier is stopped, or there are no compactions any more.
-func (v *verifier) wait() bool {
-	next := time.NewTimer(looksEvery)
+func (v *verifier) wait(until time.Duration) bool {
+	next := time.NewTimer(until)
 	defer next.Stop()
 	select {
 	case <-v.stop:

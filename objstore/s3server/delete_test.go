@@ -245,8 +245,8 @@ func TestDeleteObjectsHasNoConditionOfItsOwn(t *testing.T) {
 
 // Of many deletes with one ETag, and a put in their midst, at most one takes effect, and none what was put.
 func TestConcurrentDeletesHaveOneWinner(t *testing.T) {
+	b := serve(t, s3server.Options{})
 	for range 20 {
-		b := serve(t, s3server.Options{})
 		etag := b.must("PUT", "/box/k", "old").etag()
 		var wg sync.WaitGroup
 		var answers [8]answer

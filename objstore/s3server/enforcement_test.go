@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
 	"hash/crc32"
 	"strings"
 	"testing"
@@ -115,23 +116,25 @@ func documentedPolicies() [5]string {
 func TestDocumentedPolicies(t *testing.T) {
 	for i, policy := range documentedPolicies() {
 		for _, a := range attempts() {
-			// Who asks has no rights but those of the policy.
-			b := serve(t, s3server.Options{Users: s3server.Users{Anonymous: &s3server.User{}}})
-			admin := b.withUsers(s3server.Users{Anonymous: everything()})
-			etag := admin.must("PUT", "/box/k", "old").etag()
-			admin.must("PUT", "/box/source", "source")
-			upload := admin.createUpload("k")
-			part := admin.putPart("k", upload, 1, "part")
-			b.putPolicy(policy)
-			before := b.image()
-			got := a.request(b, etag, upload, part)
-			refused := got.status == 403 && got.failure().Code == "AccessDenied"
-			if refused == a.allowed[i] {
-				t.Errorf("policy %d, %s: %d\n%s", i+1, a.what, got.status, got.body)
-			}
-			if refused && b.image() != before {
-				t.Errorf("policy %d, %s: a refused request left a trace", i+1, a.what)
-			}
+			t.Run(fmt.Sprintf("%d %s", i+1, a.what), func(t *testing.T) {
+				// Who asks has no rights but those of the policy.
+				b := serve(t, s3server.Options{Users: s3server.Users{Anonymous: &s3server.User{}}})
+				admin := b.withUsers(s3server.Users{Anonymous: everything()})
+				etag := admin.must("PUT", "/box/k", "old").etag()
+				admin.must("PUT", "/box/source", "source")
+				upload := admin.createUpload("k")
+				part := admin.putPart("k", upload, 1, "part")
+				b.putPolicy(policy)
+				before := b.image()
+				got := a.request(b, etag, upload, part)
+				refused := got.status == 403 && got.failure().Code == "AccessDenied"
+				if refused == a.allowed[i] {
+					t.Errorf("%d\n%s", got.status, got.body)
+				}
+				if refused && b.image() != before {
+					t.Error("a refused request left a trace")
+				}
+			})
 		}
 	}
 }
@@ -142,17 +145,19 @@ func TestRequireConditions(t *testing.T) {
 			if strings.HasPrefix(a.what, "delete") || a.what == "read" {
 				continue
 			}
-			b := serve(t, s3server.Options{})
-			etag := b.must("PUT", "/box/k", "old").etag()
-			b.must("PUT", "/box/source", "source")
-			upload := b.createUpload("k")
-			part := b.putPart("k", upload, 1, "part")
-			b.putOptions(`{"require-conditions":"` + option + `"}`)
-			got := a.request(b, etag, upload, part)
-			allowed := a.allowed[row] || a.what == "copy If-None-Match: *" && option == "create"
-			if refused := got.status == 403; refused == allowed {
-				t.Errorf("%s, %s: %d\n%s", option, a.what, got.status, got.body)
-			}
+			t.Run(option+" "+a.what, func(t *testing.T) {
+				b := serve(t, s3server.Options{})
+				etag := b.must("PUT", "/box/k", "old").etag()
+				b.must("PUT", "/box/source", "source")
+				upload := b.createUpload("k")
+				part := b.putPart("k", upload, 1, "part")
+				b.putOptions(`{"require-conditions":"` + option + `"}`)
+				got := a.request(b, etag, upload, part)
+				allowed := a.allowed[row] || a.what == "copy If-None-Match: *" && option == "create"
+				if refused := got.status == 403; refused == allowed {
+					t.Errorf("%d\n%s", got.status, got.body)
+				}
+			})
 		}
 	}
 }

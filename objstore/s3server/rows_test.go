@@ -162,15 +162,17 @@ func TestCopyDestinationsWithOtherConditions(t *testing.T) {
 					return b.do("PUT", "/box/k", "new", append(h, fmt.Sprint("x-amz-write-offset-bytes: ", map[string]int{"exists": 3, "missing": 0}[r.state]))...)
 				},
 			} {
-				b := serve(t, s3server.Options{Conditions: mode})
-				b.must("PUT", "/box/source", "new")
-				lines := writeRow{headers: r.header}.lines(b.given(r.state))
-				before := b.image()
-				if a := ask(b, lines); a.status != status {
-					t.Errorf("%s, %s, %s, extended %v: %d instead of %d", what, r.state, r.header, mode, a.status, status)
-				} else if status != 200 && b.image() != before {
-					t.Errorf("%s, %s: left a trace", what, r.header)
-				}
+				t.Run(fmt.Sprintf("%s, %s, %s, extended %v", what, r.state, r.header, mode), func(t *testing.T) {
+					b := serve(t, s3server.Options{Conditions: mode})
+					b.must("PUT", "/box/source", "new")
+					lines := writeRow{headers: r.header}.lines(b.given(r.state))
+					before := b.image()
+					if a := ask(b, lines); a.status != status {
+						t.Errorf("%d instead of %d", a.status, status)
+					} else if status != 200 && b.image() != before {
+						t.Error("left a trace")
+					}
+				})
 			}
 		}
 	}
