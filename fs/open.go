@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -12,6 +13,14 @@ func stale(op string) error { return &Error{Op: op, Kind: ErrStale} }
 // newWriter is a transaction that has yet to be registered.
 func (fs *FS) newWriter(c Caller, mode OpenMode) *Handle {
 	return &Handle{fs: fs, mode: mode, caller: c, tx: &transaction{fs: fs, mode: mode, opener: c}}
+}
+
+// newMaker is newWriter of a file that is being made, which is its first change.
+func (fs *FS) newMaker(c Caller, mode OpenMode, now time.Time) *Handle {
+	h := fs.newWriter(c, mode)
+	h.tx.work = work{changes: 1, changedAt: now}
+	h.tx.author = c
+	return h
 }
 
 // Create makes a file and opens it. If the name is taken it is ErrExists with mode.Exclusive and else
@@ -36,10 +45,8 @@ func (fs *FS) Create(ctx context.Context, c Caller, dir objstore.ID, name string
 	if err := fs.vacant(ctx, at, mode.Exclusive); err != nil {
 		return nil, Entry{}, err
 	}
-	h := fs.newWriter(c, mode)
 	now := fs.clock()
-	h.tx.work = work{changes: 1, changedAt: now}
-	h.tx.author = c
+	h := fs.newMaker(c, mode, now)
 	h.tx.refreshing.Lock()
 	defer h.tx.refreshing.Unlock()
 	if err := fs.register(h, id, &creation{at: at, attr: attr, change: objstore.AttrChange{Xattrs: xattrs}, time: now}); err != nil {

@@ -24,10 +24,8 @@ func (fs *FS) Tmpfile(ctx context.Context, c Caller, dir objstore.ID, mode OpenM
 	if err != nil {
 		return nil, Entry{}, err
 	}
-	h := fs.newWriter(c, mode)
 	now := fs.clock()
-	h.tx.work = work{changes: 1, changedAt: now}
-	h.tx.author = c
+	h := fs.newMaker(c, mode, now)
 	h.tx.refreshing.Lock()
 	defer h.tx.refreshing.Unlock()
 	if err := fs.register(h, id, nil); err != nil {

@@ -280,17 +280,7 @@ func closeLater(args []string) error {
 func changed(t *testing.T, path, how string) (closes func() string) {
 	t.Helper()
 	cmd := mounttest.Command(t, "later", path, how)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out := mounttest.StartPiped(t, cmd)
 	said := bufio.NewReader(out)
 	if line, err := said.ReadString('\n'); err != nil {
 		t.Fatalf("%q, %v", line, err)

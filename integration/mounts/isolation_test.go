@@ -125,14 +125,7 @@ func TestSharedCopyLosesToAnotherMount(t *testing.T) {
 // C5, C3: processes of two mounts that take turns by a lock lose nothing.
 func TestSharedCopiesOfTwoMountsTakeTurns(t *testing.T) {
 	m := togetherWith(t, ways()[0], 2, "isolation=mount")
-	for kind := range fileLocks {
-		put(t, m[0].Path("counter"), "0")
-		run(t, append(times(t, 3, "count", m[0].Path("counter"), "20", kind), times(t, 3, "count", m[1].Path("counter"), "20", kind)...)...)
-		for _, m := range m {
-			check(t, m.Path("counter"), "120")
-		}
-	}
-	checkKept(t, m[0])
+	countInTurns(t, m, 3, 20)
 }
 
 // Names that are replaced and made again all the time are never refused, whichever of their files is opened.

@@ -67,17 +67,7 @@ func mapAndEcho(args []string) error {
 // hold runs a command that copies its input to its output until the test ends. It does when hold returns.
 func hold(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	t.Helper()
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	in, out := mounttest.StartPiped(t, cmd)
 	t.Cleanup(func() {
 		in.Close()
 		cmd.Process.Kill()
