@@ -5,7 +5,24 @@ MNT     ?= ./mnt
 OPTIONS ?=
 ROUNDS  ?= 100
 FUZZTIME ?= 5s
+CONTAINER ?= docker
+MINUTES ?= 30
 BENCH   ?=
+FILES   ?= 1000000
+
+# Where it is installed. mount(8) looks for mount.etagfs in /sbin only, which is /usr/sbin today.
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+BINDIR   ?= $(PREFIX)/bin
+MOUNTDIR ?= /usr/sbin
+MANDIR   ?= $(PREFIX)/share/man
+UNITDIR  ?= $(PREFIX)/lib/systemd/system
+DOCDIR   ?= $(PREFIX)/share/doc/etagfs
+ARCHS    ?= amd64 arm64
+
+# What is installed, and what writes its pages and completions: another if it is for another machine.
+BINARY      ?= bin/etagfs
+HOST_BINARY ?= $(BINARY)
 
 GO          ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -15,7 +32,7 @@ REPORT      := $(GO) run ./integration/testreport
 # What needs no kernel. ./cmd and ./integration mount, the latter one package at a time.
 CORE := $(patsubst %,./%/...,$(wildcard objstore cache fs mount))
 
-.PHONY: help build mount unmount test race racemounts lint s3clients s3stores crossmounts fuzz crash powerloss bench bench-s3 clean
+.PHONY: help build mount unmount test race racemounts integration lint s3clients s3stores crossmounts stress soak fuzz crash powerloss bench scale bench-s3 man install install-files uninstall dist clean
 
 help: ## show this text
 	@echo 'etagfs: a filesystem in which every close is a conditional write'
@@ -23,7 +40,7 @@ help: ## show this text
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
 	@echo
-	@echo '  STORE=$(STORE) MNT=$(MNT) OPTIONS= (mount -o) ROUNDS=$(ROUNDS) FUZZTIME=$(FUZZTIME) can be given on the command line'
+	@echo '  STORE=$(STORE) MNT=$(MNT) OPTIONS= (mount -o) ROUNDS=$(ROUNDS) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) can be given on the command line'
 
 build: ## build ./bin/etagfs
 	@$(BUILD) -o bin/etagfs ./cmd/etagfs
@@ -52,6 +69,9 @@ racemounts: ## run real mounts under the race detector, the daemon included
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs-race' $(REPORT) \
 		'-race -short -count=1 -timeout=19m -p=1 ./cmd/etagfs ./integration/mounts'
 
+integration: build ## run servers and mounting hosts in Docker containers, cut, kill and pause them; CONTAINER=none: in namespaces of this machine
+	@CGO_ENABLED=0 ETAGFS_BIN='$(CURDIR)/bin/etagfs' ETAGFS_CONTAINER='$(CONTAINER)' $(REPORT) '-timeout=20m -count=1 ./integration/containers'
+
 s3clients: build ## run the clients and suites of others against etagfs serve; some are fetched and built first
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' $(REPORT) '-timeout=20m -count=1 ./integration/s3clients'
 
@@ -60,6 +80,12 @@ crossmounts: build ## run the promises, counters and histories between mounts of
 
 s3stores: ## run the S3 client against MinIO and versitygw; they are built first, for minutes
 	@ETAGFS_REQUIRE='$(ETAGFS_REQUIRE),minio,versitygw' $(REPORT) '-timeout=20m -count=1 ./integration/s3stores'
+
+stress: build ## run everyday programs, SQLite, random calls on a file, fio, dbench, fs_mark and stress-ng on mounts for long, as root
+	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' ETAGFS_LONG=1 $(REPORT) '-timeout=120m -count=1 -p=1 ./integration/programs ./integration/load'
+
+soak: build ## keep mounts busy for MINUTES: memory, descriptors and goroutines must not grow
+	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' MINUTES='$(MINUTES)' $(REPORT) '-timeout=0 -count=1 -run=Soak ./integration/load'
 
 fuzz: ## fuzz each parser of the S3 server for FUZZTIME
 	@set -e; $(GO) list -f '{{$$p := .}}{{range .XTestGoFiles}}{{$$p.ImportPath}} {{$$p.Dir}}/{{.}}{{"\n"}}{{end}}' ./objstore/s3server/... | \
@@ -80,6 +106,9 @@ powerloss: build ## cut the power of stores ROUNDS times per test, as root
 bench: build ## measure beside the native filesystem and go-fuse's loopback, judge; PEER_DIRS=name=/path,... adds more
 	@$(GO) run ./integration/bench -etagfs bin/etagfs -bars
 
+scale: build ## measure mounts of a store that grows to FILES files
+	@$(GO) run ./integration/bench -etagfs bin/etagfs -scale $(FILES)
+
 bench-s3: build ## measure etagfs serve beside MinIO and versitygw, which are built first, judge; BENCH= (flags)
 	@$(GO) run ./integration/benchs3 -etagfs bin/etagfs -bars $(BENCH)
 
@@ -89,6 +118,47 @@ lint: ## gofmt, go vet, staticcheck, layering and style
 	@$(GO) vet ./...
 	@$(GO) run $(STATICCHECK) ./...
 	@$(GO) test -count=1 ./integration
+
+man: build ## write the manual pages into ./bin/man
+	@mkdir -p bin/man
+	@./bin/etagfs man bin/man
+
+install dist: BUILD += -buildvcs=auto # whatever GOFLAGS says: the program knows its commit
+
+install: build install-files ## install into DESTDIR/PREFIX, and the programs of mount(8) into DESTDIR/MOUNTDIR
+
+COMPLETIONS := bash:bash-completion/completions/etagfs zsh:zsh/site-functions/_etagfs fish:fish/vendor_completions.d/etagfs.fish
+MOUNTERS    := mount.etagfs mount.fuse.etagfs umount.etagfs umount.fuse.etagfs
+
+install-files:
+	@set -e; install -d $(foreach d,$(BINDIR) $(MOUNTDIR) $(MANDIR)/man1 $(MANDIR)/man8 $(UNITDIR) $(DOCDIR)/examples,'$(DESTDIR)$(d)'); \
+	install -m 755 '$(BINARY)' '$(DESTDIR)$(BINDIR)/etagfs'; \
+	for name in $(MOUNTERS); do ln -sf '$(BINDIR)/etagfs' "$(DESTDIR)$(MOUNTDIR)/$$name"; done; \
+	'$(HOST_BINARY)' man '$(DESTDIR)$(MANDIR)/man1'; mv '$(DESTDIR)$(MANDIR)'/man1/*.8 '$(DESTDIR)$(MANDIR)/man8'; \
+	for pair in $(COMPLETIONS); do \
+		file="$(DESTDIR)$(PREFIX)/share/$${pair#*:}"; install -d "$${file%/*}"; \
+		'$(HOST_BINARY)' completion "$${pair%%:*}" >"$$file"; \
+	done; \
+	for unit in cmd/etagfs/packaging/*.service; do \
+		sed 's|@BINDIR@|$(BINDIR)|' "$$unit" >"$(DESTDIR)$(UNITDIR)/$${unit##*/}"; \
+	done; \
+	install -m 644 cmd/etagfs/packaging/*.mount '$(DESTDIR)$(DOCDIR)/examples'; \
+	install -m 644 README.md LICENSE $(wildcard cmd/etagfs/*.md fs/*.md mount/*.md) '$(DESTDIR)$(DOCDIR)'
+
+uninstall: ## remove what install has put there
+	@rm -f '$(DESTDIR)$(BINDIR)/etagfs' $(foreach n,$(MOUNTERS),'$(DESTDIR)$(MOUNTDIR)/$(n)') \
+		'$(DESTDIR)$(MANDIR)'/man1/etagfs.1 '$(DESTDIR)$(MANDIR)'/man1/etagfs-*.1 '$(DESTDIR)$(MANDIR)'/man8/mount.etagfs.8 \
+		'$(DESTDIR)$(MANDIR)'/man8/umount.etagfs.8 $(foreach u,$(wildcard cmd/etagfs/packaging/*.service),'$(DESTDIR)$(UNITDIR)/$(notdir $(u))') \
+		$(foreach c,$(COMPLETIONS),'$(DESTDIR)$(PREFIX)/share/$(lastword $(subst :, ,$(c)))')
+	@rm -rf '$(DESTDIR)$(DOCDIR)'
+
+dist: build ## make static tarballs and Debian packages for ARCHS, with SHA256SUMS, in ./bin/dist
+	@set -e; rm -rf bin/dist; mkdir -p bin/dist; \
+	for arch in $(ARCHS); do \
+		GOARCH=$$arch $(BUILD) -ldflags='-s -w' -o "bin/etagfs-linux-$$arch" ./cmd/etagfs; \
+		HOST_BINARY=bin/etagfs cmd/etagfs/packaging/package "bin/etagfs-linux-$$arch" "$$arch" bin/dist; \
+	done; \
+	cd bin/dist; sha256sum -- * >SHA256SUMS; cat SHA256SUMS
 
 clean: ## remove ./bin
 	@rm -rf bin

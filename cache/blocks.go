@@ -160,6 +160,13 @@ func (b *Blocks) load() error {
 	return nil
 }
 
+// Bytes is how much is cached.
+func (b *Blocks) Bytes() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes
+}
+
 // Close ends reading ahead and gives the directory up. The blocks stay.
 func (b *Blocks) Close() error {
 	b.mu.Lock()

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -156,6 +157,52 @@ func TestChangedStagesOfADeadProcessAreKept(t *testing.T) {
 	}
 	if _, again := sweptBy(t, dir, b); len(again) != 1 {
 		t.Errorf("a second sweep: %+v", again)
+	}
+}
+
+// nameless is a committer that takes an empty path for a mistake, as stores do.
+type nameless struct{ bucket }
+
+func (n nameless) OpenVersion(ctx context.Context, id objstore.ID, path string, v objstore.Version) (objstore.Reader, error) {
+	switch path {
+	case "":
+		return nil, &objstore.Error{Op: "lookup", Kind: objstore.ErrInvalid}
+	case "later":
+		return nil, &objstore.Error{Op: "open", Kind: objstore.ErrUnavailable}
+	}
+	return n.bucket.OpenVersion(ctx, id, path, v)
+}
+
+// TestStagesOfADeadProcessDoNotWaitForEachOther: what had no name when its writer died is kept, too, and one stage whose base cannot be
+// had now does not keep the others waiting.
+func TestStagesOfADeadProcessDoNotWaitForEachOther(t *testing.T) {
+	dir, b := t.TempDir(), newBucket(t)
+	dead := openCrashing(t, dir)
+	for _, path := range []string{"later", "unnamed", "f"} {
+		b.put(t, objstore.Key(path), "hello")
+		s := edit(t, dead, b, path)
+		if path == "unnamed" {
+			s.owner.Path = ""
+		}
+		write(t, s, "J", 0)
+	}
+	dead.crash(t)
+	a := openArea(t, dir)
+	if err := a.Sweep(t.Context(), nameless{b}); !errors.Is(err, objstore.ErrUnavailable) {
+		t.Errorf("the sweep: %v", err)
+	}
+	kept, err := a.ListConflicts(t.Context())
+	must(t, err)
+	var paths []string
+	for _, c := range kept {
+		paths = append(paths, c.Path)
+	}
+	if slices.Sort(paths); !slices.Equal(paths, []string{"", "f"}) {
+		t.Errorf("kept %q", paths)
+	}
+	must(t, a.Sweep(t.Context(), b))
+	if kept, err = a.ListConflicts(t.Context()); err != nil || len(kept) != 3 {
+		t.Errorf("at last %d are kept: %v", len(kept), err)
 	}
 }
 

@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -77,22 +75,32 @@ func (k *keeping) fillIn() error {
 	if k.c.Base == (objstore.ContentRef{}) && k.s.ref.Exists {
 		k.c.Base.Version = k.s.ref.Version
 	}
-	if old, err := k.s.area.conflict(k.s.kept); err == nil {
-		k.old, k.c.ID = &old, old.ID
-		return nil
-	}
-	id, err := k.s.area.newConflictID(k.c.Time)
-	k.c.ID = id
+	var err error
+	k.c.ID, err = k.identify()
 	return err
 }
 
-func (a *Area) newConflictID(at time.Time) (objstore.ConflictID, error) {
+// identify finds the conflict to be replaced, and the id.
+func (k *keeping) identify() (objstore.ConflictID, error) {
+	a := k.s.area
+	for _, id := range []objstore.ConflictID{k.s.kept, k.c.ID} {
+		if !id.IsValid() {
+			continue
+		}
+		old, err := a.conflict(id)
+		switch {
+		case err == nil && (id == k.s.kept || k.c.Replaces(old)):
+			k.old = &old
+			return id, nil
+		case errors.Is(err, objstore.ErrNotFound) && id == k.c.ID:
+			return id, nil
+		}
+	}
 	for {
-		var random [4]byte
-		if _, err := io.ReadFull(a.opt.Rand, random[:]); err != nil {
+		id, err := objstore.NewConflictID(k.c.Time, a.opt.Rand)
+		if err != nil {
 			return "", err
 		}
-		id := objstore.ConflictID(at.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(random[:]))
 		if _, err := os.Stat(filepath.Join(a.kept, string(id))); errors.Is(err, os.ErrNotExist) {
 			return id, nil
 		} else if err != nil {

@@ -51,6 +51,9 @@ func (a *Area) NewStage(ctx context.Context, spec objstore.StageSpec, to Committ
 		area: a, to: to, owner: spec.Owner, token: make(chan struct{}, 1), lowest: math.MaxInt64,
 	}
 	err := ended(ctx)
+	if err == nil && spec.Source != nil {
+		err = &objstore.Error{Op: "new stage", Kind: objstore.ErrUnsupported}
+	}
 	if err == nil && spec.Base != nil {
 		err = s.begin(ctx, spec)
 	}

@@ -43,16 +43,17 @@ func (a *Area) sweepSession(ctx context.Context, dir string, to Committer) (err 
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
+	var all error
 	for _, entry := range entries {
 		name := filepath.Join(dir, entry.Name())
 		if stage, isJournal := strings.CutSuffix(name, journalSuffix); isJournal {
-			err = a.sweepStage(ctx, stage, to)
+			all = errors.Join(all, a.sweepStage(ctx, stage, to))
 		} else if entry.IsDir() {
-			err = a.sweepKept(name)
+			all = errors.Join(all, a.sweepKept(name))
 		}
-		if err != nil {
-			return err
-		}
+	}
+	if all != nil {
+		return all // what could not be kept is left for the next time
 	}
 	return errors.Join(os.RemoveAll(dir), os.Remove(dir+lockSuffix))
 }
@@ -128,7 +129,7 @@ func (a *Area) found(ctx context.Context, name string, h head, records []record,
 			s.size, s.limit = r.a, r.b
 		}
 	}
-	if h.Base.Exists && s.limit > 0 {
+	if h.Base.Exists && s.limit > 0 && h.Owner.Path != "" { // what had no name cannot be found again
 		base, err := to.OpenVersion(ctx, 0, h.Owner.Path, h.Base.Version)
 		switch {
 		case err == nil:

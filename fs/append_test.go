@@ -328,3 +328,30 @@ func TestC3EmptyingAnEmptyFileLosesNothing(t *testing.T) {
 	m.loses(d)
 	m.want("stored", m.stored("lock"), "filled")
 }
+
+// Who opens a log to append while another is about to make it has no file before, and loses nothing to the other.
+func TestAppendersThatMakeTheFileAreMerged(t *testing.T) {
+	m := newMount(t)
+	first, second, third := m.createMode(alice, "log", appending), m.open(bob, "log", appending), m.open(bob, "log", appending)
+	m.write(first, 0, "first\n")
+	m.write(second, 0, "second\n")
+	m.close(first)
+	m.flush(third) // as a shell does before a redirected command writes
+	m.close(second)
+	m.write(third, 0, "third\n")
+	m.close(third)
+	m.want("the log", m.stored("log"), "first\nsecond\nthird\n")
+}
+
+// C3: who has made a file and written nothing loses nothing when another writes it first, until it writes.
+func TestFileThatIsOnlyMadeIsLeftToWhoWritesIt(t *testing.T) {
+	m := newMount(t)
+	maker, writer := m.create(alice, "f"), m.open(bob, "f", OpenMode{Write: true})
+	m.write(writer, 0, "written")
+	m.close(writer)
+	m.flush(maker)
+	m.want("the file", m.stored("f"), "written")
+	m.write(maker, 0, "late")
+	m.loses(maker)
+	m.want("the file", m.stored("f"), "written")
+}

@@ -71,6 +71,8 @@ func (fs *FS) Stat(ctx context.Context, c Caller, v View) (Attr, error) {
 // Attr describes what the handle shows.
 func (h *Handle) Attr(ctx context.Context) (Attr, error) {
 	switch {
+	case h.control != nil && h.control.source != nil:
+		return h.fs.attrOf(ctx, h.control.id, h.control.source), nil
 	case h.control != nil:
 		return h.control.attr, nil
 	case h.tx != nil:
@@ -84,6 +86,16 @@ func (h *Handle) Attr(ctx context.Context) (Attr, error) {
 		return Attr{}, stale("stat")
 	}
 	return h.fs.pinnedAttr(ctx, h.file, p.reader.Info())
+}
+
+// Detached reports whether h's file has lost its last name through this mount, or has none yet.
+func (h *Handle) Detached() bool {
+	if h.file == nil {
+		return false
+	}
+	h.fs.mu.Lock()
+	defer h.fs.mu.Unlock()
+	return h.file.detached
 }
 
 // pinnedAttr describes a version: its own size and time, the attributes the file has now.
@@ -127,7 +139,7 @@ func (t *transaction) attr(ctx context.Context) (Attr, error) {
 	}
 	if w.changed() {
 		a.Mtime = w.changedAt
-		a.Ctime = later(a.Ctime, w.changedAt)
+		a.Ctime = later(later(a.Ctime, w.changedAt), w.attrsAt)
 	}
 	if w.mtime != nil {
 		a.Mtime = *w.mtime
@@ -276,7 +288,7 @@ func (fs *FS) change(ctx context.Context, c Caller, id objstore.ID, t *transacti
 	if t != nil {
 		unlock := t.lock()
 		defer unlock()
-		set = t.foldTimes(set)
+		set = t.foldTimes(set, fs.clock())
 		if create, pending := t.fs.creationOf(t.file); pending {
 			t.foldCreation(set, c.UID != 0 && fs.outsider(c, create.attr.Mode, create.attr.GID))
 			if set.Mode != nil {
@@ -306,9 +318,10 @@ func (fs *FS) change(ctx context.Context, c Caller, id objstore.ID, t *transacti
 }
 
 // foldTimes takes what belongs to the content and returns the rest. It requires [transaction.lock].
-func (t *transaction) foldTimes(set objstore.AttrChange) objstore.AttrChange {
+func (t *transaction) foldTimes(set objstore.AttrChange, now time.Time) objstore.AttrChange {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.attrsAt = now
 	if (t.state == txOpen || t.state == txDetached) && t.changed() {
 		if set.Atime != nil {
 			t.atime, set.Atime = set.Atime, nil

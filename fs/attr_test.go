@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -24,6 +25,28 @@ func (m *mounted) storedAttr(name string) objstore.Attr {
 		m.t.Fatal(err)
 	}
 	return info.Attr
+}
+
+// POSIX: utimensat, chmod and chown mark the last status change for update, whatever they change.
+func TestChangeOfAttributesOfAWorkingCopyMovesItsStatusTime(t *testing.T) {
+	m := newMount(t)
+	m.put("changed", "text")
+	old, mode := time.Unix(1000, 5), uint32(0o600)
+	for _, h := range []*Handle{m.create(alice, "pending"), m.open(alice, "changed", readWrite)} {
+		m.write(h, 0, "bytes")
+		for _, change := range []Change{{Atime: &old}, {Mtime: &old}, {Mode: &mode}} {
+			before, err := h.Attr(m.ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m.later.Add(int64(time.Second))
+			m.setattr(alice, h.View(), nil, change)
+			if after, err := h.Attr(m.ctx); err != nil || !after.Ctime.After(before.Ctime) {
+				t.Errorf("%+v: the status changed at %v, then at %v: %v", change, before.Ctime, after.Ctime, err)
+			}
+		}
+		m.close(h)
+	}
 }
 
 func TestTimesSetOnAnOpenFileSurviveItsCommit(t *testing.T) {
@@ -274,6 +297,49 @@ func TestXattrsTellVersions(t *testing.T) {
 	}
 	if _, err := m.GetXattr(m.ctx, bob, entry.View, "security.capability"); !errors.Is(err, ErrNoXattr) {
 		t.Errorf("get of another: %v", err)
+	}
+}
+
+// speckled is a stage of 30,000 bytes with data in 0..5 and 20,000..20,006.
+type speckled struct{ objstore.Stage }
+
+func (speckled) Size() int64 { return 30000 }
+
+func (speckled) NextData(_ context.Context, off int64) (int64, error) {
+	switch {
+	case off < 5 || off >= 20000 && off < 20006:
+		return off, nil
+	case off < 20000:
+		return 20000, nil
+	}
+	return 0, objstore.ErrRange
+}
+
+func (speckled) NextHole(_ context.Context, off int64) (int64, error) {
+	switch {
+	case off < 5:
+		return 5, nil
+	case off >= 20000 && off < 20006:
+		return 20006, nil
+	}
+	return off, nil
+}
+
+func TestHolesAreWholeBlocks(t *testing.T) {
+	for off, want := range map[int64]struct{ data, hole int64 }{
+		0: {0, 4096}, 100: {100, 4096}, 4095: {4095, 4096}, 4096: {16384, 4096}, 5000: {16384, 5000},
+		16384: {16384, 20480}, 20479: {20479, 20480}, 20480: {-1, 20480}, 29999: {-1, 29999},
+	} {
+		if at, err := nextHoleBlock(t.Context(), speckled{}, off); err != nil || at != want.hole {
+			t.Errorf("the hole from %d on is at %d, %v; want %d", off, at, err, want.hole)
+		}
+		at, err := nextDataBlock(t.Context(), speckled{}, off)
+		if errors.Is(err, objstore.ErrRange) {
+			at, err = -1, nil
+		}
+		if err != nil || at != want.data {
+			t.Errorf("the data from %d on is at %d, %v; want %d", off, at, err, want.data)
+		}
 	}
 }
 

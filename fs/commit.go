@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -20,6 +21,7 @@ type order struct {
 	move       *objstore.MoveRequest
 	link       *entryKey
 	create     bool // the caller's kernel learns of the file from the reply
+	rebased    bool // onto what others have committed
 }
 
 // outcome is what became of an order. With neither an error nor done there was
@@ -76,6 +78,8 @@ func (t *transaction) finish(ctx context.Context, c Caller, op string, d objstor
 func (t *transaction) commit(ctx context.Context, o order) (outcome, error) {
 	ctx, cancel := t.fs.commitContext(ctx)
 	defer cancel()
+	t.inCommit.Store(true)
+	defer t.inCommit.Store(false)
 	state, _, work := t.snapshot()
 	switch {
 	case state == txLost || state == txUnknown:
@@ -103,6 +107,9 @@ func (t *transaction) attempt(ctx context.Context, o order) (objstore.CommitResu
 	}
 	if state == txDetached {
 		return objstore.CommitResult{}, objstore.ErrNotFound
+	}
+	if err := t.outread(); err != nil {
+		return objstore.CommitResult{}, err
 	}
 	var stage objstore.Stage
 	err := t.withStage(ctx, false, func(s objstore.Stage) error {
@@ -178,8 +185,11 @@ func (t *transaction) complete(ctx context.Context, r *objstore.CommitRequest, o
 // ask sends a request, again if another mutation was in flight. What it does to
 // names the caller's kernel learns from the reply.
 func (fs *FS) ask(ctx context.Context, stage objstore.Stage, r objstore.CommitRequest) (result objstore.CommitResult, err error) {
-	done := fs.notices.expect(namesOf(r)...)
-	defer func() { done(err) }()
+	done, began := fs.notices.expect(namesOf(r)...), time.Now()
+	defer func() {
+		fs.counters.took.Observe(time.Since(began))
+		done(err)
+	}()
 	if r.Move != nil {
 		fs.removing.RLock()
 		defer fs.removing.RUnlock()
@@ -222,8 +232,10 @@ func movesOf(m objstore.MoveRequest) []nameChange {
 
 // settle makes a committed version the base.
 func (t *transaction) settle(ctx context.Context, o order, info objstore.Info, w work) {
+	t.fs.made(o, info)
 	t.endCreation(o, info)
 	t.mu.Lock()
+	before := t.base
 	t.base = info
 	t.committed, t.rewritten = w.changes, w.rewrites
 	t.appendOff = info.Size
@@ -234,8 +246,19 @@ func (t *transaction) settle(ctx context.Context, o order, info objstore.Info, w
 	failed := t.kept
 	t.kept = keptCopy{}
 	t.mu.Unlock()
+	t.committedTo(ctx, before, info)
 	t.fs.settleFollowers(ctx, t, info.Version)
 	t.forget(ctx, failed)
+}
+
+// made counts and remembers a commit.
+func (fs *FS) made(o order, info objstore.Info) {
+	if o.rebased {
+		fs.counters.rebased.Add(1)
+	} else {
+		fs.counters.committed.Add(1)
+	}
+	fs.history.committed(o, info, fs.clock())
 }
 
 // endCreation ends the pending create a commit has published, and with a first content

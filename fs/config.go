@@ -19,12 +19,17 @@ type Config struct {
 	Tick   func(d time.Duration) (ticks <-chan time.Time, stop func())
 	Logger *slog.Logger
 	Host   string // for info.json of conflicts
+	// ControlFiles are shown in the control directory; at most 29, with names of their own.
+	ControlFiles []ControlFile
+	// Kept is told of each conflict once its bytes are kept, before the caller is told. It must not block. nil: nobody is told.
+	Kept func(objstore.Conflict)
 }
 
 // Options are the choices of who mounts. They are comparable, and the zero value
 // is the default of each.
 type Options struct {
 	Isolation        IsolationMode
+	Guard            GuardMode // GuardProcess takes IsolateHandles
 	Append           AppendMode
 	Follow           FollowMode
 	Durability       DurabilityMode
@@ -45,6 +50,15 @@ type IsolationMode uint8
 const (
 	IsolateHandles IsolationMode = iota // none: two handles are as separate as two machines
 	IsolateMount                        // all of a file in this FS, as on a local disk
+)
+
+// GuardMode says which version a change of a name is conditional on.
+type GuardMode uint8
+
+// The guards.
+const (
+	GuardOpen    GuardMode = iota // none: only what is written through an open file is conditional, on the version that was opened
+	GuardProcess                  // the version of the name that the process last read, if it has
 )
 
 // AppendMode says what becomes of a purely appending handle that loses.
@@ -89,6 +103,8 @@ type Processes interface {
 	HoldsOther(thread uint32, object objstore.ID) bool
 	// Groups are the supplementary groups of a thread.
 	Groups(thread uint32) []uint32
+	// Started tells one process of a number from the next: when it was, in no unit; false if it has ended.
+	Started(process uint32) (at uint64, running bool)
 	// Name is the program's name, for messages; empty if unknown.
 	Name(process uint32) string
 }
@@ -161,6 +177,9 @@ func (c Config) withDefaults() Config {
 			return t.C, t.Stop
 		}
 	}
+	if c.Kept == nil {
+		c.Kept = func(objstore.Conflict) {}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -192,6 +211,7 @@ type strangers struct{}
 func (strangers) ThreadGroup(uint32) (uint32, bool)   { return 0, false }
 func (strangers) HoldsOther(uint32, objstore.ID) bool { return false }
 func (strangers) Groups(uint32) []uint32              { return nil }
+func (strangers) Started(uint32) (uint64, bool)       { return 0, false }
 func (strangers) Name(uint32) string                  { return "" }
 
 // noKernel caches nothing.

@@ -358,3 +358,51 @@ func TestPruningIsLogged(t *testing.T) {
 		t.Errorf("logged %q", lines)
 	}
 }
+
+func TestKeepMergedIsConditionalOnWhatItWasMergedWith(t *testing.T) {
+	m, c := conflicted(t)
+	reader, err := OpenPath(m.ctx, m.store, c.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := reader.Info().Version
+	if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	m.put("f", "third")
+	if _, err := KeepMerged(m.ctx, m.store, c.ID, want, strings.NewReader("merged")); !errors.Is(err, ErrBusy) {
+		t.Fatalf("merged with what is not there any more: %v", err)
+	}
+	m.want("the file", m.stored("f"), "third")
+	m.want("mine", m.side(c.ID, objstore.SideMine), "loser")
+	reader, err = OpenPath(m.ctx, m.store, c.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if _, err := KeepMerged(m.ctx, m.store, c.ID, reader.Info().Version, strings.NewReader("merged")); err != nil {
+		t.Fatal(err)
+	}
+	m.want("the file", m.stored("f"), "merged")
+	if all := m.conflicts(); len(all) != 0 {
+		t.Errorf("still kept: %v", all)
+	}
+}
+
+func TestAConflictIsToldOnceHoweverOftenItsCopyIsReplaced(t *testing.T) {
+	m, c := conflicted(t)
+	var told []objstore.Conflict
+	m.tellKept = func(c objstore.Conflict) { told = append(told, c) }
+	h := m.open(bob, "f", readWrite)
+	m.write(h, 0, "first")
+	m.put("f", "winner")
+	if err := h.Flush(m.ctx, bob); !errors.Is(err, ErrBusy) {
+		t.Fatal(err)
+	}
+	m.write(h, 0, "second")
+	kept := m.loses(h)
+	m.want("mine", m.side(kept.ID, objstore.SideMine), "second")
+	if len(told) != 1 || told[0].ID != kept.ID || kept.ID == c.ID || told[0].Path != "f" {
+		t.Errorf("told %+v, want one conflict, %s", told, kept.ID)
+	}
+}

@@ -15,6 +15,10 @@ import (
 // The control directory is a read-only tree of this package's own:
 //
 //	.etagfs/conflicts/<id>/{mine,base,theirs,info.json}
+//	.etagfs/NAME                                        of each [ControlFile]
+//
+// The root never lists it. An entry of that name that comes to the store while it is mounted, by another mount with
+// another control=NAME or by a client of S3, is hidden by it, and goes on to exist.
 //
 // A conflict is seen by the user who lost and by root. Removing its directory (rmdir)
 // drops it; setting user.etagfs.resolve on it to "keep-mine" or "keep-theirs" decides it. Both
@@ -27,7 +31,7 @@ const (
 	controlRoot     = controlBit | 1
 	controlArea     = controlBit | 2
 	controlSideBits = 3
-	controlFirst    = 1 // number of the first conflict
+	controlFirst    = 4 // number of the first conflict; what is below has ids of its own
 )
 
 // controlEntry is which part of a conflict an id means.
@@ -119,6 +123,8 @@ func (fs *FS) lookupControl(ctx context.Context, c Caller, dir objstore.ID, name
 		object = controlRoot
 	case dir == controlRoot && name == areaName:
 		object = controlArea
+	case dir == controlRoot:
+		object = fs.textNamed(name)
 	case dir == controlArea:
 		if _, err := fs.visibleConflict(ctx, c, objstore.ConflictID(name)); err != nil {
 			return Entry{}, err
@@ -159,6 +165,9 @@ func (fs *FS) statControl(ctx context.Context, c Caller, object objstore.ID) (At
 			a.Mode = 0o555
 		}
 		return a, nil
+	}
+	if f := fs.text(object); f != nil {
+		return fs.attrOf(ctx, object, f), nil
 	}
 	id, part, ok := fs.kept.parse(object)
 	if !ok {
@@ -208,8 +217,8 @@ func (d *Dir) readControl(ctx context.Context, cookie uint64, yield func(DirEntr
 		return notFoundIsEnd(err)
 	}
 	after := ""
-	if cookie >= firstCookie && cookie-firstCookie < uint64(len(d.names)) {
-		after = d.names[cookie-firstCookie]
+	if cookie >= firstCookie {
+		after = d.cookies.at(int(cookie - firstCookie))
 	}
 	for _, name := range names {
 		if name <= after {
@@ -230,7 +239,11 @@ func (d *Dir) readControl(ctx context.Context, cookie uint64, yield func(DirEntr
 func (fs *FS) controlNames(ctx context.Context, c Caller, dir objstore.ID) ([]string, error) {
 	switch dir {
 	case controlRoot:
-		return []string{areaName}, nil
+		names := []string{areaName}
+		for _, f := range fs.texts {
+			names = append(names, f.Name)
+		}
+		return sorted(names), nil
 	case controlArea:
 		all, err := fs.ns.ListConflicts(ctx)
 		var names []string
@@ -302,8 +315,12 @@ type controlFile struct {
 	id     objstore.ID
 	attr   Attr
 	size   int64
-	text   []byte          // info.json
-	reader objstore.Reader // the others
+	reader objstore.Reader // of a content
+	source *ControlFile    // of a text that may be another later
+
+	mu    sync.Mutex
+	text  []byte // info.json, or what source said; guarded by mu
+	ended bool   // the last read was told that it ends; guarded by mu
 }
 
 func (fs *FS) openControl(ctx context.Context, c Caller, v View, mode OpenMode) (*Handle, Entry, error) {
@@ -316,7 +333,9 @@ func (fs *FS) openControl(ctx context.Context, c Caller, v View, mode OpenMode) 
 	}
 	id, part, _ := fs.kept.parse(v.Object)
 	file := &controlFile{id: v.Object, attr: attr, size: attr.Size}
-	if part == entryInfo {
+	if file.source = fs.text(v.Object); file.source != nil {
+		file.text = file.source.Text(ctx)
+	} else if part == entryInfo {
 		conflict, err := fs.visibleConflict(ctx, c, id)
 		if err != nil {
 			return nil, Entry{}, err
@@ -335,8 +354,8 @@ func (f *controlFile) read(ctx context.Context, p []byte, off int64) (n int, err
 	switch {
 	case f.reader != nil:
 		n, err = f.reader.ReadAt(ctx, p, off)
-	case off < int64(len(f.text)):
-		n = copy(p, f.text[off:])
+	default:
+		n = f.textAt(ctx, p, off)
 	}
 	if errors.Is(err, io.EOF) {
 		err = nil
@@ -372,7 +391,7 @@ type conflictInfo struct {
 // ConflictInfo is info.json of a conflict: one line of JSON.
 func ConflictInfo(c objstore.Conflict) []byte {
 	info := conflictInfo{
-		ID: c.ID, Reason: reasonText(c.Reason), Path: c.Path, Object: c.Object, UID: c.UID, PID: c.PID, Host: c.Host,
+		ID: c.ID, Reason: ReasonText(c.Reason), Path: c.Path, Object: c.Object, UID: c.UID, PID: c.PID, Host: c.Host,
 		Time: c.Time.UTC(), Operation: c.Operation, Base: c.Base.ETag, Theirs: c.Theirs.ETag, Bytes: c.Bytes, Detail: c.Detail,
 		Gaps:         c.Gaps,
 		NotAvailable: []string{},
@@ -398,7 +417,8 @@ func missing(side string, ref objstore.ContentRef) string {
 	return side + ": its bytes were not held"
 }
 
-func reasonText(r objstore.ConflictReason) string {
+// ReasonText is a reason as info.json has it.
+func ReasonText(r objstore.ConflictReason) string {
 	switch r {
 	case objstore.ReasonLost:
 		return "lost"

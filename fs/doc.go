@@ -26,6 +26,7 @@
 //   - To refresh a handle is to move it on to what is committed now, as a lock does. The base moves after the kernel
 //     has forgotten what it had.
 //   - A working copy is, with IsolateMount, the one transaction of all handles on a file; see shared.go.
+//   - A process knows a name, with GuardProcess, if it has read the file there: what it does to the name is conditional on that version. See guard.go.
 //   - To rebase is to append to the current version what a purely appending
 //     transaction has appended to its base.
 //
@@ -78,6 +79,9 @@
 //	Dir.mu                    over Lookup and the store's listing
 //	keptArea.pruning          over store calls, alone
 //	keptArea.mu               alone
+//	history.mu                alone
+//	controlFile.mu            over what makes its text
+//	guard.mu                  over questions about processes
 //
 // FS.mu and what is below it are held for a few instructions and may be taken under any lock above
 // but the store's. The store's watch runs under the store's locks and takes notices.mu alone.

@@ -40,7 +40,7 @@ func (fs *FS) Mkdir(ctx context.Context, c Caller, dir objstore.ID, name string,
 	if err != nil && !isControl(dir) {
 		return Entry{}, err
 	}
-	return fs.make(ctx, "mkdir", objstore.MakeRequest{Parent: dir, Name: name, Type: objstore.TypeDir, Attr: attr, Xattrs: xattrs})
+	return fs.make(ctx, c, "mkdir", objstore.MakeRequest{Parent: dir, Name: name, Type: objstore.TypeDir, Attr: attr, Xattrs: xattrs})
 }
 
 // Symlink makes a symlink.
@@ -49,7 +49,7 @@ func (fs *FS) Symlink(ctx context.Context, c Caller, dir objstore.ID, name, targ
 	if err != nil && !isControl(dir) {
 		return Entry{}, err
 	}
-	return fs.make(ctx, "symlink", objstore.MakeRequest{Parent: dir, Name: name, Type: objstore.TypeSymlink, Attr: attr, Target: target})
+	return fs.make(ctx, c, "symlink", objstore.MakeRequest{Parent: dir, Name: name, Type: objstore.TypeSymlink, Attr: attr, Target: target})
 }
 
 // Mknod makes a special file, or with TypeFile an empty file, which is committed at once.
@@ -61,7 +61,7 @@ func (fs *FS) Mknod(ctx context.Context, c Caller, dir objstore.ID, name string,
 	if err != nil && !isControl(dir) {
 		return Entry{}, err
 	}
-	return fs.make(ctx, "mknod", objstore.MakeRequest{Parent: dir, Name: name, Type: t, Attr: attr, Xattrs: xattrs, Rdev: rdev})
+	return fs.make(ctx, c, "mknod", objstore.MakeRequest{Parent: dir, Name: name, Type: t, Attr: attr, Xattrs: xattrs, Rdev: rdev})
 }
 
 func (fs *FS) makeFile(ctx context.Context, c Caller, dir objstore.ID, name string, perm uint32) (Entry, error) {
@@ -75,7 +75,7 @@ func (fs *FS) makeFile(ctx context.Context, c Caller, dir objstore.ID, name stri
 }
 
 // make makes anything but a file.
-func (fs *FS) make(ctx context.Context, op string, r objstore.MakeRequest) (Entry, error) {
+func (fs *FS) make(ctx context.Context, c Caller, op string, r objstore.MakeRequest) (Entry, error) {
 	at, err := fs.newName(op, r.Parent, r.Name)
 	if err != nil {
 		return Entry{}, err
@@ -92,6 +92,7 @@ func (fs *FS) make(ctx context.Context, op string, r objstore.MakeRequest) (Entr
 	if err != nil {
 		return Entry{}, notMade(op, r.Name, err)
 	}
+	fs.guardMade(c, at, info)
 	return Entry{View: fs.viewOf(info), Attr: fs.attr(info)}, nil
 }
 
@@ -120,6 +121,7 @@ func (fs *FS) Link(ctx context.Context, c Caller, v View, dir objstore.ID, name 
 	if err != nil {
 		return Entry{}, notMade("link", name, err)
 	}
+	fs.guardMade(c, at, info)
 	return fs.entry(ctx, c, at, info, true)
 }
 
@@ -182,20 +184,36 @@ func (fs *FS) Unlink(ctx context.Context, c Caller, dir objstore.ID, name string
 	unlock := fs.names.lock(at)
 	defer unlock()
 	done := fs.notices.expect(nameChange{objstore.ChangeRemoved, at})
-	err = fs.unlink(ctx, at)
+	p, guarded := fs.actor(c)
+	cond := objstore.Unconditional()
+	if guarded {
+		cond = fs.guard.holdsThat(p, at)
+	}
+	err = fs.unlink(ctx, at, cond)
 	done(err)
+	if guarded {
+		err = fs.unlinked(ctx, c, p, at, cond, err)
+	}
 	pending := fs.pendingAt(at)
 	if pending == nil || err != nil && !errors.Is(err, objstore.ErrNotFound) {
 		return err
 	}
-	fs.detach(pending, fs.pendingInfo(pending))
+	fs.lostPending(pending)
 	return nil
 }
 
-func (fs *FS) unlink(ctx context.Context, at entryKey) error {
+// lostPending follows the loss of the name of a pending create.
+func (fs *FS) lostPending(f *file) {
+	info := fs.pendingInfo(f)
+	fs.detach(f, info)
+	info.Nlink = 0
+	fs.notices.kernel.Lost(fs.attr(info))
+}
+
+func (fs *FS) unlink(ctx context.Context, at entryKey, cond objstore.Cond) error {
 	fs.removing.RLock()
 	defer fs.removing.RUnlock()
-	removed, err := fs.ns.Unlink(ctx, at.dir, at.name, objstore.Unconditional(), objstore.Visible)
+	removed, err := fs.ns.Unlink(ctx, at.dir, at.name, cond, objstore.Visible)
 	if err == nil {
 		fs.lost(removed.Removed, removed.Gone)
 	}

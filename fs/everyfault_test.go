@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -12,9 +14,10 @@ import (
 	"github.com/etagfs/etagfs/objstore/memstore"
 )
 
-// TestEveryFaultIsToldHonestly lets every operation of the store fail, one in each run, before it is done and
-// after. Whatever fails: a close that succeeds has stored its bytes; one that fails has
-// left them in a kept copy; nobody is told ErrBusy who had no rival (C9), or whose bytes are not kept (C4).
+// TestEveryFaultIsToldHonestly lets every operation of the store fail, one in each run, before it is done,
+// after, and in the middle of what is read. Whatever fails: a close that succeeds has stored its bytes; one that fails has
+// left them in a kept copy; nobody is told ErrBusy who had no rival (C9), or whose bytes are not kept (C4); every file
+// has one of the contents it was given, as a whole, also after the mount has ended, and nothing of that goes on.
 func TestEveryFaultIsToldHonestly(t *testing.T) {
 	for _, fault := range []struct {
 		phase faultstore.Phase
@@ -24,11 +27,15 @@ func TestEveryFaultIsToldHonestly(t *testing.T) {
 		{faultstore.Before, objstore.ErrNoSpace},
 		{faultstore.Before, objstore.ErrCorrupt},
 		{faultstore.After, objstore.ErrUnknown},
+		{faultstore.Body, objstore.ErrUnavailable},
+		{faultstore.Body, objstore.ErrCorrupt},
 	} {
 		for n := int64(1); ; n++ {
+			before := runtime.NumGoroutine()
 			s := newFaultRun(t, faultstore.When(faultstore.Match{Phase: fault.phase, Nth: n}, faultstore.Fail(fault.kind)))
 			s.name = fmt.Sprintf("operation %d, phase %v, %v", n, fault.phase, fault.kind)
 			s.run()
+			s.end(before)
 			if n > s.operations.Load() || t.Failed() {
 				t.Logf("%v, %v: %d operations", fault.phase, fault.kind, n)
 				break
@@ -66,7 +73,8 @@ func newFaultRun(t *testing.T, fault faultstore.Injector) *faultRun {
 	s.rival.put("old", "old")
 	armed := atomic.Bool{}
 	faulty := faultstore.NewBucket(s.inner, s.inner, faultstore.Call("armed", func(ctx context.Context, op faultstore.Op) error {
-		s.operations.Store(op.Nth)
+		for n := s.operations.Load(); op.Nth > n && !s.operations.CompareAndSwap(n, op.Nth); n = s.operations.Load() {
+		}
 		if !armed.Load() {
 			return nil
 		}
@@ -96,6 +104,39 @@ func (s *faultRun) run() {
 		s.honest("truncate", err)
 	}
 	checkInvariants(s.t, s.FS)
+}
+
+// contentsOf are what each file may have, whichever of its commits was made last.
+var contentsOf = map[string][]string{
+	"old":    {"old", "edited", "rewritten", "rival", "rival again", "rival again+line"},
+	"new":    {"", "fresh"},
+	"excl":   {"", "exclusive"},
+	"tmp":    {"", "renamed"},
+	"target": {"", "renamed", "gonemed"},
+}
+
+// end closes the mount, and looks at what is left of it.
+func (s *faultRun) end(goroutines int) {
+	s.t.Helper()
+	s.honest("end", s.FS.Close(s.ctx))
+	for name, contents := range contentsOf {
+		if !s.isStored(name) {
+			continue
+		}
+		got := s.stored(name)
+		if name == "old" && len(got) == 2 { // truncated, and before that any of them
+			continue
+		}
+		if !slices.Contains(contents, got) {
+			s.t.Errorf("%s: in the end %s is %q", s.name, name, got)
+		}
+	}
+	if err := s.rival.FS.Close(s.ctx); err != nil {
+		s.t.Errorf("%s: the end of the rival: %v", s.name, err)
+	}
+	if now := goroutinesLeft(goroutines); now > goroutines {
+		s.t.Errorf("%s: %d goroutines before, %d after", s.name, goroutines, now)
+	}
 }
 
 // honest accepts an error only of a run with a fault, and only a plain one.

@@ -275,3 +275,15 @@ func (fs *FS) pathAt(ctx context.Context, at entryKey) string {
 	}
 	return dir + "/" + at.name
 }
+
+// Path is one path of an object from the root, without a leading slash, for messages; empty if it has none.
+func (fs *FS) Path(ctx context.Context, object objstore.ID) string {
+	if f := fs.openFile(object); f != nil {
+		return fs.path(ctx, f)
+	}
+	path, err := fs.ns.Path(ctx, object)
+	if err != nil {
+		return ""
+	}
+	return path
+}

@@ -20,12 +20,17 @@ type FS struct {
 	clock     func() time.Time
 	log       *slog.Logger
 	host      string
+	texts     []ControlFile
+	tellKept  func(objstore.Conflict)
 	background
 	stopWatch func()
 
 	// With locks of their own.
+	counters counters
+	history  *history
 	notices  *notices
 	names    nameLocks
+	guard    guard
 	kept     *keptArea
 	removing sync.RWMutex // held shared around store calls that may take an object's last name
 	// attributes is held while attributes are read to decide how they change.
@@ -56,6 +61,9 @@ type entryKey struct {
 // with the control directory's name.
 func New(ctx context.Context, config Config) (*FS, error) {
 	config = config.withDefaults()
+	if len(config.ControlFiles) > controlFilesMax {
+		return nil, &objstore.Error{Op: "mount", Kind: objstore.ErrInvalid, Detail: "too many control files"}
+	}
 	root := config.Namespace.Root()
 	switch _, err := config.Namespace.Lookup(ctx, root, config.Options.Control); {
 	case err == nil:
@@ -71,6 +79,9 @@ func New(ctx context.Context, config Config) (*FS, error) {
 		clock:      config.Clock,
 		log:        config.Logger,
 		host:       config.Host,
+		texts:      config.ControlFiles,
+		history:    newHistory(config.Processes, config.Host),
+		tellKept:   config.Kept,
 		background: background{quit: make(chan struct{})},
 		files:      make(map[objstore.ID]*file),
 		creations:  make(map[entryKey]*file),

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ type mounted struct {
 	processes *fakeProcesses
 	log       *logLines
 	ticks     chan time.Time
+	later     atomic.Int64 // nanoseconds its clock is ahead
 }
 
 func (w *world) mount(options Options) *mounted {
@@ -54,6 +56,7 @@ func (w *world) mount(options Options) *mounted {
 	config := Config{
 		Namespace: w.store, Options: options, Processes: m.processes, Kernel: m.kernel, Host: "testhost",
 		Logger: slog.New(slog.NewTextHandler(m.log, nil)),
+		Clock:  func() time.Time { return time.Now().Add(time.Duration(m.later.Load())) },
 		Tick:   func(time.Duration) (<-chan time.Time, func()) { return m.ticks, func() {} },
 	}
 	var err error
@@ -96,6 +99,8 @@ func (p *fakeProcesses) hold(thread uint32, holds bool) {
 }
 
 func (p *fakeProcesses) Groups(uint32) []uint32 { return nil }
+
+func (p *fakeProcesses) Started(process uint32) (uint64, bool) { return uint64(process), process != 0 }
 
 func (p *fakeProcesses) Name(process uint32) string { return "program" }
 

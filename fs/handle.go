@@ -2,6 +2,8 @@ package fs
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -56,6 +58,18 @@ func (h *Handle) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	default:
 		return h.reading.read(ctx, p, off)
 	}
+}
+
+// Stream is all that a reader of a committed version shows, in order; see [objstore.Reader]. It is nil for any other
+// handle, and to be closed before h is released.
+func (h *Handle) Stream(ctx context.Context) io.ReadCloser {
+	if h.reading == nil {
+		return nil
+	}
+	if _, p := h.reading.source(); p != nil {
+		return p.reader.Stream(ctx, 0, -1)
+	}
+	return nil
 }
 
 // mayWrite is the error for a change through a handle that was not opened for it.
@@ -231,12 +245,42 @@ func (h *Handle) giveUp() {
 
 // NextData is SEEK_DATA; objstore.ErrRange if there is none.
 func (h *Handle) NextData(ctx context.Context, off int64) (int64, error) {
-	return h.seek(ctx, off, objstore.Stage.NextData, func(int64) int64 { return off })
+	return h.seek(ctx, off, nextDataBlock, func(int64) int64 { return off })
 }
 
 // NextHole is SEEK_HOLE; objstore.ErrRange beyond the end.
 func (h *Handle) NextHole(ctx context.Context, off int64) (int64, error) {
-	return h.seek(ctx, off, objstore.Stage.NextHole, func(size int64) int64 { return size })
+	return h.seek(ctx, off, nextHoleBlock, func(size int64) int64 { return size })
+}
+
+// holeBytes is the least a hole has, and where it may begin, as on other file systems: programs reckon with blocks, not with
+// every byte that was left out.
+const holeBytes = 4096
+
+// nextDataBlock is the first offset from off on in a block with data.
+func nextDataBlock(ctx context.Context, s objstore.Stage, off int64) (int64, error) {
+	data, err := s.NextData(ctx, off-off%holeBytes)
+	return max(off, data-data%holeBytes), err
+}
+
+// nextHoleBlock is the first offset from off on in a block without data, or the size.
+func nextHoleBlock(ctx context.Context, s objstore.Stage, off int64) (int64, error) {
+	for size := s.Size(); off < size; {
+		block := off - off%holeBytes
+		data, err := s.NextData(ctx, block)
+		if errors.Is(err, objstore.ErrRange) || err == nil && data >= block+holeBytes {
+			return off, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		hole, err := s.NextHole(ctx, data)
+		if err != nil {
+			return 0, err
+		}
+		off = min(size, (hole+holeBytes-1)/holeBytes*holeBytes)
+	}
+	return off, nil
 }
 
 // seek asks the stage if there is one.
@@ -256,7 +300,7 @@ func (h *Handle) seek(ctx context.Context, off int64, ask seekFunc, whole func(s
 		t.content.RLock()
 		defer t.content.RUnlock()
 		if t.stage != nil && t.next == nil {
-			return ask(t.stage, ctx, off)
+			return ask(ctx, t.stage, off)
 		}
 		p = t.pin
 	}
@@ -267,7 +311,7 @@ func (h *Handle) seek(ctx context.Context, off int64, ask seekFunc, whole func(s
 	return whole(size), nil
 }
 
-type seekFunc = func(objstore.Stage, context.Context, int64) (int64, error)
+type seekFunc = func(context.Context, objstore.Stage, int64) (int64, error)
 
 // sparse reports whether a version has holes. It may be called on nil.
 func (p *pin) sparse() bool {
@@ -285,7 +329,7 @@ func (fs *FS) seekPinned(ctx context.Context, p *pin, off int64, ask seekFunc) (
 		return 0, err
 	}
 	defer stage.Close()
-	return ask(stage, ctx, off)
+	return ask(ctx, stage, off)
 }
 
 // size is the size of what the handle shows.

@@ -85,6 +85,7 @@ func (t *transaction) stop(ctx context.Context, o order, state txState, why kept
 	why.id = t.kept.id
 	t.kept, t.deferred = why, false
 	t.mu.Unlock()
+	t.fs.counters.stopped(why.reason)
 	return t.keep(ctx, o)
 }
 
@@ -115,12 +116,18 @@ func (t *transaction) keep(ctx context.Context, o order) error {
 		t.report(ctx, o, conflict, why, err)
 		return unkept(o, err)
 	}
+	first := why.id == ""
 	why.id, why.changes = kept.ID, changes
 	t.mu.Lock()
 	t.kept = why
 	t.mu.Unlock()
 	t.report(ctx, o, kept, why, nil)
+	t.fs.counters.kept.Add(1)
+	t.fs.history.lost(kept, t.fs.processes.Name(kept.PID), why.theirs)
 	t.fs.kept.added()
+	if first {
+		t.fs.tellKept(kept)
+	}
 	return t.verdict(o, why)
 }
 
@@ -147,10 +154,10 @@ func (t *transaction) conflict(o order, why keptCopy, base objstore.Info) objsto
 	c := objstore.Conflict{
 		ID: why.id, Reason: why.reason, Path: why.path, Object: t.file.id,
 		UID: t.changer().UID, GID: why.attr.GID, Mode: why.attr.Mode, PID: process, Host: t.fs.host,
-		Time: t.fs.clock(), Operation: o.op, Base: refTo(base), Theirs: why.theirs, Bytes: t.size(),
+		Time: t.fs.clock(), Operation: o.op, Base: refTo(base), Theirs: why.theirs.ContentRef, Bytes: t.size(),
 	}
 	if why.failed != nil {
-		c.Detail = why.failed.Error()
+		c.Detail = joinDetail(why.failed.Error(), t.fs.history.byWhom(why.theirs))
 	}
 	return c
 }
@@ -171,15 +178,15 @@ func refTo(info objstore.Info) objstore.ContentRef {
 }
 
 // theirs is what the file is now.
-func (t *transaction) theirs(ctx context.Context) objstore.ContentRef {
+func (t *transaction) theirs(ctx context.Context) rival {
 	info, err := t.fs.ns.Stat(ctx, t.file.id)
 	if create, pending := t.fs.creationOf(t.file); pending && err != nil {
 		info, err = t.fs.ns.Lookup(ctx, create.at.dir, create.at.name)
 	}
 	if err != nil {
-		return objstore.ContentRef{}
+		return rival{}
 	}
-	return refTo(info)
+	return rival{ContentRef: refTo(info), object: info.ID}
 }
 
 // report writes the one log line of a failed commit. One that lost, and whose bytes are kept, is no error of ours: the caller is

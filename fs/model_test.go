@@ -251,9 +251,14 @@ func (m *model) commit(h *modelHandle, name string) {
 	}
 	h.rebase()
 	m.committed(f, before, appended)
+	m.settleFollowers(h)
+}
+
+// settleFollowers has the readers of what h shows stay with its base.
+func (m *model) settleFollowers(h *modelHandle) {
 	for _, r := range m.handles {
 		if r.follows == h {
-			r.follows, r.content, r.latest = nil, f.content, f.version
+			r.follows, r.content, r.latest = nil, h.file.content, h.file.version
 		}
 	}
 }
@@ -286,6 +291,12 @@ func (m *model) finish(h *modelHandle) error {
 		h.content = h.file.content + h.content[h.start:]
 		h.prefix = len(h.file.content)
 		m.commit(h, "")
+	case h.real.Mode().Append && h.pure && h.base == 0 && h.file.version != 0 && h.file.names > 0:
+		h.content = h.file.content // it has only made the file, which another did first
+		h.rebase()
+		m.settleFollowers(h)
+	case h.pure && h.content == "" && h.base == 0 && h.file.version != 0 && h.file.names > 0:
+		h.changed = false // nor is anything lost here
 	default:
 		h.state = txLost
 		delete(m.pending, name)

@@ -12,7 +12,8 @@ func stale(op string) error { return &Error{Op: op, Kind: ErrStale} }
 
 // newWriter is a transaction that has yet to be registered.
 func (fs *FS) newWriter(c Caller, mode OpenMode) *Handle {
-	return &Handle{fs: fs, mode: mode, caller: c, tx: &transaction{fs: fs, mode: mode, opener: c}}
+	p, _ := fs.actor(c)
+	return &Handle{fs: fs, mode: mode, caller: c, tx: &transaction{fs: fs, mode: mode, opener: c, openedAt: fs.clock(), actor: p}}
 }
 
 // newMaker is newWriter of a file that is being made, which is its first change.
@@ -43,6 +44,9 @@ func (fs *FS) Create(ctx context.Context, c Caller, dir objstore.ID, name string
 	unlock := fs.names.lock(at)
 	defer unlock()
 	if err := fs.vacant(ctx, at, mode.Exclusive); err != nil {
+		return nil, Entry{}, err
+	}
+	if err := fs.guardCreate(ctx, c, at); err != nil {
 		return nil, Entry{}, err
 	}
 	now := fs.clock()
@@ -144,6 +148,9 @@ func (fs *FS) Open(ctx context.Context, c Caller, v View, mode OpenMode) (*Handl
 	if mode.Current && v.Writer == 0 && v.Version != "" {
 		open = fs.openCurrent(open)
 	}
+	if p, guarded := fs.actor(c); guarded {
+		open = fs.guarded(p, open)
+	}
 	h, err := open(ctx, c, v, mode)
 	if err != nil {
 		return nil, Entry{}, err
@@ -208,6 +215,9 @@ func (fs *FS) openReader(ctx context.Context, c Caller, v View, mode OpenMode) (
 		return nil, stale("open")
 	}
 	h := &Handle{fs: fs, mode: mode, reading: &reading{object: v.Object, latest: v.Version}}
+	if mode.Fixed {
+		h.reading.latest = ""
+	}
 	if err := fs.register(h, v.Object, nil); err != nil {
 		return nil, err
 	}

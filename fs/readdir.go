@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -24,9 +23,7 @@ type Dir struct {
 	// Guarded by mu, which is held over store calls.
 	mu      sync.Mutex
 	pending []string // names, as of the start of the walk, in order
-	// names[i] is what the cookie i+firstCookie comes after; cookies is its inverse.
-	names   []string
-	cookies map[string]uint64
+	cookies cookies  // a cookie is that of the name it comes after, + firstCookie
 }
 
 // The cookies after "." and "..", and that of the first name.
@@ -50,12 +47,12 @@ func (fs *FS) OpenDir(ctx context.Context, c Caller, dir objstore.ID) (*Dir, err
 			return nil, &objstore.Error{Op: "open directory", Kind: objstore.ErrNotDir}
 		}
 	}
-	return &Dir{fs: fs, id: dir, caller: c, cookies: make(map[string]uint64)}, nil
+	return &Dir{fs: fs, id: dir, caller: c}, nil
 }
 
 // OpenGone is OpenDir for a directory that has been removed: it lists nothing.
 func (fs *FS) OpenGone(c Caller, dir objstore.ID) *Dir {
-	return &Dir{fs: fs, id: dir, caller: c, cookies: make(map[string]uint64)}
+	return &Dir{fs: fs, id: dir, caller: c}
 }
 
 // Sync is fsync(2) of a directory.
@@ -73,6 +70,9 @@ func (d *Dir) Read(ctx context.Context, cookie uint64, yield func(entry DirEntry
 	defer d.mu.Unlock()
 	if cookie == 0 {
 		d.pending = d.fs.pendingNames(d.id)
+	}
+	if !d.cookies.goTo(max(cookie, firstCookie-1) - (firstCookie - 1)) {
+		return &objstore.Error{Op: "readdir", Kind: objstore.ErrInvalid}
 	}
 	if cookie < firstCookie {
 		if more, err := d.dots(ctx, cookie, yield); err != nil || !more {
@@ -101,7 +101,7 @@ func (d *Dir) dots(ctx context.Context, cookie uint64, yield func(DirEntry, uint
 		}
 	}
 	if cookie < cookieDotDot {
-		parent, err := d.fs.parent(ctx, d.id)
+		parent, err := d.fs.Parent(ctx, d.id)
 		if err != nil {
 			return false, notFoundIsEnd(err)
 		}
@@ -126,10 +126,7 @@ func notFoundIsEnd(err error) error {
 func (d *Dir) readPending(ctx context.Context, cookie uint64, yield func(DirEntry, uint64) bool) (after string, more bool, err error) {
 	next := 0
 	if cookie >= firstCookie {
-		if cookie-firstCookie >= uint64(len(d.names)) {
-			return "", false, &objstore.Error{Op: "readdir", Kind: objstore.ErrInvalid}
-		}
-		after = d.names[cookie-firstCookie]
+		after = d.cookies.at(int(cookie - firstCookie))
 		i, pending := slices.BinarySearch(d.pending, after)
 		if !pending {
 			return after, true, nil
@@ -175,16 +172,7 @@ func (d *Dir) readStore(ctx context.Context, after string, yield func(DirEntry, 
 }
 
 // cookie is the one that continues after name: the same however often it is listed.
-func (d *Dir) cookie(name string) uint64 {
-	if c, ok := d.cookies[name]; ok {
-		return c
-	}
-	c := uint64(len(d.names) + firstCookie)
-	name = strings.Clone(name)
-	d.names = append(d.names, name)
-	d.cookies[name] = c
-	return c
-}
+func (d *Dir) cookie(name string) uint64 { return uint64(d.cookies.number(name) + firstCookie) }
 
 // pendingNames are the pending creates in a directory, in order.
 func (fs *FS) pendingNames(dir objstore.ID) []string {
@@ -200,8 +188,8 @@ func (fs *FS) pendingNames(dir objstore.ID) []string {
 	return names
 }
 
-// parent is the directory above a directory.
-func (fs *FS) parent(ctx context.Context, dir objstore.ID) (objstore.ID, error) {
+// Parent is the directory above a directory; the root is its own.
+func (fs *FS) Parent(ctx context.Context, dir objstore.ID) (objstore.ID, error) {
 	if isControl(dir) {
 		return fs.controlParent(dir), nil
 	}

@@ -30,6 +30,9 @@ func (t *transaction) refused(ctx context.Context, o order, err error) (outcome,
 	if t.isDetached() {
 		return outcome{}, nil
 	}
+	if t.adopt(ctx) || t.cede(ctx) {
+		return outcome{}, nil
+	}
 	if result, rebased, rebaseErr := t.rebase(ctx, o); rebased {
 		return outcome{result: result, done: true}, nil
 	} else if rebaseErr != nil && !isLost(rebaseErr) {
@@ -75,6 +78,70 @@ func (fs *FS) awaitRemoval() {
 	fs.removing.Lock()
 	//lint:ignore SA2001 this is a barrier: nothing is to be done inside
 	fs.removing.Unlock()
+}
+
+// adopt makes what the file is now the base of a transaction that was opened to append and has only made the file, which another
+// did first: nothing of it is lost, and what it appends later comes after what is there.
+func (t *transaction) adopt(ctx context.Context) bool {
+	if _, base, w := t.snapshot(); t.fs.options.Append != AppendRebase || !t.mode.Append || !w.madeOnly(base) {
+		return false
+	}
+	p, err := t.fs.pinVersion(ctx, View{Object: t.file.id}, false)
+	if err != nil {
+		return false
+	}
+	if !t.takeOver(p) {
+		p.release()
+		return false
+	}
+	t.fs.settleFollowers(ctx, t, p.version())
+	t.fs.notices.put(notice{rebased: t.view()})
+	return true
+}
+
+// cede ends the commit of a transaction that has only made the file, which another handle of this mount has committed since:
+// the file is there, and nothing is lost. What t writes later has no base and loses.
+func (t *transaction) cede(ctx context.Context) bool {
+	if _, base, w := t.snapshot(); !w.madeOnly(base) {
+		return false
+	}
+	if _, err := t.fs.ns.Stat(ctx, t.file.id); err != nil {
+		return false // what is there, if anything, is not the file t has made
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state != txOpen || !t.madeOnly(t.base) {
+		return false
+	}
+	t.changes, t.deferred = 0, false // to have made the file was another's, it turns out
+	return true
+}
+
+// takeOver makes p the base and what is read, unless something has been written meanwhile.
+func (t *transaction) takeOver(p *pin) bool {
+	t.content.Lock()
+	defer t.content.Unlock()
+	if !t.adoptBase(p.reader.Info()) {
+		return false
+	}
+	former := t.stage
+	t.stage, t.pin = nil, p
+	if former != nil {
+		former.Close()
+	}
+	return true
+}
+
+// adoptBase makes info the base, unless something has been written meanwhile.
+func (t *transaction) adoptBase(info objstore.Info) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state != txOpen || !t.madeOnly(t.base) {
+		return false
+	}
+	t.base, t.appendOff = info, info.Size
+	t.committed, t.deferred = t.changes, false
+	return true
 }
 
 // rebase appends what t has appended since its base to what the file is now,
@@ -143,6 +210,7 @@ func (t *transaction) rebaseOnce(ctx context.Context, o order, w work) (result o
 	t.stage = stage
 	former.Close()
 	t.fs.notices.put(notice{rebased: t.view(), offset: min(info.Size, w.appendOff)})
+	o.rebased = true
 	t.settle(ctx, o, result.Info, w)
 	return result, nil
 }

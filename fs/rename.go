@@ -48,11 +48,22 @@ func (fs *FS) rename(ctx context.Context, c Caller, from, to entryKey, mode objs
 		NewParent: to.dir, NewName: to.name, NewCond: objstore.Unconditional(),
 		Mode: mode, Durability: objstore.Visible,
 	}
-	if err := fs.move(ctx, c, source, request); err != nil {
+	p, guarded := fs.actor(c)
+	if guarded {
+		fs.guardRename(p, source, from, to, &request)
+	}
+	moved, err := fs.move(ctx, c, source, request)
+	if err != nil && guarded {
+		return fs.refusedRename(ctx, c, p, request, err)
+	}
+	if err != nil {
 		return err
 	}
+	if guarded {
+		fs.guard.moved(p, from, to, moved, mode)
+	}
 	if target != nil && from != to && mode == objstore.RenameReplace {
-		fs.detach(target, fs.pendingInfo(target))
+		fs.lostPending(target)
 	}
 	return nil
 }
@@ -95,11 +106,11 @@ func (fs *FS) overPending(ctx context.Context, c Caller, from, to entryKey, mode
 }
 
 // move renames, together with what has changed of source.
-func (fs *FS) move(ctx context.Context, c Caller, source *file, request objstore.MoveRequest) error {
+func (fs *FS) move(ctx context.Context, c Caller, source *file, request objstore.MoveRequest) (objstore.MoveResult, error) {
 	_, pending := fs.creationOf(source)
 	out, committed := fs.commitWith(ctx, c, source, order{op: "rename", caller: c, move: &request})
 	if out.done || committed != nil && KindOf(committed) != ErrBusy {
-		return committed
+		return out.result.Moved, committed
 	}
 	done := fs.notices.expect(movesOf(request)...)
 	fs.removing.RLock()
@@ -109,5 +120,5 @@ func (fs *FS) move(ctx context.Context, c Caller, source *file, request objstore
 	}
 	fs.removing.RUnlock()
 	done(err)
-	return orLost(pending, err, committed)
+	return moved, orLost(pending, err, committed)
 }

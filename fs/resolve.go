@@ -35,7 +35,7 @@ func KeepMine(ctx context.Context, ns objstore.Namespace, id objstore.ConflictID
 		defer base.Close()
 	}
 	if err != nil {
-		return objstore.Info{}, movedOn(c, err)
+		return objstore.Info{}, movedOn("keep-mine", c, err)
 	}
 	mine, err := ns.OpenConflict(ctx, id, objstore.SideMine)
 	if err != nil {
@@ -49,20 +49,64 @@ func KeepMine(ctx context.Context, ns objstore.Namespace, id objstore.ConflictID
 		return objstore.Info{}, err
 	}
 	defer stage.Close()
-	if err := fill(ctx, stage, mine); err != nil {
+	body := mine.Stream(ctx, 0, -1)
+	if err := errors.Join(fill(ctx, stage, body), body.Close()); err != nil {
 		return objstore.Info{}, err
 	}
 	result, err := stage.Commit(ctx, request)
 	if err != nil {
-		return objstore.Info{}, movedOn(c, err)
+		return objstore.Info{}, movedOn("keep-mine", c, err)
+	}
+	return result.Info, ns.DropConflict(ctx, id)
+}
+
+// OpenPath opens what the file at a path, from the root, is now.
+func OpenPath(ctx context.Context, ns objstore.Namespace, path string) (objstore.Reader, error) {
+	dir, name, err := parentOf(ctx, ns, path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := ns.Lookup(ctx, dir, name)
+	if err != nil {
+		return nil, err
+	}
+	return ns.Open(ctx, info.ID, info.Version)
+}
+
+// KeepMerged makes what body reads the content of a conflict's file, durably, on condition that the file at the conflict's path still
+// has version want, and drops the conflict. ErrBusy if it has not: then nothing has changed.
+func KeepMerged(ctx context.Context, ns objstore.Namespace, id objstore.ConflictID, want objstore.Version, body io.Reader) (objstore.Info, error) {
+	c, err := ns.Conflict(ctx, id)
+	if err != nil {
+		return objstore.Info{}, err
+	}
+	base, err := OpenPath(ctx, ns, c.Path)
+	if err != nil {
+		return objstore.Info{}, movedOn("merge", c, err)
+	}
+	defer base.Close()
+	object := base.Info().ID
+	stage, err := ns.NewStage(ctx, objstore.StageSpec{Base: base, Empty: true, Owner: objstore.Owner{
+		Path: c.Path, Object: object, UID: c.UID, GID: c.GID, Mode: c.Mode, Base: want,
+	}})
+	if err != nil {
+		return objstore.Info{}, err
+	}
+	defer stage.Close()
+	if err := fill(ctx, stage, body); err != nil {
+		return objstore.Info{}, err
+	}
+	result, err := stage.Commit(ctx, objstore.CommitRequest{Target: objstore.Target{ID: object}, Cond: objstore.IfVersion(want)})
+	if err != nil {
+		return objstore.Info{}, movedOn("merge", c, err)
 	}
 	return result.Info, ns.DropConflict(ctx, id)
 }
 
 // movedOn turns a lost condition into ErrBusy: the bytes are where they were.
-func movedOn(c objstore.Conflict, err error) error {
+func movedOn(op string, c objstore.Conflict, err error) error {
 	if isLost(err) {
-		return &Error{Op: "keep-mine", Path: c.Path, Kind: ErrBusy, Kept: c.ID, Err: err}
+		return &Error{Op: op, Path: c.Path, Kind: ErrBusy, Kept: c.ID, Err: err}
 	}
 	return err
 }
@@ -130,10 +174,8 @@ func parentOf(ctx context.Context, ns objstore.Namespace, path string) (dir objs
 	return dir, parts[len(parts)-1], nil
 }
 
-// fill copies a reader to an empty stage.
-func fill(ctx context.Context, stage objstore.Stage, from objstore.Reader) error {
-	body := from.Stream(ctx, 0, -1)
-	defer body.Close()
+// fill copies body to an empty stage.
+func fill(ctx context.Context, stage objstore.Stage, body io.Reader) error {
 	p := make([]byte, copyBytes)
 	for off := int64(0); ; {
 		n, err := io.ReadFull(body, p)

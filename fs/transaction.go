@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -12,11 +13,15 @@ import (
 // it was opened on, or its last successful commit.
 type transaction struct {
 	// Constant once registered.
-	fs     *FS
-	file   *file
-	id     HandleID
-	mode   OpenMode
-	opener Caller
+	fs       *FS
+	file     *file
+	id       HandleID
+	mode     OpenMode
+	opener   Caller
+	openedAt time.Time
+	actor    actor // of the opener, with GuardProcess
+
+	inCommit atomic.Bool // for those who watch
 
 	users  int  // the handle and the readers that follow it, or all handles that share it; guarded by FS.mu
 	shared bool // it is a working copy; set when it is registered
@@ -33,6 +38,7 @@ type transaction struct {
 	stage   objstore.Stage // nil until the first change
 	pin     *pin           // the base's bytes until there is a stage; nil if it has none
 	next    *pin           // what is read while a refresh is under way; its own
+	clone   clone
 
 	// Guarded by mu.
 	mu    sync.Mutex
@@ -44,6 +50,7 @@ type transaction struct {
 	born     bool   // a working copy has its base
 	author   Caller // of a working copy: who changed it last
 	kept     keptCopy
+	unread   *unread // what its program had read at the name, if that is not the base
 }
 
 // txState is how a transaction stands.
@@ -67,6 +74,7 @@ type work struct {
 	emptied   bool   // opened with O_TRUNC and no stage yet
 	appendOff int64  // where the bytes appended since the base begin
 	changedAt time.Time
+	attrsAt   time.Time  // when attributes were last changed through it, times among them
 	atime     *time.Time // set by utimensat since the last change
 	mtime     *time.Time
 	clearIDs  bool // set-user-id and set-group-id go with the next commit
@@ -81,7 +89,7 @@ type keptCopy struct {
 	reason  objstore.ConflictReason
 	path    string
 	attr    objstore.NewAttr
-	theirs  objstore.ContentRef
+	theirs  rival
 	failed  error // what the commit said
 }
 
@@ -89,6 +97,11 @@ func (w *work) changed() bool { return w.changes != w.committed }
 
 // appendsOnly reports whether all that changed since the base was appended.
 func (w *work) appendsOnly() bool { return w.bytes && w.rewrites == w.rewritten }
+
+// madeOnly reports whether the only change is that the file was made: base is none.
+func (w *work) madeOnly(base objstore.Info) bool {
+	return base.Version == "" && !w.bytes && w.rewrites == 0
+}
 
 // emptiedNothing reports whether the only change to base, which is empty, is that it was opened with O_TRUNC.
 func (w *work) emptiedNothing(base objstore.Info) bool {
@@ -254,8 +267,20 @@ func (t *transaction) truncate(ctx context.Context, size int64, clearIDs bool) e
 			return err
 		}
 		t.note(true, false, WriteMode{ClearSetID: clearIDs})
+		if size == 0 {
+			t.noteEmptied()
+		}
 		return nil
 	})
+}
+
+// noteEmptied makes a program that opens first and truncates then one that empties.
+func (t *transaction) noteEmptied() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.unread != nil {
+		t.unread.emptied = true
+	}
 }
 
 func (t *transaction) allocate(ctx context.Context, off, length int64, mode objstore.AllocateMode, clearIDs bool) error {
@@ -272,6 +297,11 @@ func (t *transaction) allocate(ctx context.Context, off, length int64, mode objs
 func (t *transaction) size() int64 {
 	t.content.RLock()
 	defer t.content.RUnlock()
+	return t.sizeHeld()
+}
+
+// sizeHeld is size; requires content.
+func (t *transaction) sizeHeld() int64 {
 	if t.next != nil {
 		return t.next.reader.Info().Size
 	}
@@ -291,11 +321,15 @@ func (t *transaction) drop() {
 	t.content.Lock()
 	defer t.content.Unlock()
 	if t.stage != nil {
-		if err := t.stage.Close(); err != nil {
-			t.fs.log.Error("closing a stage failed", "object", t.file.id, "error", err)
-		}
+		t.closeStage(t.stage)
 		t.stage = nil
 	}
 	t.pin.release()
 	t.pin = nil
+}
+
+func (t *transaction) closeStage(stage objstore.Stage) {
+	if err := stage.Close(); err != nil {
+		t.fs.log.Error("closing a stage failed", "object", t.file.id, "error", err)
+	}
 }

@@ -90,6 +90,7 @@ type OpenMode struct {
 	// writers: for a node that nobody has cached anything of. The entry says what was opened.
 	Current    bool
 	ClearSetID bool // with Truncate: clear set-user-id and set-group-id as a write does
+	Fixed      bool // a reader that does not follow what is appended
 }
 
 // XattrMode qualifies the setting of an extended attribute.

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
@@ -18,6 +19,7 @@ const (
 	xattrBase     = xattrPrefix + "base"
 	xattrConflict = xattrPrefix + "conflict"
 	xattrResolve  = xattrPrefix + "resolve"
+	xattrWhy      = xattrPrefix + "why"
 )
 
 const (
@@ -36,6 +38,7 @@ const (
 //     those of its last commit. None before the first commit.
 //   - user.etagfs.base: the ETag a writer's next commit is conditional on.
 //   - user.etagfs.conflict: the kept copy of this writer, else the newest of this file.
+//   - user.etagfs.why: a [Why] in JSON.
 func (fs *FS) GetXattr(ctx context.Context, c Caller, v View, name string) ([]byte, error) {
 	none := &Error{Op: "getxattr", Path: name, Kind: ErrNoXattr}
 	if isControl(v.Object) {
@@ -79,6 +82,13 @@ func (fs *FS) ownXattr(ctx context.Context, c Caller, v View, name string) (stri
 		return string(base.ETag), nil
 	case xattrConflict:
 		return fs.conflictOf(ctx, c, v, t)
+	case xattrWhy:
+		why, err := fs.Why(ctx, c, v.Object)
+		if err != nil {
+			return "", fs.goneSince("getxattr", v, err)
+		}
+		text, err := json.Marshal(why)
+		return string(text), err
 	default:
 		return "", nil
 	}

@@ -24,16 +24,20 @@ const (
 	smithy    = "github.com/aws/smithy-go" // kinds of the SDK's errors
 	badger    = "github.com/dgraph-io/badger/v4"
 	cobra     = "github.com/spf13/cobra"
+	progress  = "github.com/schollz/progressbar/v3" // bars on terminals
+	pflag     = "github.com/spf13/pflag"            // what cobra's flags are made of
 	goFuse    = "github.com/hanwen/go-fuse/v2"
-	goInner   = "github.com/rogpeppe/go-internal" // testscript
+	goInner   = "github.com/rogpeppe/go-internal" // testscript, diff
 	metrics   = "github.com/prometheus/client_golang"
 	sys       = "golang.org/x/sys"
+	gonumPlot = "gonum.org/v1/plot" // draws what the benchmarks measure, in their program alone
 	xxh3      = "github.com/zeebo/xxh3"
 	porcupine = "github.com/anishathalye/porcupine" // is a history linearizable?
 	objstore  = module + "/objstore"
 	blockhash = objstore + "/blockhash"
 	locks     = objstore + "/locks"
 	wire      = objstore + "/wire"
+	cas       = objstore + "/cas"
 )
 
 // layer is a package, with all packages below it that have no layer of their
@@ -56,6 +60,7 @@ func layers() []layer {
 		{objstore + "/objstoretest", []string{objstore, blockhash}, forTests},
 		{locks, []string{objstore}, forTests},
 		{wire, []string{objstore}, forTests},
+		{cas, []string{objstore}, forTests},
 		{
 			objstore + "/remote",
 			[]string{objstore, locks, wire, awsSDK}, // awsSDK: signatures
@@ -71,11 +76,12 @@ func layers() []layer {
 			objstore + "/flatns", []string{objstore}, append(forTests, awsSDK, objstore+"/s3server", objstore+"/s3store", module+"/cache"),
 		},
 		{module + "/cache", []string{objstore, blockhash}, forTests},
-		{module + "/fs", []string{objstore, blockhash, module + "/cache"}, forTests},
-		{module + "/mount", []string{objstore, locks, module + "/fs", goFuse, sys}, forTests},
+		{module + "/fs/meter", nil, nil},
+		{module + "/fs", []string{objstore, blockhash, module + "/cache", module + "/fs/meter"}, forTests},
+		{module + "/mount", []string{objstore, locks, module + "/fs", module + "/fs/meter", goFuse, sys}, forTests},
 		{
 			module + "/cmd",
-			[]string{objstore, blockhash, objstore + "/badgerstore", objstore + "/flatns", locks, objstore + "/remote", objstore + "/s3server", objstore + "/s3store", module + "/cache", module + "/fs", module + "/mount", cobra, metrics, sys},
+			[]string{objstore, blockhash, objstore + "/badgerstore", objstore + "/flatns", cas, locks, objstore + "/remote", objstore + "/s3server", objstore + "/s3store", module + "/cache", module + "/fs", module + "/fs/meter", module + "/mount", cobra, goInner, pflag, metrics, progress, sys},
 			append(forTests, goInner),
 		},
 	}
@@ -84,7 +90,7 @@ func layers() []layer {
 // directModules is the golden list: a module more or less is a decision, not
 // an accident. Ask of a new one what it saves.
 func directModules() []string {
-	return []string{awsSDK, awsConfig, awsKeys, awsS3, smithy, badger, goFuse, goInner, metrics, cobra, porcupine, xxh3, sys}
+	return []string{awsSDK, awsConfig, awsKeys, awsS3, smithy, badger, goFuse, goInner, metrics, cobra, progress, pflag, porcupine, xxh3, sys, gonumPlot}
 }
 
 // goPackage is what go list says of a package.

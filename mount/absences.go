@@ -21,11 +21,6 @@ func (absences) Writev(<-chan struct{}, *fuse.WriteIn, [][]byte) (uint32, fuse.S
 	return 0, fuse.ENOSYS
 }
 
-// CopyFileRange is absent: the kernel copies through its page cache instead.
-func (absences) CopyFileRange(<-chan struct{}, *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
-	return 0, fuse.ENOSYS
-}
-
 // Statx is absent: all it could add to GETATTR is the time of birth.
 func (absences) Statx(<-chan struct{}, *fuse.StatxIn, *fuse.StatxOut) fuse.Status {
 	return fuse.ENOSYS

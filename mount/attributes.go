@@ -25,7 +25,7 @@ func (b *bridge) GetAttr(_ <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOu
 		}
 	}
 	if movedOn(err) {
-		if a, ok := b.table.ghost(n.object); ok {
+		if a, ok := b.table.remains(n, b.now()); ok {
 			fillAttr(&out.Attr, &a)
 			return fuse.OK
 		}

@@ -51,7 +51,8 @@ func StartBackground(ctx context.Context, args []string) (pid int, err error) {
 	}
 	defer output.Close()
 	cmd := exec.Command(program, args...)
-	cmd.Dir = "/" // keep no other directory busy
+	cmd.Args[0] = "etagfs" // whatever this process was called as
+	cmd.Dir = "/"          // keep no other directory busy
 	cmd.Env = append(os.Environ(), readyVariable+"=3")
 	cmd.ExtraFiles = []*os.File{write}
 	cmd.Stdout, cmd.Stderr = output, output

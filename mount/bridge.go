@@ -26,12 +26,14 @@ type bridge struct {
 	handles  *handles
 	locks    locks.Locker
 	notifier *notifier
+	passer   *passer
+	pruner   *pruner
 }
 
 func newBridge(t *table, k *notifier, files *fs.FS, l locks.Locker, log *slog.Logger, now func() time.Time) *bridge {
 	return &bridge{
 		fs: files, log: log, now: now,
-		table: t, handles: newHandles(), locks: l, notifier: k,
+		table: t, handles: newHandles(), locks: l, notifier: k, passer: &passer{log: log}, pruner: newPruner(t, log),
 	}
 }
 
@@ -42,11 +44,17 @@ func (b *bridge) String() string { return "etagfs" }
 func (b *bridge) SetDebug(bool) {}
 
 // Init begins telling the kernel of changes.
-func (b *bridge) Init(server *fuse.Server) { b.notifier.connect(server) }
+func (b *bridge) Init(server *fuse.Server) {
+	b.notifier.connect(server)
+	b.passer.connect(server)
+	b.pruner.connect(server)
+}
 
 // OnUnmount ends it, and the locks.
 func (b *bridge) OnUnmount() {
 	b.notifier.connect(nil)
+	b.passer.connect(nil)
+	b.pruner.connect(nil)
 	b.locks.Close()
 }
 
@@ -104,14 +112,15 @@ func openMode(flags uint32) fs.OpenMode {
 // thinks the end is.
 func direct(m fs.OpenMode) bool { return m.Write && (!m.Read || m.Append) }
 
-// openFlags are the flags of the reply to an open.
-func openFlags(d *description, locked bool) uint32 {
+// openFlags are the flags of the reply to an open. The kernel does not tell of the close of what is open to read, unless it
+// is to: that would be half of what reading a small file costs.
+func openFlags(d *description, told bool) uint32 {
 	switch {
 	case d.direct:
 		return fuse.FOPEN_DIRECT_IO
 	case d.mode.Write:
 		return fuse.FOPEN_KEEP_CACHE
-	case locked: // a close may end a lock
+	case told:
 		return fuse.FOPEN_KEEP_CACHE
 	default:
 		return fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH
@@ -160,8 +169,11 @@ func (b *bridge) Forget(node, lookups uint64) {
 	b.unpin()
 }
 
-// unpin releases what reserved nodes do not need any more.
+// unpin releases what reserved nodes, and nodes that the kernel reads by itself, do not need any more.
 func (b *bridge) unpin() {
+	for _, id := range b.table.takePassed() {
+		b.passer.unregister(id)
+	}
 	for _, h := range b.table.takeLoose() {
 		h.Release(context.Background())
 	}

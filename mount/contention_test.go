@@ -102,7 +102,7 @@ func TestRepeatedAttemptIsNotRefused(t *testing.T) {
 						k := newKernel(t)
 						k.put("f", "first")
 						old, _ := k.lookup(thread, "f")
-						k.unlink("f")
+						k.lose("f")
 						if errno := do(k, thread, old.NodeId); errno != syscall.ESTALE {
 							t.Fatalf("the first attempt, on what is gone: %v", errno)
 						}
@@ -119,6 +119,33 @@ func TestRepeatedAttemptIsNotRefused(t *testing.T) {
 					})
 				}
 			}
+		}
+	}
+}
+
+// The kernel ignores that security.capability was refused, and goes on with what it was asked to do: that is a first
+// attempt, which may be refused, and not a repeated one, which would be told that there is no such file.
+func TestRefusalThatTheKernelIgnoresIsNoFirstAttempt(t *testing.T) {
+	for attempt, do := range attempts {
+		for _, thread := range []uint32{5, 0} {
+			t.Run(fmt.Sprintf("%s, thread %d", attempt, thread), func(t *testing.T) {
+				k := newKernel(t)
+				k.put("f", "first")
+				old, _ := k.lookup(thread, "f")
+				k.put("new", "second")
+				k.rename("new", "f")
+				if errno := k.getxattr(thread, old.NodeId); errno != syscall.ESTALE {
+					t.Fatalf("getxattr of what is gone: %v", errno)
+				}
+				// What belongs to no version may be answered at once.
+				if errno := do(k, thread, old.NodeId); errno != 0 && errno != syscall.ESTALE {
+					t.Errorf("the first attempt: %v", errno)
+				}
+				k.drop(old.NodeId)
+				if errno := k.again(thread, "f", func(node uint64) syscall.Errno { return do(k, thread, node) }, nil); errno != 0 {
+					t.Errorf("the second attempt: %v", errno)
+				}
+			})
 		}
 	}
 }

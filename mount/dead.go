@@ -79,7 +79,7 @@ func removeDead(point string, fates Fates) error {
 			switch err = answer(point); {
 			case errors.Is(err, errSilent):
 				return fmt.Errorf("%s is a mount that %w: end its daemon first", point, err)
-			case !errors.Is(err, syscall.ENOTCONN):
+			case !ConnectionEnded(err):
 				return nil
 			}
 			if err = detach(point); err != nil {
@@ -117,7 +117,7 @@ func endsByItself(point string) bool {
 	ticks := time.NewTicker(endingInterval)
 	defer ticks.Stop()
 	for deadline := time.Now().Add(answerPatience); time.Now().Before(deadline); <-ticks.C {
-		if errors.Is(answer(point), syscall.ENOTCONN) {
+		if ConnectionEnded(answer(point)) {
 			return true
 		}
 	}
@@ -132,7 +132,12 @@ const answerPatience = 5 * time.Second
 
 var errSilent = errors.New("does not answer")
 
-// answer is what a mount says that is asked for what the kernel does not remember: nil, ENOTCONN, or
+// ConnectionEnded reports whether an error is the answer of a mount whose daemon is gone, or went while it was asked.
+func ConnectionEnded(err error) bool {
+	return errors.Is(err, syscall.ENOTCONN) || errors.Is(err, syscall.ECONNABORTED)
+}
+
+// answer is what a mount says that is asked for what the kernel does not remember: nil, an error of [ConnectionEnded], or
 // errSilent if it takes too long. Who still waits for an answer keeps the mount busy.
 func answer(point string) error {
 	said := make(chan error, 1)

@@ -38,6 +38,9 @@
 // than the lease. To forget a name the kernel takes the lock of its directory, and two mounts that change names in the same
 // directory would each have it while they wait for the other to forget.
 //
+// A mount by root lets the kernel read large files past it (passthrough; see through.go), if the store has verified them lately and they
+// lie in one of its files as they are. Writers, and readers beside a lock, never get that.
+//
 // With isolation=mount a file has one node for everybody, and truncating opens arrive as two requests; see sharing.go.
 //
 // # Lock order
@@ -46,19 +49,27 @@
 //	handles.mu
 //	description.mu
 //	notifier.mu
-//	table.mu
+//	table.mu                over pruner.mu, when a node is made that is one too many
+//	pruner.mu
+//	requestLog.mu           over table.mu and calls of package fs that ask for paths
 //
-// No two of the others are held at once, and none of them while package fs or the kernel is called.
+// No two of the others are held at once, and none of them while package fs or the kernel is called. What is counted of requests
+// takes no lock (activity.go); requestLog.mu is of who reads that.
 //
 // # What it does not do
 //
 // It keeps no state of files and takes no decision about their contents: these are package fs's.
-// It knows nothing of stores except kinds of errors. Passthrough of reads is not offered yet.
+// It knows nothing of stores except kinds of errors, and that a stream of a version may be that of a file.
 //
 // Locks are advisory and of a whole object, whatever version a handle shows. A lock refreshes an unchanged handle that is alone on its node: the
 // kernel has dropped its pages and attributes before the lock is granted. Releasing one commits, after stores through
 // mappings have been fetched. A file that has been locked is opened with a node per handle from then on,
 // until the kernel forgets it; those who were reading it together before stay at what they read.
+//
+// # Memory
+//
+// Every file the kernel knows takes half a kilobyte here; where the kernel can be asked (Linux 6.18), it is made to forget files
+// nobody has open beyond 131,072 of them (crowd.go).
 //
 // Where a mount differs from a local disk, and why, is in DEVIATIONS.md beside this file.
 package mount

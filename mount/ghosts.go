@@ -1,15 +1,16 @@
 package mount
 
 import (
+	"context"
 	"time"
 
 	"github.com/etagfs/etagfs/fs"
 	"github.com/etagfs/etagfs/objstore"
 )
 
-// ghosts are the attributes of directories and special files that lost their last name through this mount, as long as the kernel has a
-// node of them: it is somebody's working directory, or open in a way that is not told. What is left of a file its open handles know.
-// Guarded by table.mu.
+// ghosts are the attributes of objects that lost their last name through this mount, as long as the kernel has a
+// node of them: it is somebody's working directory, or open with O_PATH, which is not told. What is left of a file that is open its
+// handles know, and the last of them leaves it here. Of a directory that somebody else has removed only that is known. Guarded by table.mu.
 type ghosts map[objstore.ID]fs.Attr
 
 // Lost implements [fs.Kernel].
@@ -29,7 +30,7 @@ func (t *table) lost(a fs.Attr) (stale []uint64) {
 		return nil
 	}
 	t.changes.touchObject(a.Object)
-	if a.Nlink == 0 && !first.regular {
+	if a.Nlink == 0 {
 		t.ghosts[a.Object] = a
 	}
 	if first.next == nil {
@@ -47,6 +48,41 @@ func (t *table) ghost(object objstore.ID) (fs.Attr, bool) {
 	defer t.mu.Unlock()
 	a, ok := t.ghosts[object]
 	return a, ok
+}
+
+// bequeath keeps what a handle knows of a file without a name beyond its close.
+func (b *bridge) bequeath(h *fs.Handle) {
+	if !h.Detached() {
+		return
+	}
+	if a, err := h.Attr(context.Background()); err == nil {
+		b.table.inherit(a)
+	}
+}
+
+// inherit makes a ghost of a file that is about to be closed.
+func (t *table) inherit(a fs.Attr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if a.Nlink == 0 && t.objects[a.Object] != nil {
+		t.ghosts[a.Object] = a
+	}
+}
+
+// goneMode is the mode of a directory that others have removed: whoever is in it may see that nothing is there.
+const goneMode = 0o555
+
+// remains is what is left of a node's object, which the store does not have any more.
+func (t *table) remains(n *node, now time.Time) (fs.Attr, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	a, ok := t.ghosts[n.object]
+	if ok || !n.directory || t.nodes.get(n.id) != n {
+		return a, ok
+	}
+	a = fs.Attr{Object: n.object, Type: objstore.TypeDir, Mode: goneMode, Atime: now, Mtime: now, Ctime: now}
+	t.ghosts[n.object] = a
+	return a, true
 }
 
 // changeGhost changes what is left of an object.

@@ -17,9 +17,12 @@ type file struct {
 	// guest: the node shows something else. A guest uses direct I/O, so that the kernel
 	// takes none of its bytes for the node's.
 	guest bool
+	// through is the way of the node that this file is one of the users of; nil: the kernel asks us.
+	through *through
 
-	// Guarded by table.mu: the other files open on the node.
+	// Guarded by table.mu: the other files open on the node, and whether the kernel has released this one.
 	next, before *file
+	leaving      bool
 
 	lockers map[locks.Owner]struct{} // who locked through it; guarded by handles.mu
 }

@@ -6,6 +6,7 @@ const indexPageNodes = 64
 // each other, so pages of pointers take less memory than a map of nodes.
 type index struct {
 	pages map[uint64]*indexPage // by id / indexPageNodes
+	count int                   // of nodes
 }
 
 type indexPage struct {
@@ -13,7 +14,7 @@ type indexPage struct {
 	count int // of nodes; never 0
 }
 
-func newIndex() index { return index{make(map[uint64]*indexPage)} }
+func newIndex() index { return index{pages: make(map[uint64]*indexPage)} }
 
 // get is nil if there is no such node.
 func (x *index) get(id uint64) *node {
@@ -32,12 +33,14 @@ func (x *index) put(n *node) {
 	}
 	p.nodes[n.id%indexPageNodes] = n
 	p.count++
+	x.count++
 }
 
 // remove takes out a node that is there.
 func (x *index) remove(id uint64) {
 	p := x.pages[id/indexPageNodes]
 	p.nodes[id%indexPageNodes] = nil
+	x.count--
 	if p.count--; p.count == 0 {
 		delete(x.pages, id/indexPageNodes)
 	}

@@ -35,7 +35,7 @@ func (t *table) checkInvariants(tb testing.TB) {
 		indexed++
 		t.checkNode(tb, n)
 	}
-	if total != indexed {
+	if total != indexed || t.nodes.count != indexed {
 		tb.Errorf("%d nodes, %d of them belong to objects", indexed, total)
 	}
 	for at, p := range t.nodes.pages {
@@ -47,6 +47,11 @@ func (t *table) checkInvariants(tb testing.TB) {
 		}
 		if held == 0 || held != p.count {
 			tb.Errorf("page %d of the index holds %d nodes and counts %d", at, held, p.count)
+		}
+	}
+	for n := range t.through {
+		if t.nodes.get(n.id) != n {
+			tb.Errorf("node %d is gone and its way is not", n.id)
 		}
 	}
 	for e, n := range t.entries.nodes {
@@ -67,6 +72,18 @@ func (t *table) checkNode(tb testing.TB, n *node) {
 	}
 	if n.reservation != nil && !t.sharing && (n.owner != nil || n.files != nil) {
 		tb.Errorf("node %d is reserved and open", n.id)
+	}
+	users := int(n.opening)
+	for f := n.files; f != nil; f = f.next {
+		if f.through != nil && f.through != t.through[n] {
+			tb.Errorf("node %d: file %d uses a way that is not its node's", n.id, f.id)
+		}
+		if f.through != nil {
+			users++
+		}
+	}
+	if w := t.through[n]; w != nil && (w.users < 1 || w.users > users || n.owner != nil) {
+		tb.Errorf("node %d: its way has %d users of %d", n.id, w.users, users)
 	}
 	if n.owner != nil && n.view().Committed() {
 		tb.Errorf("node %d is owned and shows the committed %v", n.id, n.view())

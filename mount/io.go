@@ -2,6 +2,7 @@ package mount
 
 import (
 	"context"
+	"math"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -71,6 +72,28 @@ func (b *bridge) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 		return fuse.EBADF
 	}
 	return b.status("fsync", f.description.handle.Sync(context.Background(), caller(&in.InHeader)))
+}
+
+// CopyFileRange implements [fuse.RawFileSystem] for what moves no bytes. The rest is left to the kernel, which copies through its page
+// cache then.
+func (b *bridge) CopyFileRange(_ <-chan struct{}, in *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
+	from, to := b.handles.file(in.FhIn), b.handles.file(in.FhOut)
+	if from == nil || to == nil {
+		return 0, fuse.EBADF
+	}
+	if in.OffIn != in.OffOut || b.table.mayBeMapped(from) {
+		return 0, fuse.ENOTSUP
+	}
+	clearIDs := in.Uid != 0 // as for Fallocate
+	n := int64(min(in.Len, math.MaxUint32))
+	n, err := to.description.handle.CopyFrom(context.Background(), from.description.handle, int64(in.OffIn), n, clearIDs)
+	if err != nil {
+		return 0, b.status("copy", err)
+	}
+	if clearIDs {
+		b.clearSetID(to)
+	}
+	return uint32(n), fuse.OK
 }
 
 // Fallocate implements [fuse.RawFileSystem].

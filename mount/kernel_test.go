@@ -21,12 +21,14 @@ import (
 type kernel struct {
 	t      *testing.T
 	bridge *bridge
+	store  objstore.Namespace
 
 	mu sync.Mutex
 	// Guarded by mu.
 	inodes   map[uint64]*inode
 	entries  map[name]uint64 // believed, each a use of its inode
 	refusals int
+	dropped  []uint64  // nodes whose pages and attributes it was told to drop, in order
 	changed  sync.Cond // entries did
 }
 
@@ -39,16 +41,21 @@ type inode struct {
 func newKernel(t *testing.T) *kernel { return newKernelWith(t, fs.Options{}) }
 
 func newKernelWith(t *testing.T, options fs.Options) *kernel {
+	return newKernelOver(t, memstore.NewBucket(memstore.Options{}), options)
+}
+
+func newKernelOver(t *testing.T, store objstore.Namespace, options fs.Options) *kernel {
 	log := slog.New(slog.DiscardHandler)
-	store := memstore.NewBucket(memstore.Options{})
 	table := newTable(store.Root(), time.Now, beliefs{names: true, attributes: func() time.Duration { return cacheTime }})
-	table.sharing = options.Isolation == fs.IsolateMount
+	if options.Isolation == fs.IsolateMount {
+		table.shareFiles()
+	}
 	notifier := newNotifier(table, log)
 	files, err := fs.New(context.Background(), fs.Config{Namespace: store, Options: options, Kernel: notifier, Processes: threads{}, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &kernel{t: t, bridge: newBridge(table, notifier, files, locks.New().Open(), log, time.Now), inodes: make(map[uint64]*inode), entries: make(map[name]uint64)}
+	k := &kernel{t: t, store: store, bridge: newBridge(table, notifier, files, locks.New().Open(), log, time.Now), inodes: make(map[uint64]*inode), entries: make(map[name]uint64)}
 	k.changed.L = &k.mu
 	notifier.connect(k)
 	t.Cleanup(func() {
@@ -65,7 +72,7 @@ func newKernelWith(t *testing.T, options fs.Options) *kernel {
 type threads struct{}
 
 func (threads) ThreadGroup(thread uint32) (uint32, bool) { return thread, thread != 0 }
-func (threads) Alive(uint32) bool                        { return true }
+func (threads) Started(uint32) (uint64, bool)            { return 0, true }
 func (threads) HoldsOther(uint32, objstore.ID) bool      { return false }
 func (threads) Groups(uint32) []uint32                   { return nil }
 func (threads) Name(uint32) string                       { return "test" }
@@ -77,6 +84,7 @@ func (k *kernel) InodeNotify(node uint64, _, _ int64) fuse.Status {
 	if k.inodes[node] == nil {
 		return fuse.ENOENT
 	}
+	k.dropped = append(k.dropped, node)
 	return fuse.OK
 }
 
@@ -84,6 +92,28 @@ func (k *kernel) InodeNotify(node uint64, _, _ int64) fuse.Status {
 func (k *kernel) EntryNotify(parent uint64, base string) fuse.Status {
 	k.believe(name{parent, base}, 0)
 	return fuse.OK
+}
+
+// PruneNotify implements notifications.
+func (k *kernel) PruneNotify(nodes []uint64) fuse.Status {
+	for _, node := range nodes {
+		for _, e := range k.namesOf(node) {
+			k.believe(e, 0)
+		}
+	}
+	return fuse.OK
+}
+
+// namesOf are the entries that show a node.
+func (k *kernel) namesOf(node uint64) (names []name) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for e, n := range k.entries {
+		if n == node {
+			names = append(names, e)
+		}
+	}
+	return names
 }
 
 // believe replaces what an entry shows; 0 is nothing.
@@ -310,6 +340,14 @@ func (k *kernel) unlink(base string) syscall.Errno {
 }
 
 // rename moves a name over another in the root.
+// lose removes a file of the root as somebody else does.
+func (k *kernel) lose(base string) {
+	k.t.Helper()
+	if _, err := k.store.Unlink(context.Background(), k.store.Root(), base, objstore.Unconditional(), objstore.Visible); err != nil {
+		k.t.Fatal(err)
+	}
+}
+
 func (k *kernel) rename(from, to string) syscall.Errno {
 	in := fuse.RenameIn{InHeader: header(fuse.FUSE_ROOT_ID, 1), Newdir: fuse.FUSE_ROOT_ID}
 	status := k.bridge.Rename(nil, &in, from, to)

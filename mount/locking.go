@@ -78,10 +78,10 @@ func (b *bridge) setLock(ctx context.Context, in *fuse.LkIn, take takeFunc) fuse
 		}
 	}
 	b.table.markLocked(f.node)
+	b.handles.lockedBy(f, k.Owner) // before it is: see takeLockers
 	if err := take(ctx, f.node.object, k); err != nil {
 		return b.lockStatus(err)
 	}
-	b.handles.lockedBy(f, k.Owner)
 	if err := b.refresh(f); err != nil {
 		return b.lockStatus(errors.Join(err, b.locks.Unlock(context.Background(), f.node.object, k)))
 	}
@@ -116,6 +116,7 @@ func (b *bridge) publish(f *file, k locks.Lock, c fs.Caller) error {
 // unlockOwner releases what an owner holds on f's object, whichever open files it was locked through: closing one
 // descriptor of a file ends a process's record locks on it.
 func (b *bridge) unlockOwner(f *file, owner locks.Owner, c fs.Caller) error {
+	defer b.handles.forgetLocker(f, owner)
 	all := locks.Whole(owner)
 	if held, _ := b.locks.Holds(f.node.object, all); !held {
 		return nil
@@ -132,7 +133,7 @@ func (b *bridge) unlockOwner(f *file, owner locks.Owner, c fs.Caller) error {
 }
 
 // unlockFile releases what was locked through f: it has been closed by everybody. A flock(2) lock
-// ends so, an OFD lock, and the lock of a process that the kernel did not tell of the close of.
+// ends so, an OFD lock, and the lock of a process that the kernel did not tell of the close of (NOFLUSH).
 func (b *bridge) unlockFile(f *file) {
 	for _, owner := range b.handles.takeLockers(f) {
 		if err := b.locks.Unlock(context.Background(), f.node.object, locks.Whole(owner)); err != nil {
@@ -151,6 +152,13 @@ func (h *handles) lockedBy(f *file, owner locks.Owner) {
 	f.lockers[owner] = struct{}{}
 }
 
+// forgetLocker notes that f's owner has closed it.
+func (h *handles) forgetLocker(f *file, owner locks.Owner) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(f.lockers, owner)
+}
+
 // lockedThrough are the files on an object that owner has locked through.
 func (h *handles) lockedThrough(object objstore.ID, owner locks.Owner) (all []*file) {
 	h.mu.RLock()
@@ -163,12 +171,26 @@ func (h *handles) lockedThrough(object objstore.ID, owner locks.Owner) (all []*f
 	return all
 }
 
+// takeLockers are the owners whose locks end with f, which the kernel gives up some time after it was closed: by then
+// a process may have opened the object again and locked it. What it has now is not f's to release.
 func (h *handles) takeLockers(f *file) []locks.Owner {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	owners := slices.Collect(maps.Keys(f.lockers))
+	owners := slices.DeleteFunc(slices.Collect(maps.Keys(f.lockers)), func(owner locks.Owner) bool {
+		return h.isLockedThroughAnother(f, owner)
+	})
 	f.lockers = nil
 	return owners
+}
+
+// isLockedThroughAnother reports whether owner has locked f's object through another open file. mu is held.
+func (h *handles) isLockedThroughAnother(f *file, owner locks.Owner) bool {
+	for _, other := range h.files {
+		if _, locked := other.lockers[owner]; locked && other != f && other.node.object == f.node.object {
+			return true
+		}
+	}
+	return false
 }
 
 // refresh moves an unchanged handle on to what is committed now, if it is alone on its node. It
@@ -193,7 +215,7 @@ func (t *table) seclude(f *file) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := f.node
-	if f.guest || n.files != f || f.next != nil || n.opening > 0 || n.busy || n.reservation != nil || n.spent {
+	if f.guest || n.files != f || f.next != nil || n.opening > 0 || n.busy || n.reservation != nil || n.spent || t.isPassed(n) {
 		return false
 	}
 	n.busy = true
@@ -223,6 +245,16 @@ func (t *table) markLocked(n *node) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.locked[n.object] = struct{}{}
+}
+
+// hasWriter reports whether somebody has an object open to write: most who lock a file do, and through it. mu is held.
+func (t *table) hasWriter(id objstore.ID) bool {
+	for n := t.objects[id]; n != nil; n = n.next {
+		if n.owner != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // isLocked reports whether an object has been locked. mu is held.

@@ -124,6 +124,68 @@ func TestCloseOfAnyDescriptorEndsTheRecordLocksOfAProcess(t *testing.T) {
 	}
 }
 
+// A process that locks through one descriptor loses the lock with the close of any other, to read as well.
+func TestCloseOfADescriptorToReadEndsRecordLocks(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	writer, reader, other := k.mustOpen(1, "f", syscall.O_RDWR), k.mustOpen(1, "f", syscall.O_RDONLY), k.mustOpen(2, "f", syscall.O_RDWR)
+	k.must(writer.fcntl(syscall.F_WRLCK))
+	if reader.flags&fuse.FOPEN_NOFLUSH != 0 {
+		t.Fatal("the kernel does not tell of closes that may end a lock")
+	}
+	k.must(reader.flushBy(1))
+	k.must(other.fcntl(syscall.F_WRLCK))
+	for _, f := range []*opened{writer, reader, other} {
+		k.must(f.close())
+	}
+}
+
+// release is the RELEASE of what everybody has closed, which comes some time after.
+func (f *opened) release() {
+	f.k.bridge.Release(nil, &fuse.ReleaseIn{InHeader: header(f.node, 0), Fh: f.fh})
+	f.k.drop(f.node)
+}
+
+// C3: the kernel gives up a closed file at its leisure, and by then its process may have locked the same object again.
+func TestReleaseOfAClosedFileLeavesTheLocksTakenSince(t *testing.T) {
+	for name, flags := range map[string]uint32{"whose closes are told": syscall.O_RDWR, "whose closes are not told": syscall.O_RDONLY} {
+		t.Run(name, func(t *testing.T) {
+			k := newKernel(t)
+			k.put("f", "one")
+			a := k.mustOpen(1, "f", flags)
+			k.must(a.fcntl(syscall.F_RDLCK))
+			if a.flags&fuse.FOPEN_NOFLUSH == 0 {
+				k.must(a.flushBy(1))
+			}
+			again, other := k.mustOpen(1, "f", syscall.O_RDWR), k.mustOpen(2, "f", syscall.O_RDWR)
+			k.must(again.fcntl(syscall.F_WRLCK))
+			a.release()
+			if errno := other.fcntl(syscall.F_WRLCK); errno != syscall.EAGAIN {
+				t.Errorf("a lock is gone that was taken after the close: %v", errno)
+			}
+			k.must(again.flushBy(1))
+			k.must(other.fcntl(syscall.F_WRLCK))
+			k.must(other.flushBy(2))
+			again.release()
+			other.release()
+		})
+	}
+}
+
+func TestReleaseEndsTheLockOfAProcessWhoseCloseWasNotTold(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	a := k.mustOpen(1, "f", syscall.O_RDONLY)
+	k.must(a.fcntl(syscall.F_RDLCK))
+	other := k.mustOpen(2, "f", syscall.O_RDWR)
+	if errno := other.fcntl(syscall.F_WRLCK); errno != syscall.EAGAIN {
+		t.Fatal(errno)
+	}
+	k.must(a.close())
+	k.must(other.fcntl(syscall.F_WRLCK))
+	k.must(other.close())
+}
+
 func TestLastCloseEndsAFlock(t *testing.T) {
 	k := newKernel(t)
 	k.put("f", "one")
@@ -168,4 +230,44 @@ func TestInterruptedWaitForALockEnds(t *testing.T) {
 	}
 	k.must(a.close())
 	k.must(b.close())
+}
+
+// wait is fcntl(2) with F_SETLKW for byte 0.
+func (f *opened) wait() syscall.Errno {
+	in := fuse.LkIn{InHeader: header(f.node, f.thread), Fh: f.fh, Owner: uint64(f.thread)}
+	in.Lk = fuse.FileLock{Typ: syscall.F_WRLCK, Pid: f.thread}
+	return syscall.Errno(f.k.bridge.SetLkw(nil, &in))
+}
+
+// Two processes each have what the other waits for: the second to wait is told, and the first gets it.
+func TestCircleOfWaitsIsEDEADLK(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	k.put("g", "one")
+	var has, wants [2]*opened
+	for i, base := range []string{"f", "g"} {
+		has[i] = k.mustOpen(uint32(1+i), base, syscall.O_RDWR)
+		wants[1-i] = k.mustOpen(uint32(2-i), base, syscall.O_RDWR)
+		k.must(has[i].fcntl(syscall.F_WRLCK))
+	}
+	type end struct {
+		who   int
+		errno syscall.Errno
+	}
+	ends := make(chan end)
+	for i := range wants {
+		go func() { ends <- end{i, wants[i].wait()} }()
+	}
+	first := <-ends
+	if first.errno != syscall.EDEADLK {
+		t.Errorf("the second wait of a circle ended with %v", first.errno)
+	}
+	k.must(has[first.who].fcntl(syscall.F_UNLCK))
+	if second := <-ends; second.errno != 0 || second.who == first.who {
+		t.Errorf("the other wait ended with %v", second.errno)
+	}
+	for _, f := range append(has[:], wants[:]...) {
+		k.must(f.flushBy(f.thread))
+		k.must(f.close())
+	}
 }

@@ -1,22 +1,28 @@
 package mount
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"golang.org/x/sys/unix"
 
 	"github.com/etagfs/etagfs/fs"
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/locks"
 )
+
+// controlDefault is the name of the control directory unless told.
+const controlDefault = ".etagfs"
 
 const (
 	requestBytesMax    = 1 << 20
@@ -24,7 +30,6 @@ const (
 	readAheadKilobytes = "1024"
 	capabilitiesWanted = fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_HANDLE_KILLPRIV_V2 | fuse.CAP_DIRECT_IO_ALLOW_MMAP | fuse.CAP_READDIRPLUS_AUTO |
 		fuse.CAP_DONT_MASK | fuse.CAP_SETXATTR_EXT
-	capabilitiesRefused = fuse.CAP_PASSTHROUGH
 )
 
 // Config is what a [Mount] is made of.
@@ -40,6 +45,10 @@ type Config struct {
 	Trust func() time.Duration
 	// Locks are the file locks, which the mount closes; nil: it has its own, which nobody shares.
 	Locks locks.Locker
+	// ControlFiles are shown in the control directory, beside those the mount has.
+	ControlFiles []fs.ControlFile
+	// Kept is told of each conflict, as fs.Config says; nil: nobody is.
+	Kept func(objstore.Conflict)
 }
 
 // Mount is a mounted namespace.
@@ -48,6 +57,7 @@ type Mount struct {
 	log    *slog.Logger
 	files  *fs.FS
 	server *fuse.Server
+	asked  *activity
 	device string
 	done   chan struct{} // closed when the kernel is done with us
 }
@@ -55,13 +65,21 @@ type Mount struct {
 // Start mounts and serves. The directory can be used when it returns.
 func Start(ctx context.Context, config Config) (*Mount, error) {
 	t := newTable(config.Namespace.Root(), time.Now, beliefsOf(config))
-	t.sharing = config.Options.FS.Isolation == fs.IsolateMount
+	if config.Options.FS.Isolation == fs.IsolateMount {
+		t.shareFiles()
+	}
+	t.passes = passesOf(config)
 	k := newNotifier(t, config.Logger)
 	about := &processes{}
+	if config.Options.FS.Guard == fs.GuardProcess && !seesEverybody() {
+		return nil, fmt.Errorf("mount option guard=process needs the first pid namespace: processes outside this one could not be told from each other")
+	}
+	log := &requestLog{activity: newActivity(), control: cmp.Or(config.Options.FS.Control, controlDefault)}
 	files, err := fs.New(ctx, fs.Config{
 		Namespace: config.Namespace, Options: config.Options.FS,
 		Processes: about, Kernel: k,
-		Logger: config.Logger, Host: config.Host,
+		Logger: config.Logger, Host: config.Host, Kept: config.Kept,
+		ControlFiles: slices.Concat(log.controlFiles(), config.ControlFiles),
 	})
 	var taken *fs.Error
 	if errors.As(err, &taken) && taken.Kind == fs.ErrExists {
@@ -74,11 +92,12 @@ func Start(ctx context.Context, config Config) (*Mount, error) {
 		config.Locks = locks.New().Open()
 	}
 	b := newBridge(t, k, files, config.Locks, config.Logger, time.Now)
-	server, err := mountAt(config, b)
+	log.bridge = b
+	server, err := mountAt(config, &watched{b, log.activity})
 	if err != nil {
 		return nil, errors.Join(err, files.Close(ctx))
 	}
-	m := &Mount{dir: config.Dir, log: config.Logger, files: files, server: server, done: make(chan struct{})}
+	m := &Mount{dir: config.Dir, log: config.Logger, files: files, server: server, asked: log.activity, done: make(chan struct{})}
 	m.tune(about)
 	go func() {
 		server.Serve()
@@ -99,8 +118,14 @@ func beliefsOf(config Config) beliefs {
 	}
 }
 
+// passesOf reports whether the kernel may read large files by itself, which takes root.
+func passesOf(config Config) bool {
+	o := config.Options
+	return os.Geteuid() == 0 && !o.Strict && o.FS.Isolation != fs.IsolateMount
+}
+
 // mountAt mounts what b answers for.
-func mountAt(config Config, b *bridge) (*fuse.Server, error) {
+func mountAt(config Config, b *watched) (*fuse.Server, error) {
 	claimed, err := claim(config.Dir)
 	if err != nil {
 		return nil, err
@@ -108,18 +133,33 @@ func mountAt(config Config, b *bridge) (*fuse.Server, error) {
 	defer claimed.Close()
 	server, err := fuse.NewServer(b, config.Dir, serverOptions(config))
 	if err != nil {
-		return nil, fmt.Errorf("mount %s: %w", config.Dir, mountError(err))
+		return nil, fmt.Errorf("mount %s: %w", config.Dir, mountError(config, err))
 	}
 	return server, nil
 }
 
 // mountError says what to do about a refusal of fusermount3, of which the library only passes on that there was one.
-func mountError(err error) error {
-	if os.Geteuid() == 0 {
+func mountError(config Config, err error) error {
+	switch {
+	case os.Geteuid() == 0:
 		return err
+	case config.Options.AllowOther && !othersAllowed(fuseConfig):
+		return fmt.Errorf("allow_other is for root, or takes a line user_allow_other in %s: add that, or leave the option out (%w)", fuseConfig, os.ErrPermission)
+	case unix.Access(config.Dir, unix.W_OK) != nil:
+		return fmt.Errorf("fusermount3 mounts only on directories that the user may write to: choose one of your own (%w)", os.ErrPermission)
 	}
-	return fmt.Errorf("%w: if fusermount3 refused it, its reason is on standard error or in the log; "+
-		"the directory must be yours and writable, and allow_other takes user_allow_other in /etc/fuse.conf", err)
+	return fmt.Errorf("%w: fusermount3 refused it: the directory must be yours if others can write to it, and its filesystem one it knows", err)
+}
+
+// fuseConfig is where fusermount3 is told what users may do.
+const fuseConfig = "/etc/fuse.conf"
+
+// othersAllowed reports whether users may mount for others, as the file says.
+func othersAllowed(file string) bool {
+	text, err := os.ReadFile(file)
+	return err == nil && slices.ContainsFunc(strings.Split(string(text), "\n"), func(line string) bool {
+		return strings.TrimSpace(line) == "user_allow_other"
+	})
 }
 
 func serverOptions(config Config) *fuse.MountOptions {
@@ -137,11 +177,16 @@ func serverOptions(config Config) *fuse.MountOptions {
 		ExplicitDataCacheControl: true,
 		DisableSplice:            true,
 		ExtraCapabilities:        capabilitiesWanted,
-		DisabledCapabilities:     capabilitiesRefused,
 		DirectMountStrict:        root,
 		Logger:                   slog.NewLogLogger(config.Logger.Handler(), slog.LevelWarn),
 	}
-	if o.FS.Isolation == fs.IsolateMount {
+	if !passesOf(config) {
+		options.DisabledCapabilities |= fuse.CAP_PASSTHROUGH
+	}
+	if o.FS.Isolation != fs.IsolateMount {
+		options.ExtraCapabilities |= fuse.CAP_NO_EXPORT_SUPPORT // a handle would outlive the version its node stands for
+	} else {
+		options.ExtraCapabilities |= fuse.CAP_EXPORT_SUPPORT  // see exporting.go
 		options.ExtraCapabilities &^= fuse.CAP_ATOMIC_O_TRUNC // see sharing.go
 		options.DisabledCapabilities |= fuse.CAP_ATOMIC_O_TRUNC
 	}
@@ -204,6 +249,12 @@ func (m *Mount) Moving(ctx context.Context, r objstore.MoveRequest) (moved func(
 // Told returns once the kernel has forgotten what the store had told of before the call, or with the error of ctx. With
 // Config.Trust it does not wait for requests.
 func (m *Mount) Told(ctx context.Context) error { return m.files.Told(ctx) }
+
+// Activity is what the kernel has asked for since the mount began. Requests that its page cache answers do not come here.
+func (m *Mount) Activity() Activity { return m.asked.count() }
+
+// Counts is what became of commits, and what is open for writing.
+func (m *Mount) Counts() fs.Counts { return m.files.Counts() }
 
 // Done is closed when the directory has been unmounted, by whomever.
 func (m *Mount) Done() <-chan struct{} { return m.done }

@@ -41,6 +41,17 @@ func mountTable(process string) ([]mounted, error) {
 	return table, lines.Err()
 }
 
+// Points are the directories at which this process sees mounts of etagfs.
+func Points() (dirs []string, err error) {
+	table, err := mountTable("self")
+	for _, m := range table {
+		if m.fsType == fsType {
+			dirs = append(dirs, m.dir)
+		}
+	}
+	return dirs, err
+}
+
 // parseMounted reads "id parent major:minor root dir options optional... - type source ...".
 func parseMounted(line string) (mounted, error) {
 	before, after, found := strings.Cut(line, " - ")

@@ -13,11 +13,14 @@ import (
 
 // Lookup implements [fuse.RawFileSystem].
 func (b *bridge) Lookup(_ <-chan struct{}, in *fuse.InHeader, base string, out *fuse.EntryOut) fuse.Status {
+	c, at := caller(in), name{in.NodeId, base}
+	if base == "." || base == ".." {
+		return b.lookupByID(c, in.NodeId, base, out)
+	}
 	dir, ok := b.table.viewOf(in.NodeId)
 	if !ok {
 		return fuse.Status(syscall.ESTALE)
 	}
-	c, at := caller(in), name{in.NodeId, base}
 	for {
 		since := b.table.looking(c.Thread)
 		e, err := b.find(c, dir.Object, at)

@@ -41,7 +41,8 @@ type node struct {
 	// timesKnown: the kernel may believe times of this directory that it
 	// would not forget by itself.
 	timesKnown  bool
-	opening     int32  // OPENs under way
+	opening     int32 // OPENs under way
+	directory   bool
 	lookups     uint64 // references the kernel holds
 	version     objstore.Version
 	writer      fs.HandleID
@@ -77,6 +78,8 @@ type table struct {
 	now      func() time.Time
 	believes beliefs
 	sharing  bool // isolation=mount
+	passes   bool // the kernel may read large files by itself
+	crowd    crowd
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -88,10 +91,12 @@ type table struct {
 	changes   changes
 	moving    map[place]int            // names that others are about to move, by how many
 	locked    map[objstore.ID]struct{} // objects that have been locked; their opens do not share nodes
-	lastID    uint64                   // ids are never reused
+	lastID    uint64                   // ids are never reused, but for those that are an object's
 	pins      pins
 	shared    map[uint64]*shared // by node; with sharing, of those that have been open
 	ghosts    ghosts
+	left      sync.Cond          // that a shared file has left its node
+	through   map[*node]*through // how the kernel reads those that it may read by itself, or will if it can
 }
 
 // beliefs are what the kernel may remember until it is told otherwise.
@@ -116,8 +121,11 @@ func newTable(root objstore.ID, now func() time.Time, believes beliefs) *table {
 		moving:    make(map[place]int),
 		locked:    make(map[objstore.ID]struct{}),
 		ghosts:    make(ghosts),
+		through:   make(map[*node]*through),
 		lastID:    fuse.FUSE_ROOT_ID - 1,
+		crowd:     crowd{most: crowdNodes},
 	}
+	t.left.L = &t.mu
 	n := t.add(fs.View{Object: root}, false)
 	n.lookups = 1 // the kernel never forgets it
 	n.current = true
@@ -150,12 +158,21 @@ func (t *table) looking(thread uint32) mark {
 
 // add makes a node. mu is held.
 func (t *table) add(view fs.View, regular bool) *node {
-	t.lastID++
-	n := &node{id: t.lastID, object: view.Object, regular: regular, next: t.objects[view.Object]}
+	n := &node{id: t.nextID(view.Object), object: view.Object, regular: regular, next: t.objects[view.Object]}
 	n.show(view, 0)
 	t.nodes.put(n)
 	t.objects[n.object] = n
+	t.crowd.came(t.nodes.count)
 	return n
+}
+
+// nextID is an id for a node of an object. mu is held.
+func (t *table) nextID(object objstore.ID) uint64 {
+	if id := uint64(object); t.sharing && exported(id) && t.nodes.get(id) == nil {
+		return id
+	}
+	t.lastID++
+	return t.lastID
 }
 
 // nodesOf are the nodes of an object. mu is held.
@@ -199,7 +216,7 @@ func (t *table) enter(at name, e *fs.Entry, thread uint32, since mark) (*node, b
 }
 
 // enterListed is enter for an entry of a listing. nil means that the kernel
-// shall ask about this one itself.
+// shall ask about this one itself, or believes it already: told again it would forget the file's ACL.
 func (t *table) enterListed(at name, e *fs.Entry, since mark) (*node, belief) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -207,6 +224,9 @@ func (t *table) enterListed(at name, e *fs.Entry, since mark) (*node, belief) {
 		return nil, belief{}
 	}
 	n := t.shown(e)
+	if t.believes.names && t.entries.nodes[at] == n {
+		return nil, belief{}
+	}
 	return n, t.admit(at, n, since)
 }
 
@@ -214,6 +234,7 @@ func (t *table) enterListed(at name, e *fs.Entry, since mark) (*node, belief) {
 // names that mean different things to different processes. mu is held.
 func (t *table) admit(at name, n *node, since mark) belief {
 	n.lookups++
+	delete(t.ghosts, n.object) // a file made without a name may get one
 	t.entries.look(n, at)
 	if volatile(n.object) || t.changes.objectSince(since, n.object) {
 		return belief{}
@@ -291,7 +312,7 @@ func (t *table) shown(e *fs.Entry) *node {
 		old.current = false
 	}
 	n := t.add(e.View, e.Attr.Type == objstore.TypeFile)
-	n.size, n.current = e.Attr.Size, true
+	n.size, n.current, n.directory = e.Attr.Size, true, e.Attr.Type == objstore.TypeDir
 	return n
 }
 

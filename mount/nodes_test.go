@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/etagfs/etagfs/fs"
 )
 
 func TestWriterClaimsANodeNobodyHasOpen(t *testing.T) {
@@ -274,5 +276,52 @@ func TestNameThatOthersMoveIsNotBelieved(t *testing.T) {
 	}
 	if present, absent := timeouts(); present != cacheTime || absent != cacheTime {
 		t.Errorf("afterwards: %v and %v", present, absent)
+	}
+}
+
+// LOOKUP does not hand out the node of a file that was truncated by path.
+func TestTruncatedNodeIsNotCurrent(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "four")
+	entry, errno := k.lookup(1, "f")
+	k.must(errno)
+	k.must(k.truncate(1, entry.NodeId, 2))
+	k.bridge.table.checkInvariants(t)
+	k.drop(entry.NodeId)
+}
+
+// A listing tells the kernel of a file only what it does not believe: told again it forgets the ACL, and asks for it.
+func TestListingTellsWhatIsNotBelieved(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	dir, _ := k.bridge.table.viewOf(fuse.FUSE_ROOT_ID)
+	at := name{fuse.FUSE_ROOT_ID, "f"}
+	list := func() *node {
+		t.Helper()
+		since := k.bridge.table.mark()
+		e, err := k.bridge.fs.Lookup(t.Context(), fs.Caller{Thread: 1}, dir.Object, "f")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, believed := k.bridge.table.enterListed(at, &e, since)
+		if n == nil {
+			return nil
+		}
+		k.got(n.id)
+		t.Cleanup(func() { k.drop(n.id) })
+		if believed.entry {
+			k.believe(at, n.id)
+		}
+		return n
+	}
+	if list() == nil {
+		t.Fatal("the first listing says nothing of the file")
+	}
+	if list() != nil {
+		t.Error("the second tells again what is believed")
+	}
+	k.bridge.notifier.EntryCame(dir.Object, "f")
+	if list() == nil {
+		t.Error("the next one does not tell what the kernel was made to forget")
 	}
 }

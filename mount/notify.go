@@ -18,6 +18,8 @@ type notifications interface {
 	InodeNotify(node uint64, off int64, length int64) fuse.Status
 	// EntryNotify drops an entry. It takes the kernel's lock on the directory.
 	EntryNotify(parent uint64, name string) fuse.Status
+	// PruneNotify drops the names of nodes, and the nodes, that nobody uses.
+	PruneNotify(nodes []uint64) fuse.Status
 }
 
 // onlyAttributes is the offset that leaves pages alone.
@@ -193,7 +195,7 @@ func (t *table) committed(old, new fs.View, appended bool, size int64) (nodes []
 	defer t.mu.Unlock()
 	t.changes.touchObject(new.Object)
 	for n := range t.nodesOf(new.Object) {
-		if appended && n.view() == old && n.reservation == nil {
+		if appended && n.view() == old && n.reservation == nil && !t.isPassed(n) {
 			nodes = append(nodes, grown{n.id, pageStart(max(n.size, 0))})
 			n.show(new, size)
 		}

@@ -162,7 +162,10 @@ func (b *bridge) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fus
 		b.clearSetID(f)
 	}
 	b.handles.add(f)
-	out.Fh, out.OpenFlags = f.id, openFlags(f.description, o.locked)
+	out.Fh, out.OpenFlags = f.id, openFlags(f.description, o.told)
+	if f.through != nil {
+		b.pass(f, in.Flags, out)
+	}
 	return fuse.OK
 }
 
@@ -182,6 +185,9 @@ func (b *bridge) open(o *opening, c fs.Caller, mode fs.OpenMode) (*file, fs.View
 		return b.bind(ctx, o, c, mode)
 	case planReopen:
 		return b.reopen(ctx, o, c, mode)
+	}
+	if o.through != nil {
+		return b.openThrough(ctx, o, c, mode)
 	}
 	h, e, err := b.fs.Open(ctx, c, o.view, mode)
 	if err != nil {
@@ -230,6 +236,12 @@ func (b *bridge) reopen(ctx context.Context, o *opening, c fs.Caller, mode fs.Op
 		return &file{description: o.owner}, o.view, nil
 	}
 	mode.Pinned = true
+	if o.through != nil && b.table.passed(o.through) != 0 {
+		if mode.Write {
+			return nil, fs.View{}, &fs.Error{Op: "open", Kind: fs.ErrBusy}
+		}
+		mode.Fixed = true
+	}
 	h, e, err := b.fs.Open(ctx, c, o.view, mode)
 	if err != nil {
 		return nil, fs.View{}, err
@@ -262,6 +274,9 @@ func (b *bridge) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	if f == nil {
 		return
 	}
+	b.table.leaves(f)
+	b.bequeath(f.description.handle)
+	passes := b.passesLater(context.Background(), f)
 	shown, ok, ended := b.leave(f.description)
 	b.unlockFile(f) // after the commit of what no flush could see
 	if ended {
@@ -274,4 +289,7 @@ func (b *bridge) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	}
 	b.table.closed(f, shown)
 	b.unpin()
+	if passes {
+		b.notifier.drop(f.node.id, 0) // last: whoever opens the file meanwhile need not wait
+	}
 }

@@ -31,11 +31,14 @@ type opening struct {
 	thread uint32
 	to     purpose
 	last   bool // ESTALE now would reach the application
-	locked bool // the object has been locked
+	told   bool // the kernel is to tell of the close: it may end a lock
 	// reserved: the node is kept for this opening, and for others, if files are shared.
 	reserved bool
 	// stale are entries of the current node, if another node has the writer.
 	stale []name
+	// through is how the kernel may read the node by itself, nil if it may not; size is the file's then.
+	through *through
+	size    int64
 }
 
 // begin decides how an OPEN of n is served. A plan other than planRefuse ends with finish or abandon.
@@ -44,8 +47,9 @@ func (t *table) begin(n *node, thread uint32, to purpose) opening {
 	defer t.mu.Unlock()
 	o := opening{node: n, view: n.view(), owner: n.owner, thread: thread, to: to}
 	r := t.takeRetry(thread)
-	repeated := r != nil && r.refused == n && !r.looked
-	o.locked = t.isLocked(n.object)
+	// A look that was refused may be one whose answer the kernel ignores (security.capability, before it truncates).
+	repeated := r != nil && r.refused == n && !r.looked && r.purpose != toLook
+	o.told = t.isLocked(n.object) || t.sharing || t.hasWriter(n.object)
 	o.reserved = t.sharing && r != nil && r.given == n
 	o.last = repeated || o.reserved || n.reservedTo(thread)
 	o.plan = t.planFor(n, thread, to.writes(), repeated)
@@ -62,6 +66,7 @@ func (t *table) begin(n *node, thread uint32, to purpose) opening {
 			o.stale = t.beginWriting(n)
 		}
 	}
+	o.through = t.share(n, o.plan)
 	n.opening++
 	return o
 }
@@ -145,6 +150,9 @@ func (t *table) finish(o *opening, f *file, shown fs.View) bool {
 		return t.finishShared(o, f)
 	}
 	n.opening--
+	if f.through = o.through; f.through != nil && n.size < 0 && n.view() == shown {
+		n.size = o.size
+	}
 	switch o.plan {
 	case planClaim, planBind:
 		t.pins.give(o)
@@ -178,16 +186,19 @@ func (t *table) abandon(o *opening, refused bool) {
 func (t *table) spend(o *opening) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.end(o)
 	if o.plan == planClaim || o.plan == planBind {
 		o.node.spent, o.node.reservation = true, nil
 	}
+	t.end(o)
 	t.drop(o.node)
 }
 
 // end undoes begin. mu is held.
 func (t *table) end(o *opening) {
 	o.node.opening--
+	if o.through != nil {
+		t.unshare(o.node)
+	}
 	t.unreserve(o)
 	if o.plan == planClaim || o.plan == planBind {
 		o.node.busy, o.node.claiming = false, false
@@ -268,6 +279,9 @@ func (t *table) closed(f *file, shown fs.View) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.node.detach(f)
+	if f.through != nil {
+		t.unshare(f.node)
+	}
 	if t.sharing {
 		t.leaveShared(f, shown.Version)
 	}

@@ -5,16 +5,41 @@ import (
 	"strings"
 )
 
-// OptionsHelp says what each option of mount -o does, a paragraph each. Of the values of one the first is the default.
+// OptionsHelp says what each option of mount -o does, and what holds without it, a paragraph each.
 func OptionsHelp() string {
 	var text strings.Builder
 	for _, o := range options() {
 		fmt.Fprintf(&text, "  %s\n", o.usage())
-		for line := range wrapped(o.help, helpColumns) {
+		for line := range wrapped(o.help+o.unless(), helpColumns) {
 			fmt.Fprintf(&text, "      %s\n", line)
 		}
 	}
 	return text.String()
+}
+
+// OptionWords lists the options as they are begun: the name of a flag, NAME= of what takes any value, and NAME=VALUE of each
+// value of what takes one of a few.
+func OptionWords() (words []string) {
+	for _, o := range options() {
+		switch {
+		case o.flag != nil:
+			words = append(words, o.name)
+		case o.value != nil:
+			words = append(words, o.name+"=")
+		}
+		for _, c := range o.choices {
+			words = append(words, o.name+"="+c.value)
+		}
+	}
+	return words
+}
+
+// unless says which of its values an option has that is not given. The help of others says that itself.
+func (p option) unless() string {
+	if len(p.choices) < 2 {
+		return ""
+	}
+	return " (default " + p.choices[0].value + ")"
 }
 
 // helpColumns is how long a line of help is.
@@ -30,9 +55,7 @@ func (p option) usage() string {
 	}
 	var values []string
 	for _, c := range p.choices {
-		if c.later == "" {
-			values = append(values, c.value)
-		}
+		values = append(values, c.value)
 	}
 	return p.name + "=" + strings.Join(values, "|")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/etagfs/etagfs/fs"
 )
@@ -16,13 +17,23 @@ type Options struct {
 	NoExec, NoSUID, NoDev bool
 	AllowOther            bool // let other users in; a mount by root does so anyway
 	Strict                bool // integrity=strict: every byte served is verified first
+
+	ScrubEvery     ScrubEvery // how often all of the store is verified
+	ScrubRateBytes int64      // that are read in a second for it; 0: the default
+
+	MemoryBytes int64 // that the process may take; 0: what its control group allows
+}
+
+// ScrubEvery is a time that may be set.
+type ScrubEvery struct {
+	Set   bool
+	Value time.Duration // 0: never
 }
 
 // choice is a value of an option that takes one of a few.
 type choice struct {
 	value string
 	set   func(*Options)
-	later string // not empty: known, and why it is refused
 }
 
 // option is one word of -o.
@@ -59,16 +70,19 @@ func options() []option {
 			{value: "append", set: func(o *Options) { o.FS.Follow = fs.FollowAppend }},
 			{value: "none", set: func(o *Options) { o.FS.Follow = fs.FollowNone }},
 		}},
-		{name: "integrity", help: "every byte that is served is verified first", choices: []choice{
+		{name: "integrity", help: "every byte that is served is verified first; else a mount by root has the kernel read large files by itself for an hour after they were verified", choices: []choice{
 			{value: "strict", set: func(o *Options) { o.Strict = true }},
 		}},
+		{name: "scrub-every", help: "how often all of the store is read and compared with its checksums, as 72h; 0 is never (default 168h)", value: setScrubEvery},
+		{name: "scrub-rate", help: "bytes that are read in a second for that, at most (default 16M)", value: setScrubRate},
+		{name: "memory", help: "bytes the process may take, as 512M (default: what its control group allows)", value: func(o *Options, v string) (err error) { o.MemoryBytes, err = ParseMemory(v); return err }},
 		{name: "isolation", help: "two descriptors are as separate as two machines, or those of one mount share what they write, as on a local disk (SQLite in WAL mode needs that)", choices: []choice{
 			{value: "handle", set: func(o *Options) { o.FS.Isolation = fs.IsolateHandles }},
 			{value: "mount", set: func(o *Options) { o.FS.Isolation = fs.IsolateMount }},
 		}},
-		{name: "guard", help: "which version a change is conditional on: that of the open", choices: []choice{
-			{value: "open", set: func(*Options) {}},
-			{value: "process", later: "renames are not conditional on what a process read yet"},
+		{name: "guard", help: "which version a change is conditional on: that of the open, or, where a name is replaced, removed or made anew, also the one the same process read there last", choices: []choice{
+			{value: "open", set: func(o *Options) { o.FS.Guard = fs.GuardOpen }},
+			{value: "process", set: func(o *Options) { o.FS.Guard = fs.GuardProcess }},
 		}},
 	}
 }
@@ -98,6 +112,50 @@ func setControl(o *Options, value string) error {
 	return nil
 }
 
+func setScrubEvery(o *Options, value string) error {
+	every, err := time.ParseDuration(value)
+	if err != nil || every < 0 {
+		return fmt.Errorf("is no time, like 72h")
+	}
+	o.ScrubEvery = ScrubEvery{Set: true, Value: every}
+	return nil
+}
+
+func setScrubRate(o *Options, value string) (err error) {
+	if o.ScrubRateBytes, err = ParseBytes(value); err == nil && o.ScrubRateBytes == 0 {
+		err = fmt.Errorf("must not be 0; scrub-every=0 is for never")
+	}
+	return err
+}
+
+// memoryBytesMin is the least a mount works with.
+const memoryBytesMin = 64 << 20
+
+// ParseMemory reads the bytes a process may take.
+func ParseMemory(text string) (int64, error) {
+	n, err := ParseBytes(text)
+	if err == nil && n < memoryBytesMin {
+		err = fmt.Errorf("is too little: it takes 64M")
+	}
+	return n, err
+}
+
+// ParseBytes reads a number of bytes with a unit: none, K, M, G or T, of 1,024.
+func ParseBytes(text string) (int64, error) {
+	const units = "KMGT"
+	digits, shift := text, 0
+	if n := len(text); n > 0 {
+		if i := strings.IndexByte(units, text[n-1]); i >= 0 {
+			digits, shift = text[:n-1], 10*(i+1)
+		}
+	}
+	n, err := strconv.ParseUint(digits, 10, 63-shift)
+	if err != nil {
+		return 0, fmt.Errorf("is no number of bytes, like 20M")
+	}
+	return int64(n) << shift, nil
+}
+
 // ParseOptions reads the comma-separated list of mount -o. Each error is one
 // sentence that names the option.
 func ParseOptions(list string) (Options, error) {
@@ -109,6 +167,9 @@ func ParseOptions(list string) (Options, error) {
 		if err := o.apply(word); err != nil {
 			return Options{}, err
 		}
+	}
+	if o.FS.Guard == fs.GuardProcess && o.FS.Isolation == fs.IsolateMount {
+		return Options{}, fmt.Errorf("mount option guard=process needs isolation=handle: what the processes of a mount share has no versions of its own")
 	}
 	return o, nil
 }
@@ -151,16 +212,11 @@ func (p option) set(o *Options, value string, assigned bool) error {
 func (p option) choose(o *Options, value string) error {
 	var values []string
 	for _, c := range p.choices {
-		switch {
-		case c.value != value && c.later == "":
-			values = append(values, c.value)
-		case c.value != value:
-		case c.later != "":
-			return fmt.Errorf("is not available: %s", c.later)
-		default:
+		if c.value == value {
 			c.set(o)
 			return nil
 		}
+		values = append(values, c.value)
 	}
 	return fmt.Errorf("is none of %s", strings.Join(values, ", "))
 }

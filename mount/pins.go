@@ -15,6 +15,7 @@ const pinTime = 10 * time.Second
 type pins struct {
 	pinned []*node // by age; some may have lost their pin
 	loose  []*fs.Handle
+	passed []int32 // ids of files that the kernel need not know any more
 }
 
 // loosen gives up n's pin.
@@ -23,6 +24,22 @@ func (p *pins) loosen(n *node) {
 		p.loose = append(p.loose, r.pin)
 		r.pin = nil
 	}
+}
+
+// retire gives up an id by which the kernel knows a file, 0 for none.
+func (p *pins) retire(id int32) {
+	if id != 0 {
+		p.passed = append(p.passed, id)
+	}
+}
+
+// takePassed hands over the ids that nothing needs any more.
+func (t *table) takePassed() []int32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	passed := t.pins.passed
+	t.pins.passed = nil
+	return passed
 }
 
 // give takes back the pin an opening has.

@@ -140,7 +140,8 @@ func fuseAvailable() error {
 	case err == nil:
 		device.Close()
 	case errors.Is(err, os.ErrPermission):
-		return errors.New("/dev/fuse may not be opened: give this user read and write permission to it (usually mode 0666), and a container the device (--device /dev/fuse)")
+		return fmt.Errorf("/dev/fuse may not be opened (%w): give this user read and write permission to it (usually mode 0666), and a container the device (--device /dev/fuse)",
+			cause(err))
 	default:
 		return errors.New("there is no /dev/fuse: load the kernel module (modprobe fuse), or give the container the device (--device /dev/fuse --cap-add SYS_ADMIN)")
 	}

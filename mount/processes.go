@@ -21,6 +21,15 @@ type processes struct {
 	device string // of our mount, "major:minor"; guarded by mu; empty until mounted
 }
 
+// firstPIDNamespace is the number every kernel gives it.
+const firstPIDNamespace = "pid:[4026531836]"
+
+// seesEverybody reports whether every process has a number here. Callers in other namespaces than those below ours have none.
+func seesEverybody() bool {
+	namespace, err := os.Readlink("/proc/self/ns/pid")
+	return err == nil && namespace == firstPIDNamespace
+}
+
 // mountedOn notes our device.
 func (p *processes) mountedOn(device string) {
 	p.mu.Lock()
@@ -47,10 +56,21 @@ func (p *processes) ThreadGroup(thread uint32) (process uint32, known bool) {
 	return uint32(n), err == nil
 }
 
-// Alive implements [fs.Processes].
-func (p *processes) Alive(process uint32) bool {
-	_, err := os.Lstat(filepath.Join("/proc", decimal(process)))
-	return process != 0 && err == nil
+// startedField is starttime in /proc/PID/stat, counted from behind the name, which may have blanks.
+const startedField = 19
+
+// Started implements [fs.Processes].
+func (p *processes) Started(process uint32) (at uint64, running bool) {
+	text, err := os.ReadFile(filepath.Join("/proc", decimal(process), "stat"))
+	if err != nil {
+		return 0, false
+	}
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	if len(fields) <= startedField {
+		return 0, false
+	}
+	at, err = strconv.ParseUint(string(fields[startedField]), 10, 64)
+	return at, err == nil
 }
 
 // Name implements [fs.Processes].

@@ -41,6 +41,7 @@ func (b *bridge) openShared(ctx context.Context, o *opening, c fs.Caller, mode f
 	if err != nil {
 		return nil, fs.View{}, err
 	}
+	b.table.awaitLeaving(o.node, h.ID())
 	if b.table.agePages(o.node, h.Base()) {
 		b.notifier.drop(o.node.id, 0)
 	}
@@ -53,6 +54,33 @@ func (t *table) agePages(n *node, opened objstore.Version) bool {
 	defer t.mu.Unlock()
 	s := t.shared[n.id]
 	return s != nil && n.files == nil && s.pages != opened
+}
+
+// leaves notes that f is about to be released.
+func (t *table) leaves(f *file) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f.leaving = true
+}
+
+// awaitLeaving waits until n has no file that is being released of another working copy than the one about to be opened: that
+// copy ended with its last handle, a moment before its file is off the node.
+func (t *table) awaitLeaving(n *node, opened fs.HandleID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for n.isLeft(opened) {
+		t.left.Wait()
+	}
+}
+
+// isLeft reports whether a file of another working copy is being released. table.mu is held.
+func (n *node) isLeft(opened fs.HandleID) bool {
+	for f := n.files; f != nil; f = f.next {
+		if f.leaving && f.description.handle.ID() != opened {
+			return true
+		}
+	}
+	return false
 }
 
 // join puts f on a node, if both are of the same working copy. mu is held.
@@ -97,6 +125,10 @@ func (t *table) unreserve(o *opening) {
 // createdShared is created for a file that is shared; nil if f cannot join its node. mu is held.
 func (t *table) createdShared(f *file, v fs.View) *node {
 	n := t.currentOf(v.Object)
+	for n != nil && n.isLeft(f.description.handle.ID()) {
+		t.left.Wait()
+		n = t.currentOf(v.Object)
+	}
 	if n == nil {
 		n = t.add(v, true)
 		n.current = true
@@ -117,6 +149,7 @@ func (t *table) leaveShared(f *file, version objstore.Version) {
 	if f.node.files == nil {
 		s.pages = version
 	}
+	t.left.Broadcast()
 }
 
 // isWritten reports whether a shared file is open for writing: its times change then without notice. mu is held.

@@ -1,10 +1,14 @@
 package mount
 
 import (
+	"context"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/locks"
 )
 
 // Two threads come back to the same file, which is replaced before either has opened it: that the first is done with it
@@ -60,4 +64,49 @@ func TestSharedFilesAreOnOneNode(t *testing.T) {
 	for _, f := range []*opened{a, b, early} {
 		k.must(f.close())
 	}
+}
+
+// slowUnlocks are locks whose release waits.
+type slowUnlocks struct {
+	locks.Locker
+	begun, end chan struct{}
+}
+
+func (l slowUnlocks) Unlock(context.Context, objstore.ID, locks.Lock) error {
+	close(l.begun)
+	<-l.end
+	return nil
+}
+
+// A working copy ends with its last handle, a moment before its open file leaves the node: who opens the file in between waits
+// and is not refused.
+func TestSharedFileIsOpenedWhileItsLastUserLeaves(t *testing.T) {
+	k := newKernelWith(t, fs.Options{Isolation: fs.IsolateMount})
+	k.put("f", "0000")
+	last := k.mustOpen(1, "f", syscall.O_RDONLY)
+	k.bridge.handles.lockedBy(k.bridge.handles.file(last.fh), locks.Owner{ID: 7}) // which no flush releases
+	slow := slowUnlocks{k.bridge.locks, make(chan struct{}), make(chan struct{})}
+	k.bridge.locks = slow
+	closed, opened := make(chan struct{}), make(chan syscall.Errno, 1)
+	go func() {
+		defer close(closed)
+		last.close()
+	}()
+	<-slow.begun
+	go func() {
+		f, errno := k.open(2, "f", syscall.O_RDONLY)
+		if errno == 0 {
+			f.close()
+		}
+		opened <- errno
+	}()
+	select {
+	case errno := <-opened:
+		t.Errorf("opened, or refused, beside the one that leaves: %v", errno)
+		close(slow.end)
+	case <-time.After(20 * time.Millisecond): // in which it would have been refused twice
+		close(slow.end)
+		k.must(<-opened)
+	}
+	<-closed
 }

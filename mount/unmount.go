@@ -9,6 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
+)
+
+// A mount can be busy without anybody having it open: while df(1) or sync(1) goes over all mounts. That is over in a moment.
+const (
+	busyAttempts = 20
+	busyPause    = 50 * time.Millisecond
 )
 
 // BusyError says who keeps a mount from being unmounted.
@@ -41,22 +48,9 @@ type Unmounted struct {
 // daemon then ends on its own: it still has to release the store. A mount whose daemon is gone is
 // taken away, open or not.
 func Unmount(dir string, fates Fates) (Unmounted, error) {
-	point, err := resolve(dir)
+	point, m, err := mountOfOurs(dir)
 	if err != nil {
 		return Unmounted{}, err
-	}
-	m, found, err := mountedAt(point)
-	switch {
-	case err != nil:
-		return Unmounted{}, err
-	case !found && !exists(point):
-		return Unmounted{}, absentError(point + " does not exist: nothing is mounted there")
-	case !found:
-		return Unmounted{}, fmt.Errorf("nothing is mounted at %s", point)
-	case m.fsType != fsType:
-		return Unmounted{}, fmt.Errorf("%s is a mount of type %s, not one of etagfs", point, m.fsType)
-	case os.Geteuid() != 0 && m.user != strconv.Itoa(os.Getuid()):
-		return Unmounted{}, fmt.Errorf("%s was mounted by user %s: only that user and root can unmount it: %w", point, m.user, syscall.EPERM)
 	}
 	if err := removeDead(point, fates); err != nil {
 		return Unmounted{}, err
@@ -67,6 +61,38 @@ func Unmount(dir string, fates Fates) (Unmounted, error) {
 	}
 	unmounted.Daemon = daemonOf(m.device, m.user)
 	return unmounted, take(point)
+}
+
+// Detach takes the mount at dir out of the tree at once, whatever is open in it. It ends when the last of that is closed.
+func Detach(dir string) error {
+	point, _, err := mountOfOurs(dir)
+	if err != nil {
+		return err
+	}
+	if err := detach(point); err != nil {
+		return fmt.Errorf("unmount %s: %w", point, err)
+	}
+	return nil
+}
+
+// mountOfOurs finds the mount at dir, which the caller may unmount.
+func mountOfOurs(dir string) (point string, m mounted, err error) {
+	if point, err = resolve(dir); err != nil {
+		return "", mounted{}, err
+	}
+	m, found, err := mountedAt(point)
+	switch {
+	case err != nil:
+	case !found && !exists(point):
+		err = absentError(point + " does not exist: nothing is mounted there")
+	case !found:
+		err = fmt.Errorf("nothing is mounted at %s", point)
+	case m.fsType != fsType:
+		err = fmt.Errorf("%s is a mount of type %s, not one of etagfs", point, m.fsType)
+	case os.Geteuid() != 0 && m.user != strconv.Itoa(os.Getuid()):
+		err = fmt.Errorf("%s was mounted by user %s: only that user and root can unmount it: %w", point, m.user, syscall.EPERM)
+	}
+	return point, m, err
 }
 
 func exists(path string) bool {
@@ -104,15 +130,22 @@ func (u Unmounted) Copies() ([]Holder, error) {
 
 // take unmounts point unless it is busy.
 func take(point string) error {
-	err := unmountIdle(point)
-	if err == nil {
-		return nil
+	for attempt := 1; ; attempt++ {
+		err := unmountIdle(point)
+		if err == nil {
+			return nil
+		}
+		holders, listErr := Holders(point)
+		busy := errors.Is(err, syscall.EBUSY)
+		switch {
+		case busy && len(holders) == 0 && listErr == nil && attempt < busyAttempts:
+			<-time.After(busyPause)
+		case busy || len(holders) > 0:
+			return errors.Join(&BusyError{point, holders}, listErr)
+		default:
+			return fmt.Errorf("unmount %s: %w", point, err)
+		}
 	}
-	holders, listErr := Holders(point)
-	if errors.Is(err, syscall.EBUSY) || len(holders) > 0 {
-		return errors.Join(&BusyError{point, holders}, listErr)
-	}
-	return fmt.Errorf("unmount %s: %w", point, err)
 }
 
 // unmountIdle fails if anything is open.

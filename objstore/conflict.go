@@ -2,12 +2,41 @@ package objstore
 
 import (
 	"context"
+	"encoding/hex"
+	"io"
 	"time"
 )
 
 // ConflictID is the UTC time and 8 hex digits, "20260102T030405Z-1a2b3c4d": it
 // sorts by time and is safe as a file name.
 type ConflictID string
+
+const conflictTime = "20060102T150405Z"
+
+// NewConflictID makes an id for a conflict of that time. Another may have it by chance.
+func NewConflictID(at time.Time, random io.Reader) (ConflictID, error) {
+	var b [4]byte
+	if _, err := io.ReadFull(random, b[:]); err != nil {
+		return "", &Error{Op: "make conflict id", Kind: ErrUnavailable, Err: err}
+	}
+	return ConflictID(at.UTC().Format(conflictTime) + "-" + hex.EncodeToString(b[:])), nil
+}
+
+// IsValid reports whether id looks like one.
+func (id ConflictID) IsValid() bool {
+	const digits = 8
+	at := len(conflictTime)
+	if len(id) != at+1+digits || id[at] != '-' {
+		return false
+	}
+	for _, c := range id[at+1:] {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	_, err := time.Parse(conflictTime, string(id[:at]))
+	return err == nil
+}
 
 // ConflictReason says why bytes were kept.
 type ConflictReason uint8
@@ -57,6 +86,11 @@ type Conflict struct {
 	Bytes     int64
 	Detail    string // the failure in words
 	Gaps      bool   // zeros stand in mine for bytes that could not be had; Detail names them
+}
+
+// Replaces reports whether c is another state of the copy old, whose id it has, and not of one that has it by chance.
+func (c Conflict) Replaces(old Conflict) bool {
+	return c.ID == old.ID && c.Host == old.Host && (c.Object == old.Object || c.Path == old.Path)
 }
 
 // Conflicts is the area where losers' bytes are kept. Conflicts hold on to

@@ -160,7 +160,10 @@ type Change struct {
 type StageSpec struct {
 	Base  Reader // nil: empty. The stage keeps its own pin; the caller may close Base
 	Empty bool   // start empty although Base is what a commit would replace (O_TRUNC)
-	Owner Owner
+	// Source, if it is set, is the version, of any object, whose bytes the stage starts with instead: a commit shares them and moves
+	// none. That counts as a change. The stage keeps its own pin. ErrUnsupported where contents cannot be shared: then they are to be written.
+	Source Reader
+	Owner  Owner
 }
 
 // Owner is who writes what.
@@ -244,7 +247,8 @@ type Stage interface {
 	// commit of what has not changed is a commit all the same.
 	Commit(ctx context.Context, req CommitRequest) (CommitResult, error)
 	// Keep makes the bytes durable as a conflict, in place of an earlier one of this stage.
-	// The stage stays usable.
+	// The stage stays usable. With an ID it is that of the conflict, unless another has it, and an earlier conflict
+	// that c replaces makes room: who repeats a Keep whose outcome is unknown, perhaps from another stage, has one copy.
 	Keep(ctx context.Context, c Conflict) (Conflict, error)
 	// Close drops what was not committed or kept.
 	Close() error

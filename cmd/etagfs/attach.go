@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -57,8 +58,12 @@ func (d daemon) shared(ctx context.Context, store *remote.Store, source, place, 
 	if err != nil {
 		return nil, errors.Join(err, store.Close())
 	}
+	kind := "server"
+	if strings.HasPrefix(source, attachedPrefix) {
+		kind = "attached"
+	}
 	return &openStore{
-		engine: both, dir: dir, source: source, namespace: keptHere{store, both.area, logger}, locks: store.Locks(), shared: store,
+		engine: both, dir: dir, source: source, kind: kind, namespace: keptHere{store, both.area, logger}, locks: store.Locks(), shared: store,
 	}, nil
 }
 

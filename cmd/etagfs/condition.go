@@ -44,6 +44,12 @@ func (c *condition) noneMatchFlag(cmd *cobra.Command) {
 	cmd.Flags().Var(&c.noneMatch, "if-none-match", "'*': only if there is no such object")
 }
 
+// readFlags are the conditions of what reads an object.
+func (c *condition) readFlags(cmd *cobra.Command) {
+	c.matchFlag(cmd)
+	cmd.Flags().Var(&c.noneMatch, "if-none-match", "only if the object's ETag is not this one; '*': only if there is none, so never")
+}
+
 // existing is the condition on an object: that of --if-match, or otherwise.
 // The ETag is translated to the version it stands for, and the store compares
 // that one at the moment of the change.
@@ -53,21 +59,63 @@ func (c *condition) existing(ctx context.Context, bucket objstore.Store, key obj
 		return otherwise, nil
 	case c.match == "*":
 		return objstore.IfPresent(), nil
-	case strings.HasPrefix(string(c.match), "W/"):
-		return objstore.Cond{}, usageErrorf("--if-match %s: a weak ETag matches nothing", c.match)
 	}
-	want := objstore.ETag(strings.Trim(string(c.match), `"`))
+	if err := c.strong(); err != nil {
+		return objstore.Cond{}, err
+	}
 	info, err := bucket.Head(ctx, key)
 	if err != nil {
 		return objstore.Cond{}, c.unmet(key, err)
 	}
-	if info.ETag != want {
-		return objstore.Cond{}, &objstore.Error{
-			Op: "match", Key: string(key), Kind: objstore.ErrPrecondition, Winner: info.ETag,
-			Detail: fmt.Sprintf("its ETag is %s, not %s", info.ETag, want),
-		}
+	return objstore.IfVersion(info.Version), c.matches(key, info.ETag)
+}
+
+// matches says what is wrong if an object with that ETag is not the one that --if-match asks for.
+func (c *condition) matches(key objstore.Key, etag objstore.ETag) error {
+	if want := c.match.etag(); c.match != "" && c.match != "*" && etag != want {
+		return lost(key, etag, fmt.Sprintf("its ETag is %s, not %s", etag, want))
 	}
-	return objstore.IfVersion(info.Version), nil
+	return nil
+}
+
+// differs says what is wrong if an object with that ETag is one that --if-none-match asks not to read.
+func (c *condition) differs(key objstore.Key, etag objstore.ETag) error {
+	if c.noneMatch == "*" || c.noneMatch != "" && etag == c.noneMatch.etag() {
+		return lost(key, etag, fmt.Sprintf("its ETag is %s", etag))
+	}
+	return nil
+}
+
+func lost(key objstore.Key, etag objstore.ETag, detail string) error {
+	return &objstore.Error{Op: "match", Key: string(key), Kind: objstore.ErrPrecondition, Winner: etag, Detail: detail}
+}
+
+// etag is the ETag a flag names.
+func (e expected) etag() objstore.ETag {
+	return objstore.ETag(strings.Trim(strings.TrimPrefix(string(e), "W/"), `"`))
+}
+
+// head describes an object, if it meets the condition.
+func (c *condition) head(ctx context.Context, bucket objstore.Store, key objstore.Key) (objstore.Info, error) {
+	if err := c.strong(); err != nil {
+		return objstore.Info{}, err
+	}
+	info, err := bucket.Head(ctx, key)
+	if err != nil {
+		return objstore.Info{}, c.unmet(key, err)
+	}
+	if err := c.matches(key, info.ETag); err != nil {
+		return objstore.Info{}, err
+	}
+	return info, c.differs(key, info.ETag)
+}
+
+// strong refuses a weak ETag in --if-match.
+func (c *condition) strong() error {
+	if strings.HasPrefix(string(c.match), "W/") {
+		return usageErrorf("--if-match %s: a weak ETag matches nothing", c.match)
+	}
+	return nil
 }
 
 // unmet is err, in words that say what was asked for if that is why: there is no object to have an ETag.

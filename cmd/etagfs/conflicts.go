@@ -22,6 +22,10 @@ type keptCopies interface {
 	copySide(ctx context.Context, id objstore.ConflictID, side string, w io.Writer) error
 	keepMine(ctx context.Context, id objstore.ConflictID) error
 	drop(ctx context.Context, id objstore.ConflictID) error
+	// current opens what the file of a conflict is now.
+	current(ctx context.Context, info keptInfo) (objstore.Reader, error)
+	// keepMerged makes what body reads the content of the file, which must have version want, and drops the conflict.
+	keepMerged(ctx context.Context, info keptInfo, want objstore.Version, body io.Reader) error
 }
 
 // keptInfo is what is printed of an info.json.
@@ -38,6 +42,7 @@ type keptInfo struct {
 	Theirs       objstore.ETag       `json:"theirs"`
 	Bytes        int64               `json:"bytes"`
 	Detail       string              `json:"detail"`
+	Gaps         bool                `json:"gaps"`
 	NotAvailable []string            `json:"not_available"`
 }
 
@@ -67,7 +72,7 @@ through its mount point DIR, another one by its name.`,
 	c.PersistentFlags().StringVar(&place.cache, "cache", "", "--cache of the mounts of a STORE that used it through another process")
 	c.PersistentFlags().StringVar(&place.control, "control", controlDefault, "name of the mount's control directory")
 	c.AddCommand(
-		listConflicts(t, &place), showConflict(t, &place),
+		listConflicts(t, &place), showConflict(t, &place), diffConflict(t, &place), mergeConflict(t, &place), pruneConflicts(t, &place),
 		decideConflicts(t, &place, "keep-mine", "Put the kept bytes in place of theirs, if those are still there", keptCopies.keepMine),
 		decideConflicts(t, &place, "keep-theirs", "Leave what won in place and forget the kept bytes", keptCopies.drop),
 		decideConflicts(t, &place, "drop", "Forget the kept bytes", keptCopies.drop),
@@ -97,7 +102,7 @@ func listConflicts(t *terminal, place *conflictPlace) *cobra.Command {
 func showConflict(t *terminal, place *conflictPlace) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show DIR|STORE ID [mine|base|theirs]",
-		Short: "Describe a conflict, or print one of its contents",
+		Short: "Describe a conflict and show what both changed, or print one of its contents",
 		Args:  arguments(2, 3),
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 3 {
@@ -114,7 +119,14 @@ func showConflict(t *terminal, place *conflictPlace) *cobra.Command {
 				if err != nil {
 					return err
 				}
-				return t.printKept(info)
+				if err := t.printKept(info); err != nil || t.json {
+					return err
+				}
+				parsed, err := parseKept(info)
+				if err != nil {
+					return err
+				}
+				return t.printDiffs(c.Context(), kept, parsed)
 			})
 		},
 	}

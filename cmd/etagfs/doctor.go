@@ -15,21 +15,31 @@ import (
 
 func doctorCommand(t *terminal) *cobra.Command {
 	var age time.Duration
+	var control string
 	c := &cobra.Command{
-		Use:   "doctor STORE",
-		Short: "Try out what an S3 store can do",
-		Long: `Try out what an S3 store can do, with keys that begin with .etagfs-probe- and
+		Use:   "doctor DIR|STORE",
+		Short: "Look for what is wrong with a mount, or try out what a store can do",
+		Long: `Look for what is wrong with the mount at DIR or the store in a directory, and
+print a table of what was found; nothing is changed. The exit code is 0 if files
+can be written and nothing is wrong, else 1. What is in a store is checked by
+etagfs check.
+
+Of an S3 store try out what it can do, with keys that begin with .etagfs-probe- and
 are removed again, and print a table. Commands that change a bucket do the same;
 for a day others only confirm what was found. STORE is
 s3://BUCKET/PREFIX?endpoint=URL&region=NAME or http://HOST:PORT/BUCKET. Keys come from where AWS's tools take them:
-AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE and so on.
+AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE and so on; for an
+http:// or https:// URL from ETAGFS_ACCESS_KEY and ETAGFS_SECRET_KEY if they are set.
 
 The exit code is 0 if files in the store can be written, and 1 if it can only
 be read, because it does not decide about conditional writes.`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if !isRemote(args[0]) {
-				return usageErrorf("%s is no s3://, http:// or https:// URL; of a store in a directory see etagfs check", args[0])
+				if c.Flags().Changed("sweep-uploads") {
+					return usageErrorf("--sweep-uploads is for s3://, http:// and https:// URLs, not for %s", args[0])
+				}
+				return t.examineHere(c.Context(), args[0], control)
 			}
 			if c.Flags().Changed("sweep-uploads") && age <= 0 {
 				return usageErrorf("--sweep-uploads %v: give the least age of uploads to be aborted, as 24h", age)
@@ -41,6 +51,7 @@ be read, because it does not decide about conditional writes.`,
 			return t.examine(c.Context(), store, age)
 		},
 	}
+	c.Flags().StringVar(&control, "control", controlDefault, "name of the mount's control directory")
 	c.Flags().DurationVar(&age, "sweep-uploads", 0, "abort uploads this old that an etagfs that was killed left behind")
 	return c
 }

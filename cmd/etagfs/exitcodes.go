@@ -12,6 +12,7 @@ import (
 	"github.com/etagfs/etagfs/fs"
 	"github.com/etagfs/etagfs/mount"
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/cas"
 )
 
 // The exit codes are an interface: scripts rely on them, so none changes its meaning.
@@ -26,6 +27,7 @@ const (
 	exitNoSpace    = 7
 	exitCorrupt    = 8
 	exitUnknown    = 9
+	exitLeaseLost  = 10
 )
 
 type exitCodeText struct {
@@ -44,14 +46,16 @@ var exitCodeTexts = []exitCodeText{
 	{exitNoSpace, "no space left"},
 	{exitCorrupt, "stored bytes do not match their checksums"},
 	{exitUnknown, "the change may or may not have been made: look before trying again"},
+	{exitLeaseLost, "etagfs lock: the lease was lost while the command ran, which was ended"},
 }
 
 func exitCodesTopic() *cobra.Command {
 	var text strings.Builder
 	text.WriteString("Every etagfs command ends with one of these exit codes. They are stable.\n\n")
 	for _, row := range exitCodeTexts {
-		fmt.Fprintf(&text, "  %d  %s\n", row.code, row.text)
+		fmt.Fprintf(&text, "%3d  %s\n", row.code, row.text)
 	}
+	text.WriteString("\nupdate and lock end as the command they ran, if that failed: with its code, or 128 and the number of the signal that ended it.\n")
 	return &cobra.Command{Use: "exit-codes", Short: "What each exit code means", Long: text.String()}
 }
 
@@ -60,6 +64,7 @@ func exitCodesTopic() *cobra.Command {
 func exitCode(err error) int {
 	var usage *usageError
 	var background *mount.StartError
+	var command *commandEnded
 	switch {
 	case err == nil:
 		return exitOK
@@ -67,6 +72,10 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &background):
 		return background.ExitCode
+	case errors.Is(err, cas.Lost):
+		return exitLeaseLost
+	case errors.As(err, &command):
+		return command.code
 	}
 	switch fs.KindOf(err) {
 	case fs.ErrBusy, fs.ErrExists:

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/mount"
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore"
 )
@@ -38,7 +39,7 @@ func (p *conflictPlace) with(ctx context.Context, dirOrStore string, f func(kept
 	if area, found := p.areaIn(dirOrStore); found {
 		return f(keptInMount{area})
 	}
-	if _, err := os.Stat(dirOrStore); errors.Is(err, unix.ENOTCONN) {
+	if _, err := os.Stat(dirOrStore); mount.ConnectionEnded(err) {
 		return fmt.Errorf("%s is a mount whose daemon is gone: mount it again, or etagfs unmount %s and name the store", dirOrStore, dirOrStore)
 	}
 	store, err := storeDir(dirOrStore)
@@ -115,6 +116,15 @@ func (k keptInStore) keepMine(ctx context.Context, id objstore.ConflictID) error
 
 func (k keptInStore) drop(ctx context.Context, id objstore.ConflictID) error {
 	return fs.KeepTheirs(ctx, k.ns, id)
+}
+
+func (k keptInStore) current(ctx context.Context, info keptInfo) (objstore.Reader, error) {
+	return fs.OpenPath(ctx, k.ns, info.Path)
+}
+
+func (k keptInStore) keepMerged(ctx context.Context, info keptInfo, want objstore.Version, body io.Reader) error {
+	_, err := fs.KeepMerged(ctx, k.ns, info.ID, want, body)
+	return err
 }
 
 func noSuchSide(side string) error {
@@ -230,4 +240,23 @@ func (k keptInMount) drop(_ context.Context, id objstore.ConflictID) error {
 		return fmt.Errorf("drop %s: %w", id, err)
 	}
 	return nil
+}
+
+// files are those of the mount.
+func (k keptInMount) files() mountFiles { return mountFiles{filepath.Dir(k.area)} }
+
+func (k keptInMount) path(info keptInfo) objstore.Key {
+	return objstore.Key(filepath.Join(filepath.Dir(filepath.Dir(k.area)), info.Path))
+}
+
+func (k keptInMount) current(ctx context.Context, info keptInfo) (objstore.Reader, error) {
+	return k.files().Get(ctx, k.path(info), objstore.Unconditional())
+}
+
+func (k keptInMount) keepMerged(ctx context.Context, info keptInfo, want objstore.Version, body io.Reader) error {
+	_, err := k.files().Put(ctx, k.path(info), body, objstore.IfVersion(want), objstore.PutOptions{})
+	if err != nil {
+		return err
+	}
+	return k.drop(ctx, info.ID)
 }

@@ -81,6 +81,7 @@ func (t *terminal) printEntry(entry objstore.ListEntry, long bool) error {
 
 func statCommand(t *terminal) *cobra.Command {
 	at := location{reads: true}
+	var cond condition
 	c := &cobra.Command{
 		Use:   "stat STORE KEY...",
 		Short: "Describe objects",
@@ -88,7 +89,7 @@ func statCommand(t *terminal) *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			return at.with(c.Context(), args[0], func(bucket objstore.Store) error {
 				for _, key := range args[1:] {
-					info, err := bucket.Head(c.Context(), objstore.Key(key))
+					info, err := cond.head(c.Context(), bucket, objstore.Key(key))
 					if err != nil {
 						return err
 					}
@@ -101,6 +102,7 @@ func statCommand(t *terminal) *cobra.Command {
 		},
 	}
 	at.flags(c)
+	cond.readFlags(c)
 	return c
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -18,7 +19,8 @@ import (
 
 func main() {
 	outliveReaders()
-	os.Exit(run(os.Args[1:], terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr}))
+	t := terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	os.Exit(besideMainThread(func() int { return calledAs(filepath.Base(os.Args[0]), os.Args[1:], t) }))
 }
 
 // terminal is where a command reads and writes, and how.
@@ -29,22 +31,23 @@ type terminal struct {
 	json bool
 }
 
-// run executes one command line and returns its exit code.
-func run(args []string, t terminal) int {
+// run executes one command line of the program and returns its exit code.
+func run(args []string, t terminal, program func(*terminal) *cobra.Command) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	out := &output{to: t.out, interrupted: ctx.Done()}
 	t.in, t.out = &input{from: t.in, interrupted: ctx.Done()}, out
-	root := rootCommand(&t)
+	root := program(&t)
 	root.SetArgs(args)
 	root.SetIn(t.in)
 	root.SetOut(t.out)
 	root.SetErr(t.err)
-	err := root.ExecuteContext(ctx)
+	err := execute(ctx, root)
 	if out.readerGone() {
 		endLikeOthers()
 	}
-	if err = cmp.Or(err, out.failed); err != nil { // help does not look
+	err = cmp.Or(err, out.failed) // help does not look
+	if err != nil && !saidAll(err) {
 		fmt.Fprintf(t.err, "etagfs: %s\n", sentence(err))
 	}
 	return exitCode(err)
@@ -83,24 +86,32 @@ serve, or a bucket of an S3 store: s3://BUCKET/PREFIX?endpoint=URL&region=NAME.`
 		},
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageErrorf("%v; see %s --help", err, c.CommandPath())
 	})
 	root.SetHelpCommand(helpCommand())
 	root.PersistentFlags().BoolVar(&t.json, "json", false, "print one JSON object per line (help stays text)")
 	root.AddCommand(
-		mountCommand(t), unmountCommand(t),
+		takingItsTime(mountCommand(t)), unmountCommand(t),
 		lsCommand(t), statCommand(t), catCommand(t), putCommand(t), getCommand(t), rmCommand(t), mvCommand(t),
-		serveCommand(t), conflictsCommand(t), checkCommand(t), doctorCommand(t), versionCommand(t), exitCodesTopic(),
+		takingItsTime(updateCommand(t)), takingItsTime(lockCommand(t)),
+		takingItsTime(serveCommand(t)), conflictsCommand(t), doctorCommand(t), versionCommand(t), exitCodesTopic(),
+		healthCommand(t),
+		checkCommand(t), scrubCommand(t), takingItsTime(backupCommand(t)), takingItsTime(restoreCommand(t)),
+		takingItsTime(gcCommand(t)), takingItsTime(compactCommand(t)),
+		manCommand(t),
+		statusCommand(t), topCommand(t), whyCommand(t),
 	)
+	completeArguments(root)
 	return root
 }
 
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "help [COMMAND]",
+		Use:   "help [COMMAND...]",
 		Short: "Say more about a command",
+
+		ValidArgsFunction: completeArgument, // it is no command of the program's when the others get theirs
 		RunE: func(c *cobra.Command, args []string) error {
 			topic, rest, err := c.Root().Find(args)
 			if err != nil || len(rest) > 0 {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,7 +27,8 @@ const serveFlag = "serve"
 func mountCommand(t *terminal) *cobra.Command {
 	var words []string
 	var foreground, serve, takeover bool
-	var cacheDir string
+	var cacheDir, hook, memory string
+	var shown exposure
 	c := &cobra.Command{
 		Use:   "mount STORE DIR",
 		Short: "Mount a store at DIR, in the background",
@@ -44,21 +46,28 @@ ETAGFS_ACCESS_KEY and ETAGFS_SECRET_KEY. What is being written,
 kept copies of what lost, blocks that were read, and the log are in a directory
 of the bucket's own below --cache.
 
-Options (-o), the first of several values being the default:
+--conflict-hook is run for each conflict of this mount, one at a time and no longer than
+30 seconds each, by /bin/sh. Nobody waits for it. It finds ETAGFS_CONFLICT (the id), ETAGFS_CONFLICT_DIR,
+ETAGFS_PATH (of the file), ETAGFS_KEY (the same in the store), ETAGFS_REASON, ETAGFS_UID and
+ETAGFS_PID (who lost) in its environment. If it fails that is a line in the log.
+
+Options (-o), of which those without a value are off unless they are given:
+
 ` + strings.TrimRight(mount.OptionsHelp(), "\n"),
 		Args: arguments(2, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			store := args[0]
-			if !isRemote(store) {
-				var err error
-				if store, err = storeDir(store); err != nil {
-					return err
-				}
+			d, err := newDaemon(args[0], args[1])
+			if err != nil {
+				return err
 			}
-			if args[1] == "" {
-				return noMountPoint()
+			if err := shown.check(); err != nil {
+				return err
 			}
-			d := daemon{store: store, dir: args[1], options: strings.Join(words, ","), cache: cacheDir, takeover: takeover}
+			if memory != "" {
+				words = append(words, "memory="+memory)
+			}
+			d.options, d.cache, d.takeover, d.exposure = strings.Join(words, ","), cacheDir, takeover, shown
+			d.hook = hook
 			switch {
 			case serve:
 				return d.runAlone(c.Context())
@@ -70,14 +79,33 @@ Options (-o), the first of several values being the default:
 		},
 	}
 	c.Flags().StringArrayVarP(&words, "options", "o", nil, "mount options, separated by commas")
+	completeFlag(c, "options", completeOptions)
 	c.Flags().StringVar(&cacheDir, "cache", "", "directory for local copies of a remote store (default etagfs in the user's cache directory)")
+	c.Flags().StringVar(&memory, "memory", "", "the same as -o memory=")
+	c.Flags().StringVar(&hook, "conflict-hook", "", "shell command to run for each conflict")
 	c.Flags().BoolVar(&takeover, "takeover", true, "become the owner of STORE when the mount that has it open ends")
+	c.Flags().StringVar(&shown.metrics, "metrics", "", "address to serve Prometheus metrics on, at /metrics; empty: none")
+	c.Flags().StringVar(&shown.pprof, "pprof", "", "address to serve profiles of the process on, at /debug/pprof/, on the loopback interface unless it names a host; empty: none")
 	c.Flags().BoolVar(&foreground, "foreground", false, "stay until unmounted, log to standard error")
 	c.Flags().BoolVar(&serve, serveFlag, false, "")
 	if err := c.Flags().MarkHidden(serveFlag); err != nil {
 		panic(err) // the flag was defined one line above
 	}
 	return c
+}
+
+// newDaemon is one for a store that may be named by a URL.
+func newDaemon(store, dir string) (daemon, error) {
+	if !isRemote(store) {
+		var err error
+		if store, err = storeDir(store); err != nil {
+			return daemon{}, err
+		}
+	}
+	if dir == "" {
+		return daemon{}, noMountPoint()
+	}
+	return daemon{store: store, dir: dir, takeover: true}, nil
 }
 
 // startBackground returns when the process it starts says it is ready. That
@@ -105,6 +133,14 @@ func (t *terminal) startBackground(ctx context.Context, d daemon) error {
 		}
 		arguments = append(arguments, "--cache", cache)
 	}
+	for flag, address := range map[string]string{"--metrics": d.metrics, "--pprof": d.pprof} {
+		if address != "" {
+			arguments = append(arguments, flag, address)
+		}
+	}
+	if d.hook != "" {
+		arguments = append(arguments, "--conflict-hook", d.hook)
+	}
 	pid, err := mount.StartBackground(ctx, arguments)
 	if err != nil || !t.json {
 		return err
@@ -122,8 +158,10 @@ type daemon struct {
 	dir     string
 	options string
 	cache   string // of a remote store; empty: the default
+	hook    string // command for conflicts; empty: none
 
 	takeover bool // become the owner of the store when that is gone
+	exposure
 }
 
 // runAlone is run for a process nobody listens to: its log is all it leaves behind.
@@ -150,6 +188,9 @@ func (d daemon) run(ctx context.Context, log io.Writer) error {
 	if err := ready.Ready(); err != nil {
 		s.log.Warn("whoever started the mount is gone", "error", err)
 	}
+	if err := notify(notifyReady); err != nil {
+		s.log.Warn("systemd cannot be told that the mount is ready", "error", err)
+	}
 	stop := s.giveBackWhenIdle()
 	defer stop()
 	select {
@@ -163,10 +204,13 @@ func (d daemon) run(ctx context.Context, log io.Writer) error {
 type served struct {
 	store  *openStore
 	mount  *mount.Mount
-	socket *socket // nil: others cannot use the store
+	socket *socket       // nil: others cannot use the store
+	hook   *conflictHook // nil: there is none
 	log    *slog.Logger
+	scrubs *scrubbing // nil: the store is another's, or cannot be written
 
 	presence io.Closer // nil: who unmounts cannot wait for us
+	unshow   func()    // ends metrics and profiles
 }
 
 func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
@@ -174,6 +218,7 @@ func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
 	if err != nil {
 		return nil, usageErrorf("%v", err)
 	}
+	options.MemoryBytes = limitMemory(options.MemoryBytes)
 	point, err := mount.Prepare(d.dir, daemonFate)
 	if err != nil {
 		return nil, err
@@ -188,16 +233,55 @@ func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
 		return nil, err
 	}
 	s := &served{store: store, log: logger}
-	if s.mount, err = store.mount(ctx, options, point, log, logger); err != nil {
+	if d.hook != "" {
+		s.hook = newConflictHook(d.hook, point, options.FS.Control, logger)
+	}
+	if err := d.mount(ctx, s, options, point, log); err != nil {
+		s.hook.Close()
 		return nil, errors.Join(err, store.Close())
 	}
 	s.listen()
+	if store.offer != nil && !options.FS.ReadOnly {
+		every, rate := scrubOf(options)
+		s.scrubs = scrubNowAndThen(store.offer.engine, every, rate, scrubDelay, logger)
+	}
 	if s.presence, err = s.mount.Announce(); err != nil {
 		logger.Warn("who unmounts will not wait for this process", "error", err)
 		s.presence = nil
 	}
 	logger.Info("mounted", "store", store.source, "dir", point, "options", d.options)
 	return s, nil
+}
+
+// mount mounts the store of s, and shows how it fares.
+func (d daemon) mount(ctx context.Context, s *served, options mount.Options, point string, log io.Writer) error {
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	gauges, namespace := s.store.show(options, point, host)
+	if s.unshow, err = d.serve(gauges, s.log); err != nil {
+		return err
+	}
+	if late, ok := log.(*lateLog); ok {
+		// It is known to be a store now: it may get its log.
+		name := filepath.Join(s.store.dir, logName)
+		if err := late.open(name); err == nil {
+			gauges.config.Log = name
+		} else if !options.FS.ReadOnly {
+			s.unshow()
+			return err
+		}
+	}
+	if s.mount, err = s.store.mount(ctx, mount.Config{
+		Dir: point, Source: s.store.source, Namespace: namespace, Options: options, Logger: s.log, Host: host,
+		Locks: s.store.locks, ControlFiles: gauges.files(), Kept: s.hook.teller(),
+	}); err != nil {
+		s.unshow()
+		return err
+	}
+	gauges.mount.Store(s.mount)
+	return nil
 }
 
 // listen lets others use the store, if it is ours. A store without is a store all the same.
@@ -218,13 +302,18 @@ func (s *served) listen() {
 // close commits or keeps what is still open and releases the store.
 func (s *served) close(ctx context.Context) error {
 	var err error
+	if s.scrubs != nil {
+		s.scrubs.Close()
+	}
 	if s.store.offer != nil {
 		s.store.offer.end()
 	}
 	if s.socket != nil {
 		err = s.socket.Close(ctx)
 	}
+	s.hook.Close() // what it runs may be in the mount
 	err = errors.Join(err, s.mount.Close(ctx), s.store.Close())
+	s.unshow()
 	s.log.Info("unmounted", "store", s.store.source)
 	if s.presence != nil {
 		err = errors.Join(err, s.presence.Close())
@@ -243,11 +332,21 @@ type openStore struct {
 	engine
 	dir       string // absolute; where its log goes
 	source    string // as the mount table names it
+	kind      string // "embedded", "attached", "server" or "s3"
 	namespace objstore.Namespace
 	others    *others       // who use the store too, if it is this process's own
 	offer     *offer        // for them; nil: the store is another's
 	shared    *remote.Store // what namespace is if the store is another's
 	locks     locks.Locker  // nil: nobody shares files with the mount
+	cached    func() int64  // bytes on local disk; nil: there is no cache
+}
+
+// scrubAge is how long what was verified may be read by the kernel alone.
+func scrubAge(o mount.Options) time.Duration {
+	if o.Strict {
+		return 0
+	}
+	return time.Hour
 }
 
 func (d daemon) openLocal(ctx context.Context, options mount.Options, point string, logger *slog.Logger) (*openStore, error) {
@@ -265,7 +364,9 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 	heir := newHeir(dir, point, logger)
 	engine, attached, err := ownOrAttach(ctx, bucket, heir.dial, logger, func() (*badgerstore.Engine, error) {
 		return badgerstore.Open(ctx, dir,
-			storeOptions(badgerstore.Options{Create: !readOnly, ReadOnly: readOnly, MountPoint: point}),
+			storeOptions(badgerstore.Options{
+				Create: !readOnly, ReadOnly: readOnly, MountPoint: point, ScrubAge: scrubAge(options), MemoryBytes: options.MemoryBytes,
+			}),
 			badgerstore.Parts{Logger: logger})
 	})
 	if err != nil {
@@ -290,7 +391,7 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 	}
 	o, offer := &others{}, offering(engine)
 	s := &openStore{
-		engine: engine, dir: dir, source: dir, namespace: told{namespace, o}, others: o,
+		engine: engine, dir: dir, source: dir, kind: "embedded", namespace: told{namespace, o}, others: o,
 		offer: offer, locks: offer.tables.Table(bucket).Open(),
 	}
 	if staging := d.keptBeside(ctx, namespace, dir, bucket, logger); staging != nil {
@@ -299,21 +400,8 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 	return s, nil
 }
 
-// mount mounts the store. It is known to be one now: it may get its log.
-func (s *openStore) mount(ctx context.Context, options mount.Options, point string, log io.Writer, logger *slog.Logger) (*mount.Mount, error) {
-	if late, ok := log.(*lateLog); ok {
-		if err := late.open(filepath.Join(s.dir, logName)); err != nil && !options.FS.ReadOnly {
-			return nil, err
-		}
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return nil, err
-	}
-	config := mount.Config{
-		Dir: point, Source: s.source, Namespace: s.namespace, Options: options, Logger: logger, Host: host,
-		Locks: s.locks,
-	}
+// mount mounts the store.
+func (s *openStore) mount(ctx context.Context, config mount.Config) (*mount.Mount, error) {
 	if s.shared != nil {
 		config.Trust = s.shared.Trust
 	}

@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"os"
+	"strings"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/remote"
 	"github.com/etagfs/etagfs/objstore/s3store"
 )
 
@@ -15,6 +18,15 @@ func openS3(ctx context.Context, url string, readOnly, anew bool) (*s3store.Stor
 	}
 	options.ReadOnly = readOnly
 	var parts s3store.Parts
+	if strings.HasPrefix(url, "http") { // a server somebody runs, often ours: it is asked with the keys a mount of it takes
+		keys, err := remote.CredentialsOfEnvironment(os.Getenv)
+		if err != nil {
+			return nil, usageErrorf("%v", err)
+		}
+		if keys != nil && os.Getenv("ETAGFS_ACCESS_KEY") != "" { // what AWS has may be more than two keys
+			parts.Credentials = s3store.Keys(keys.AccessKey, keys.SecretKey)
+		}
+	}
 	if !readOnly {
 		parts.Notes = daemon{}.notesOf(options, anew)
 	}

@@ -23,7 +23,7 @@ import (
 const patience = 30 * time.Second
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"etagfs": main})
+	testscript.Main(m, map[string]func(){"etagfs": main, "mount.etagfs": main, "umount.fuse.etagfs": main})
 }
 
 // TestScripts runs testdata/*.txtar: each is what a person types and sees.
@@ -40,13 +40,14 @@ func TestScripts(t *testing.T) {
 		},
 		Condition: scriptCondition,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":    exits,
-			"objects":  objects,
-			"setvar":   setVariable,
-			"waitfor":  waitFor,
-			"waitgone": waitGone,
-			"served":   awaitServer,
-			"http":     request,
+			"exits":     exits,
+			"objects":   objects,
+			"overtaken": overtaken,
+			"setvar":    setVariable,
+			"waitfor":   waitFor,
+			"waitgone":  waitGone,
+			"served":    awaitServer,
+			"http":      request,
 		},
 	})
 }
@@ -160,6 +161,9 @@ func release(t *testing.T, dir string) {
 	defer cancel()
 	stores, _ := filepath.Glob(filepath.Join(dir, "*", "FORMAT"))
 	for _, store := range stores {
+		if owner, held, err := badgerstore.Owner(filepath.Dir(store)); held && err == nil {
+			unix.Kill(owner.PID, unix.SIGCONT) // a script that failed may have left it stopped
+		}
 		if err := badgerstore.Released(ctx, filepath.Dir(store), func(badgerstore.LockOwner) {}); err != nil {
 			t.Errorf("release of %s: %v", store, err)
 		}

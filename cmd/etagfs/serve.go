@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
+	"github.com/etagfs/etagfs/mount"
 	"github.com/etagfs/etagfs/objstore/badgerstore"
 	"github.com/etagfs/etagfs/objstore/s3server"
 )
@@ -37,7 +38,11 @@ type server struct {
 	conditions  string
 	uploadAge   time.Duration
 	scrubAge    time.Duration
+	scrubEvery  time.Duration
+	scrubRate   string
+	memory      string
 	grace       time.Duration
+	user        string
 	create      bool
 }
 
@@ -56,6 +61,10 @@ Who may do what is in a credentials file, JSON that only its owner can read:
 The user of ETAGFS_ACCESS_KEY and ETAGFS_SECRET_KEY, or else of
 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, has all rights.
 
+A server that root starts goes on as --user NAME once it listens and has read its
+secrets; the STORE must be that user's, or not exist yet. As a service of systemd
+(Type=notify) it says when it is ready.
+
 A line of JSON per request goes to standard error. /-/live and /-/ready tell
 whether the server lives and whether it takes requests.`,
 		Args: arguments(1, 1),
@@ -71,12 +80,18 @@ whether the server lives and whether it takes requests.`,
 	f.StringVar(&s.tlsKey, "tls-key", "", "file of the certificate's key, PEM")
 	f.StringVar(&s.credentials, "credentials", "", "file of users and their rights")
 	f.StringVar(&s.anonymous, "anonymous", "", "what requests without a signature may do with everything: read, write (and read) or admin")
+	completeFlag(c, "anonymous", cobra.FixedCompletions([]string{"read", "write", "admin"}, cobra.ShellCompDirectiveNoFileComp))
 	f.StringVar(&s.domain, "domain", "", "also take buckets from host names, as BUCKET.domain")
 	f.StringVar(&s.region, "region", "", "region that signatures must be for; empty: any")
 	f.StringVar(&s.conditions, "conditions", "strict", "conditional writes to accept: strict, as AWS, or extended, as Ceph, R2 and RFC 9110")
+	completeFlag(c, "conditions", cobra.FixedCompletions([]string{"strict", "extended"}, cobra.ShellCompDirectiveNoFileComp))
 	f.DurationVar(&s.uploadAge, "abandon-uploads-after", 7*24*time.Hour, "age at which unfinished multipart uploads are dropped; 0: never")
 	f.DurationVar(&s.scrubAge, "scrub-age", time.Hour, "how long the kernel may send a large object again without another look at its checksums; 0: never")
+	f.DurationVar(&s.scrubEvery, "scrub-every", scrubEveryDefault, "how often all of the store is read and compared with its checksums; 0: never")
+	f.StringVar(&s.scrubRate, "scrub-rate", "16M", "bytes to read in a second for that, at most")
+	f.StringVar(&s.memory, "memory", "", "bytes the process may take, as 512M (default: what its control group allows)")
 	f.DurationVar(&s.grace, "grace", 30*time.Second, "how long requests may run on after the end was asked for")
+	f.StringVar(&s.user, "user", "", "go on as this user, without any privilege, once the address is bound and secrets are read; for root")
 	f.BoolVar(&s.create, "create", true, "make a STORE that does not exist or is an empty directory")
 	return c
 }
@@ -108,8 +123,16 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 		return err
 	}
 	defer listener.Close() // the server has closed it by then, unless it never came to be one
-	engine, err := badgerstore.Open(ctx, dir,
-		storeOptions(badgerstore.Options{Create: s.create, Profile: badgerstore.ProfileServer, ScrubAge: s.scrubAge}), badgerstore.Parts{Logger: logger})
+	if err := s.dropPrivileges(dir); err != nil {
+		return err
+	}
+	memory, err := s.memoryBytes()
+	if err != nil {
+		return err
+	}
+	engine, err := badgerstore.Open(ctx, dir, storeOptions(badgerstore.Options{
+		Create: s.create, Profile: badgerstore.ProfileServer, ScrubAge: s.scrubAge, MemoryBytes: limitMemory(memory),
+	}), badgerstore.Parts{Logger: logger})
 	if err != nil {
 		return err
 	}
@@ -136,11 +159,32 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 	offer.begins(reclaimTime)
 	stopSweep := sweep(ctx, engine, s.uploadAge, logger)
 	defer stopSweep()
+	scrubRate, err := mount.ParseBytes(s.scrubRate)
+	if err != nil {
+		return usageErrorf("--scrub-rate %s %v", s.scrubRate, err)
+	}
+	scrubbing := scrubNowAndThen(engine, s.scrubEvery, scrubRate, scrubDelay, logger)
+	defer scrubbing.Close()
 	return s.serve(offer.until(ctx), t, listener, handler, certificate, metrics, logger)
+}
+
+// memoryBytes is what --memory asks for; 0: nothing.
+func (s server) memoryBytes() (int64, error) {
+	if s.memory == "" {
+		return 0, nil
+	}
+	n, err := mount.ParseMemory(s.memory)
+	if err != nil {
+		return 0, usageErrorf("--memory %s %v", s.memory, err)
+	}
+	return n, nil
 }
 
 // checkFlags finds values that make no sense.
 func (s server) checkFlags() error {
+	if _, err := s.memoryBytes(); err != nil {
+		return err
+	}
 	for name, value := range map[string]string{"listen": s.listen, "metrics-listen": s.metrics} {
 		if value == "" && name == "metrics-listen" {
 			continue
@@ -152,6 +196,8 @@ func (s server) checkFlags() error {
 	switch {
 	case s.grace < 0:
 		return usageErrorf("--grace cannot be negative")
+	case s.scrubEvery < 0:
+		return usageErrorf("--scrub-every cannot be negative; 0 is never")
 	case s.uploadAge < 0:
 		return usageErrorf("--abandon-uploads-after cannot be negative; 0 is never")
 	case strings.ContainsAny(s.domain, "/: \t"):
@@ -173,6 +219,9 @@ func (s server) serve(ctx context.Context, t *terminal, listener net.Listener, h
 	if err := s.announce(t, scheme+"://"+listener.Addr().String(), metrics); err != nil {
 		return errors.Join(err, bounded.Close())
 	}
+	if err := notify(notifyReady); err != nil {
+		logger.Warn("systemd cannot be told that the server is ready", "error", err)
+	}
 	ended := make(chan error, 1)
 	go func() {
 		if certificate != nil {
@@ -187,6 +236,9 @@ func (s server) serve(ctx context.Context, t *terminal, listener net.Listener, h
 	case <-ctx.Done():
 	}
 	logger.Info("ending", "grace", s.grace)
+	if err := notify(notifyStopping); err != nil {
+		logger.Warn("systemd cannot be told that the server ends", "error", err)
+	}
 	return s.shutdown(ctx, handler, h, ended)
 }
 
@@ -284,24 +336,5 @@ func (s server) serveMetrics(registry *prometheus.Registry, logger *slog.Logger)
 		return "", func() {}, nil
 	}
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	listener, err := net.Listen("tcp", s.metrics)
-	if err != nil {
-		return "", nil, err
-	}
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	h := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := h.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			logger.Error("metrics", "error", err)
-		}
-	}()
-	return "http://" + listener.Addr().String() + "/metrics", func() {
-		if err := h.Close(); err != nil {
-			logger.Warn("metrics", "error", err)
-		}
-		<-ended
-	}, nil
+	return exposeAt(s.metrics, "/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), logger)
 }

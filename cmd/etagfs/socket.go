@@ -27,6 +27,7 @@ const socketGrace = 2 * time.Second
 // socket lets other processes use a store that this one has open. It speaks S3, with this program's extensions.
 type socket struct {
 	handler *s3server.Server
+	keeper  *keeper // nil: the store takes no jobs
 	http    *http.Server
 	path    string
 	ended   chan error
@@ -49,6 +50,10 @@ func listenBeside(dir string, o *offer, shown *mount.Mount, logger *slog.Logger)
 		return nil, err
 	}
 	s := &socket{handler: handler, http: handler.HTTP(nil), path: filepath.Join(dir, socketName), ended: make(chan error, 1)}
+	if o.engine != nil {
+		s.keeper = keeping(o.engine, s.http.Handler)
+		s.http.Handler = s.keeper
+	}
 	go func() { s.ended <- s.http.Serve(handler.Listener(peers{listener, logger})) }()
 	return s, nil
 }
@@ -73,9 +78,15 @@ func (s *socket) Close(ctx context.Context) error {
 	if errors.Is(err, os.ErrNotExist) {
 		err = nil
 	}
+	if s.keeper != nil {
+		s.keeper.stop()
+	}
 	err = errors.Join(err, s.handler.Shutdown(ctx, s.http))
 	if end := <-s.ended; !errors.Is(end, http.ErrServerClosed) {
 		err = errors.Join(err, end)
+	}
+	if s.keeper != nil {
+		s.keeper.Close()
 	}
 	s.handler.Close()
 	return err

@@ -102,6 +102,9 @@ func (k keptHere) ListConflicts(ctx context.Context) ([]objstore.Conflict, error
 	if err != nil {
 		k.log.Warn("only the kept copies of this machine can be listed", "error", err)
 	}
+	there = slices.DeleteFunc(there, func(c objstore.Conflict) bool { // which the store has an older state of
+		return slices.ContainsFunc(here, func(h objstore.Conflict) bool { return h.ID == c.ID })
+	})
 	all := slices.Concat(there, here)
 	slices.SortStableFunc(all, func(a, b objstore.Conflict) int { return a.Time.Compare(b.Time) })
 	return all, nil
@@ -126,10 +129,17 @@ func (k keptHere) OpenConflict(ctx context.Context, id objstore.ConflictID, side
 
 // DropConflict implements [objstore.Conflicts].
 func (k keptHere) DropConflict(ctx context.Context, id objstore.ConflictID) error {
-	if k.has(ctx, id) {
-		return k.area.DropConflict(ctx, id)
+	if !k.has(ctx, id) {
+		return k.Namespace.DropConflict(ctx, id)
 	}
-	return k.Namespace.DropConflict(ctx, id)
+	if err := k.area.DropConflict(ctx, id); err != nil {
+		return err
+	}
+	// The store may have it too, if it was kept here because a reply of the store was lost.
+	if err := k.Namespace.DropConflict(ctx, id); err != nil && objstore.KindOf(err) != objstore.ErrNotFound {
+		k.log.Warn("the store may still have a copy of what was dropped here", "conflict", string(id), "error", err)
+	}
+	return nil
 }
 
 func (k keptHere) has(ctx context.Context, id objstore.ConflictID) bool {

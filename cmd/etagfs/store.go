@@ -95,7 +95,7 @@ func (l *location) with(ctx context.Context, store string, f func(bucket objstor
 		return engine, err
 	})
 	if err != nil {
-		return err
+		return mountedThere(dir, err)
 	}
 	if attached != nil {
 		defer func() { err = errors.Join(err, attached.Close()) }()
@@ -107,6 +107,22 @@ func (l *location) with(ctx context.Context, store string, f func(bucket objstor
 		return err
 	}
 	return f(bucket)
+}
+
+// mountedThere is why a directory is no store, which is what a mount of one looks like.
+func mountedThere(dir string, err error) error {
+	if objstore.KindOf(err) != objstore.ErrInvalid && objstore.KindOf(err) != objstore.ErrNotFound {
+		return err
+	}
+	tree, notMounted := findMounted(dir, controlDefault)
+	if notMounted != nil {
+		return err
+	}
+	config, unknown := tree.config()
+	if unknown != nil {
+		return err
+	}
+	return usageErrorf("%s is in a mount of the store %s: name that, and a key in it", dir, config.Source)
 }
 
 // withRemote is with for a bucket, which the URL names.

@@ -39,7 +39,7 @@ func catCommand(t *terminal) *cobra.Command {
 		},
 	}
 	at.flags(c)
-	cond.matchFlag(c)
+	cond.readFlags(c)
 	return c
 }
 
@@ -84,7 +84,7 @@ all; without FILE it is called like the last component of KEY.`,
 		},
 	}
 	at.flags(c)
-	cond.matchFlag(c)
+	cond.readFlags(c)
 	return c
 }
 
@@ -113,6 +113,9 @@ func read(ctx context.Context, bucket objstore.Store, key objstore.Key, c condit
 	reader, err := bucket.Get(ctx, key, cond)
 	if err != nil {
 		return objstore.Info{}, c.unmet(key, err)
+	}
+	if err := c.differs(key, reader.Info().ETag); err != nil {
+		return objstore.Info{}, errors.Join(err, reader.Close())
 	}
 	if err := errors.Join(copyContent(ctx, reader, w), reader.Close()); err != nil {
 		return objstore.Info{}, fmt.Errorf("get %s: %w", key, err)

@@ -35,24 +35,29 @@ DIR is unmounted, the exit code is 1, and the message says what is still waited 
 			if timeout <= 0 {
 				return usageErrorf("--timeout %s: there is no such wait", timeout)
 			}
-			if args[0] == "" {
-				return noMountPoint()
-			}
-			m, err := mount.Unmount(args[0], daemonFate)
-			if err != nil {
-				return err
-			}
-			if err := t.awaitRelease(c.Context(), m, timeout); err != nil || !t.json {
-				return err
-			}
-			return t.printJSON(struct {
-				Store string `json:"store"`
-				Dir   string `json:"dir"`
-			}{m.Source, m.Dir})
+			return t.unmount(c.Context(), args[0], timeout)
 		},
 	}
 	c.Flags().DurationVar(&timeout, "timeout", releaseTimeout, "how long to wait for the daemon")
 	return c
+}
+
+// unmount unmounts dir, and waits.
+func (t *terminal) unmount(ctx context.Context, dir string, timeout time.Duration) error {
+	if dir == "" {
+		return noMountPoint()
+	}
+	m, err := mount.Unmount(dir, daemonFate)
+	if err != nil {
+		return err
+	}
+	if err := t.awaitRelease(ctx, m, timeout); err != nil || !t.json {
+		return err
+	}
+	return t.printJSON(struct {
+		Store string `json:"store"`
+		Dir   string `json:"dir"`
+	}{m.Source, m.Dir})
 }
 
 // awaitRelease waits for the daemon of what was unmounted to end.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -12,6 +13,7 @@ import (
 type build struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit,omitempty"`
+	Date    string `json:"date,omitempty"`    // of the commit
 	Changed bool   `json:"changed,omitempty"` // built from a tree with changes
 	Go      string `json:"go"`
 }
@@ -19,7 +21,7 @@ type build struct {
 func versionCommand(t *terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
-		Short: "Print version, commit and Go version",
+		Short: "Print version, commit, its date, and Go version",
 		Args:  arguments(0, 0),
 		RunE: func(*cobra.Command, []string) error {
 			b := readBuild()
@@ -33,10 +35,19 @@ func versionCommand(t *terminal) *cobra.Command {
 			if b.Changed {
 				commit += " with changes"
 			}
+			if b.Date != "" {
+				commit += " of " + b.day()
+			}
 			_, err := fmt.Fprintf(t.out, "etagfs %s (%s, %s)\n", b.Version, commit, b.Go)
 			return err
 		},
 	}
+}
+
+// day is the date without the time.
+func (b build) day() string {
+	day, _, _ := strings.Cut(b.Date, "T")
+	return day
 }
 
 func readBuild() build {
@@ -52,6 +63,8 @@ func readBuild() build {
 		switch s.Key {
 		case "vcs.revision":
 			b.Commit = s.Value
+		case "vcs.time":
+			b.Date = s.Value
 		case "vcs.modified":
 			b.Changed = s.Value == "true"
 		}

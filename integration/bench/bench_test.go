@@ -12,12 +12,13 @@ import (
 	"testing"
 
 	"github.com/etagfs/etagfs/integration/internal/measure"
+	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
 func tinySizes() sizes {
 	return sizes{
 		files: 16, entries: 20, few: 4, walked: 200, archive: 120, bigBytes: 2 << 20,
-		accesses: 10, edits: 6, editsTimed: 2, closes: 20, putsDivisor: 400,
+		accesses: 10, edits: 6, editsTimed: 2, closes: 20, sources: 2, commits: 2, putsDivisor: 400,
 	}
 }
 
@@ -43,6 +44,7 @@ func newTestBench(t *testing.T) *bench {
 }
 
 func TestEveryRowIsMeasuredInEveryRound(t *testing.T) {
+	mounttest.Need(t, "root", "git", "sqlite3", "make", "cc")
 	b := newTestBench(t)
 	p := plan{rows: regexp.MustCompile(""), rounds: 2, sizes: tinySizes()}
 	r := newResults(p.rounds)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"syscall"
@@ -20,10 +21,11 @@ const (
 	pollTime    = 10 * time.Millisecond
 )
 
-// daemon is a child process that serves a mount.
+// daemon is a child process that serves a mount, or an address.
 type daemon struct {
 	name       string
-	mountPoint string
+	mountPoint string // empty: it listens
+	address    string
 	cmd        *exec.Cmd
 	said       *tail
 	exited     chan struct{} // closed once the process is gone
@@ -34,40 +36,58 @@ func startDaemon(ctx context.Context, name, mountPoint, program string, args ...
 	if err := os.MkdirAll(mountPoint, 0o755); err != nil {
 		return nil, err
 	}
-	d := &daemon{name: name, mountPoint: mountPoint, said: &tail{}, exited: make(chan struct{})}
+	return startProcess(ctx, &daemon{name: name, mountPoint: mountPoint}, nil, program, args...)
+}
+
+// startProcess starts d, with more in its environment, and returns once it is ready.
+func startProcess(ctx context.Context, d *daemon, env []string, program string, args ...string) (*daemon, error) {
+	d.said, d.exited = &tail{}, make(chan struct{})
 	d.cmd = exec.Command(program, args...)
+	d.cmd.Env = append(os.Environ(), env...)
 	d.cmd.Stdout, d.cmd.Stderr = d.said, d.said
 	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt from the terminal is ours to answer
 	if err := d.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", name, err)
+		return nil, fmt.Errorf("start %s: %w", d.name, err)
 	}
 	go func() {
 		d.cmd.Wait() // how it ended shows in what it said
 		close(d.exited)
 	}()
-	if err := d.waitMounted(ctx); err != nil {
+	if err := d.waitReady(ctx); err != nil {
 		return nil, errors.Join(err, d.stop())
 	}
 	return d, nil
 }
 
-func (d *daemon) waitMounted(ctx context.Context) error {
+func (d *daemon) waitReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, mountTime)
 	defer cancel()
 	poll := time.NewTicker(pollTime)
 	defer poll.Stop()
 	for {
-		if fuseDevice(d.mountPoint) != 0 {
+		if d.isReady() {
 			return nil
 		}
 		select {
 		case <-d.exited:
-			return fmt.Errorf("%s ended before it had mounted: %s", d.name, d.said)
+			return fmt.Errorf("%s ended before it was ready: %s", d.name, d.said)
 		case <-ctx.Done():
-			return fmt.Errorf("%s did not mount %s: %w", d.name, d.mountPoint, ctx.Err())
+			return fmt.Errorf("%s did not begin: %w", d.name, ctx.Err())
 		case <-poll.C:
 		}
 	}
+}
+
+// isReady reports whether it serves what it was started for.
+func (d *daemon) isReady() bool {
+	if d.mountPoint != "" {
+		return fuseDevice(d.mountPoint) != 0
+	}
+	conn, err := net.Dial("tcp", d.address)
+	if err != nil {
+		return false
+	}
+	return conn.Close() == nil
 }
 
 // fuseDevice is the number of the FUSE connection mounted at dir, or 0.
@@ -99,6 +119,9 @@ func (d *daemon) abort() { d.cmd.Process.Kill() }
 
 // detach removes what a daemon that died left mounted.
 func (d *daemon) detach() error {
+	if d.mountPoint == "" {
+		return nil
+	}
 	err := unix.Unmount(d.mountPoint, unix.MNT_DETACH)
 	if err == nil || err == unix.EINVAL || err == unix.ENOENT { // EINVAL: nothing is mounted there
 		return nil

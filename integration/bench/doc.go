@@ -4,6 +4,11 @@
 //
 //	bench [-etagfs bin/etagfs] [-dir DIR] [-rounds N] [-rows REGEXP] [-quick] [-bars] [-json]
 //
+//	bench -scale N [-plot FILE]
+//
+// -peers s3fs,rclone mounts these over etagfs serve; what they still upload after close is counted. -scale measures mounts of a
+// store that grows to N files instead. -plot draws what was measured.
+//
 // PEER_DIRS=name=/path,name=/path adds directories that are mounted already.
 //
 // # How it measures
@@ -40,6 +45,6 @@
 //
 // # What it does not do
 //
-// It asserts nothing about time, empties no cache of the machine, and leaves
+// It asserts nothing about time, empties no cache of the machine but the page cache (for "big: read, cold", which takes root), and leaves
 // nothing behind: mounts, daemons and files go, also on an interrupt.
 package main

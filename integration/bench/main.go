@@ -27,6 +27,9 @@ type settings struct {
 	quick   bool
 	json    bool
 	bars    bool
+	scale   int
+	debian  string
+	plot    string
 }
 
 func main() {
@@ -57,6 +60,9 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.IntVar(&s.rounds, "rounds", 5, "rounds to measure")
 	flags.BoolVar(&s.quick, "quick", false, "small sizes, to see that everything runs")
 	flags.BoolVar(&s.json, "json", false, "print one JSON object per measurement")
+	flags.StringVar(&s.debian, "peers", "", "filesystems of S3 to mount over etagfs serve: s3fs, rclone or both, with a comma; their programs are those installed")
+	flags.StringVar(&s.plot, "plot", "", "draw the ratios to native, or with -scale the curves, in this file (.svg or .png)")
+	flags.IntVar(&s.scale, "scale", 0, "measure only mounts of a store that grows to so many files, 10,000 at least")
 	flags.BoolVar(&s.bars, "bars", false, "print which bars are met, and fail if one is missed")
 	if err := flags.Parse(args); err != nil {
 		return s, err
@@ -91,6 +97,10 @@ func benchmark(ctx context.Context, s settings, stdout, stderr io.Writer) error 
 	b, err := newBench(s.dir)
 	if err != nil {
 		return err
+	}
+	if s.scale > 0 {
+		err = b.interruptible(ctx, func() error { return b.measureScale(ctx, s, stdout, stderr) })
+		return errors.Join(err, b.close())
 	}
 	err = b.setUp(ctx, s, p, stderr)
 	if err == nil {
@@ -144,6 +154,9 @@ func (b *bench) setUp(ctx context.Context, s settings, p plan, stderr io.Writer)
 			return err
 		}
 	}
+	if err := b.addS3Peers(ctx, s.etagfs, s.debian); err != nil {
+		return err
+	}
 	return b.addPeers(s.peers)
 }
 
@@ -186,9 +199,14 @@ func (b *bench) finish(ctx context.Context, s settings, p plan, out report, r *r
 			return err
 		}
 	}
+	if s.plot != "" {
+		if err := drawRatios(s.plot, timedRows(b, r.values), r.values, b.machine()); err != nil {
+			return err
+		}
+	}
 	missed := 0
 	if s.bars {
-		if missed, err = measure.PrintBars(out.out, s.json, bars(), r.values); err != nil {
+		if missed, err = measure.PrintBars(out.out, s.json, append(bars(), peerBars(r.values)...), r.values); err != nil {
 			return err
 		}
 	}

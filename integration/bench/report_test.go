@@ -112,7 +112,7 @@ func TestBarsNameRowsAndSubjectsThatExist(t *testing.T) {
 	if err != nil || count != 1 {
 		t.Fatalf("%d bars are missed, %v", count, err)
 	}
-	missed := regexp.MustCompile(`create\+write\+close against loopback +at most 1 +2\.25 \(1\.5\.\.3\) +missed`)
+	missed := regexp.MustCompile(`create\+write\+close against loopback +at most 0\.5 +2\.25 \(1\.5\.\.3\) +missed`)
 	if !missed.MatchString(out.String()) || strings.Count(out.String(), "not measured") != len(bars())-1 {
 		t.Errorf("got\n%s", out.String())
 	}

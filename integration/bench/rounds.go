@@ -32,7 +32,7 @@ type table struct {
 func (b *bench) tables() []table {
 	return []table{
 		{
-			scenarios:  []scenario{smallFiles(), directories(), trees(), bigFile(), closeLatency()},
+			scenarios:  []scenario{smallFiles(), warmFiles(), directories(), trees(), repository(), programs(), bigFile(), closeLatency()},
 			subjects:   b.filesystems,
 			references: []string{nativeName, loopbackName},
 		},
@@ -76,7 +76,7 @@ func (b *bench) runOnce(ctx context.Context, p plan, s scenario, subject *subjec
 		return
 	}
 	for _, step := range s.steps[:s.lastSelected(p.rows)+1] {
-		if !step.setup && !p.rows.MatchString(step.row.name) {
+		if !step.setup && !p.rows.MatchString(step.row.name) || step.local && subject.peer {
 			continue
 		}
 		c := measure.At(step.row.name, subject.name)

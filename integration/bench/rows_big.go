@@ -2,12 +2,19 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
 	rowBigWrite  = "big: write+fsync+close"
+	rowBigCold   = "big: read, cold"
+	rowBigRead   = "big: read"
+	rowBigAgain  = "big: read again"
+	rowBigRandom = "big: random read 4 KiB"
+	rowBigWrites = "big: random write 4 KiB"
 	rowEditFirst = "big: edit 4 KiB+fsync, first"
 	rowEditLast  = "big: edit 4 KiB+fsync, last"
 )
@@ -18,12 +25,13 @@ func bigFile() scenario {
 		about: "1 GiB; time of the whole, or per access; an edit is open, pwrite, fsync, close; first and last 100 of 10,000 edits",
 		steps: []step{
 			{row: row{name: rowBigWrite}, setup: true, run: writeBig},
-			{row: row{name: "big: read"}, run: readBig},
-			{row: row{name: "big: read again"}, run: readBig},
-			{row: row{name: "big: random read 4 KiB"}, run: readRandomly},
-			{row: row{name: rowEditFirst}, setup: true, run: editFirst},
-			{row: row{name: rowEditLast}, run: editLast},
-			{row: row{name: "big: random write 4 KiB"}, run: writeRandomly},
+			{row: row{name: rowBigRead}, run: readBig},
+			{row: row{name: rowBigAgain}, run: readBig},
+			{row: row{name: rowBigRandom}, run: readRandomly},
+			{row: row{name: rowBigCold}, run: readBigCold},
+			{row: row{name: rowEditFirst}, setup: true, local: true, run: editFirst},
+			{row: row{name: rowEditLast}, local: true, run: editLast},
+			{row: row{name: rowBigWrites}, run: writeRandomly},
 		},
 	}
 }
@@ -47,8 +55,25 @@ func writeBig(ctx context.Context, s *site) (measurement, error) {
 }
 
 func readBig(ctx context.Context, s *site) (measurement, error) {
+	return s.readBigAfter(ctx, func() error { return nil })
+}
+
+// readBigCold reads what is in no page cache: neither the kernel's of the mount nor that of the disk below it.
+func readBigCold(ctx context.Context, s *site) (measurement, error) {
+	return s.readBigAfter(ctx, dropPages)
+}
+
+// dropPages empties the page cache of the machine, which takes root.
+func dropPages() error {
+	if err := os.WriteFile("/proc/sys/vm/drop_caches", []byte("1"), 0); err != nil {
+		return fmt.Errorf("empty the page cache: %w", err)
+	}
+	return nil
+}
+
+func (s *site) readBigAfter(ctx context.Context, prepare func() error) (measurement, error) {
 	p := make([]byte, chunkBytes)
-	return s.time(ctx, 1, func() error {
+	return s.timeAfter(ctx, 1, prepare, func() error {
 		return with(s.big(), unix.O_RDONLY, func(f file) error {
 			return each(ctx, int(s.sizes.bigBytes/chunkBytes), func(int) error { return f.read(p) })
 		})

@@ -31,8 +31,8 @@ func closeLatency() scenario {
 		name:  "close",
 		about: "close(2) alone, after create and write of 4 KiB; a loop appends 4 KiB to its own file and calls fsync",
 		steps: []step{
-			{row: row{name: rowCloseQuiet}, run: closeQuiet},
-			{row: row{name: rowCloseLoaded}, run: closeLoaded},
+			{row: row{name: rowCloseQuiet}, local: true, run: closeQuiet},
+			{row: row{name: rowCloseLoaded}, local: true, run: closeLoaded},
 		},
 	}
 }

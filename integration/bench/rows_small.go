@@ -17,6 +17,9 @@ const (
 	rowCreate        = "create+write+close"
 	rowCreateThreads = "create+write+close, 8 threads"
 	rowOverwrite     = "overwrite"
+	rowLstat         = "lstat"
+	rowRename        = "rename"
+	rowUnlink        = "unlink"
 )
 
 func smallFiles() scenario {
@@ -34,11 +37,11 @@ func smallFiles() scenario {
 		steps: []step{
 			{row: row{name: rowCreate}, setup: true, run: createFiles},
 			{row: row{name: rowCreateThreads}, run: createFilesInThreads},
-			{row: row{name: "lstat"}, run: lstatFiles},
+			{row: row{name: rowLstat}, run: lstatFiles},
 			{row: row{name: "open+read+close"}, run: readFiles},
 			{row: row{name: rowOverwrite}, run: overwriteFiles},
-			{row: row{name: "rename"}, setup: true, run: renameFiles},
-			{row: row{name: "unlink"}, run: unlinkFiles},
+			{row: row{name: rowRename}, setup: true, run: renameFiles},
+			{row: row{name: rowUnlink}, run: unlinkFiles},
 		},
 	}
 }

@@ -26,6 +26,8 @@ type step struct {
 	row row
 	// setup marks a step that later ones build on: it runs although its row was not asked for.
 	setup bool
+	// local marks a step that would take a filesystem of S3 hours.
+	local bool
 	run   func(context.Context, *site) (measurement, error)
 }
 
@@ -62,6 +64,9 @@ type sizes struct {
 	edits       int           // of the big file, each with its fsync
 	editsTimed  int           // of the first and of the last edits
 	closes      int           // whose 99th percentile is taken
+	sources     int           // of the C program
+	commits     int           // of SQLite
+	pause       time.Duration // longer than loopback lets the kernel remember names and attributes
 	putsDivisor int           // of the puts of a load
 	idle        time.Duration // before memory is measured
 }
@@ -69,14 +74,14 @@ type sizes struct {
 func fullSizes() sizes {
 	return sizes{
 		files: 2000, entries: 10_000, few: 100, walked: 100_000, archive: 2000, bigBytes: 1 << 30,
-		accesses: 10_000, edits: 10_000, editsTimed: 100, closes: 3000, putsDivisor: 1, idle: 35 * time.Second,
+		accesses: 10_000, edits: 10_000, editsTimed: 100, closes: 3000, sources: 40, commits: 200, pause: loopbackPause, putsDivisor: 1, idle: 35 * time.Second,
 	}
 }
 
 func quickSizes() sizes {
 	return sizes{
 		files: 100, entries: 500, few: 20, walked: 1000, archive: 100, bigBytes: 64 << 20,
-		accesses: 500, edits: 100, editsTimed: 20, closes: 200, putsDivisor: 40, idle: time.Second,
+		accesses: 500, edits: 100, editsTimed: 20, closes: 200, sources: 4, commits: 20, pause: loopbackPause, putsDivisor: 40, idle: time.Second,
 	}
 }
 
@@ -97,10 +102,15 @@ func (s *site) path(elements ...string) string {
 
 // time runs f, which does n operations, and gives the time of one.
 func (s *site) time(ctx context.Context, n int, f func() error) (measurement, error) {
+	return s.timeAfter(ctx, n, func() error { return nil }, f)
+}
+
+// timeAfter is time with something to be done right before f, when all is at rest.
+func (s *site) timeAfter(ctx context.Context, n int, prepare, f func() error) (measurement, error) {
 	if n == 0 {
 		return measurement{}, errors.New("no operation to time")
 	}
-	if err := s.settle(ctx); err != nil {
+	if err := errors.Join(s.settle(ctx), prepare()); err != nil {
 		return measurement{}, err
 	}
 	runtime.GC() // ours, not the subject's
@@ -108,7 +118,7 @@ func (s *site) time(ctx context.Context, n int, f func() error) (measurement, er
 		return measurement{}, err
 	}
 	start := time.Now()
-	err := f()
+	err := errors.Join(f(), s.subject.drain(ctx))
 	took := time.Since(start)
 	requests, traceErr := s.trace.end(n)
 	if err := errors.Join(err, traceErr, ctx.Err()); err != nil {

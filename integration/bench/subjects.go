@@ -32,6 +32,17 @@ type subject struct {
 	device uint32 // its FUSE connection; 0: none
 	daemon *daemon
 	open   func(ctx context.Context, dir string, durable bool) (engine, error) // engines only
+	// uploaded returns once what was closed has been stored; nil: close does not answer before that.
+	uploaded func(ctx context.Context) error
+	peer     bool // a filesystem of our S3 server
+}
+
+// drain waits for what the subject still does after close has answered.
+func (s *subject) drain(ctx context.Context) error {
+	if s.uploaded == nil {
+		return nil
+	}
+	return s.uploaded(ctx)
 }
 
 // bench is a work directory and the subjects in it.

@@ -41,7 +41,8 @@ func newTestBench(t *testing.T) *bench {
 	b := &bench{
 		settle: func(ctx context.Context) error { return ctx.Err() },
 		dir:    t.TempDir(), rows: regexp.MustCompile(""), rounds: 2, values: make(measure.Values),
-		content: bytes.Repeat([]byte("content."), 1<<14),
+		content:  bytes.Repeat([]byte("content."), 1<<14),
+		uploaded: bytes.Repeat([]byte("content."), 1<<14),
 		sizes: sizes{
 			shapes: []shape{{small, 5, 1}, {small, 20, 16}, {1 << 16, 3, 2}},
 			time:   time.Millisecond, uploads: 3, upload: 1 << 18, counted: 3,

@@ -14,7 +14,7 @@ import (
 const (
 	readBufferBytes = 256 << 10
 	// replyTime is how long a server may take for one request.
-	replyTime = 2 * time.Minute
+	replyTime = 10 * time.Minute // the largest uploads, side by side, on a slow disk
 )
 
 // request is the bytes of one request, made and signed before it is timed, and its good answer.

@@ -1,7 +1,7 @@
 // Command benchs3 measures etagfs serve beside MinIO and versitygw on the same disk, and beside a
 // plain file server of net/http.
 //
-//	benchs3 [-etagfs bin/etagfs] [-dir DIR] [-rounds N] [-rows REGEXP] [-signed] [-quick] [-bars]
+//	benchs3 [-etagfs bin/etagfs] [-dir DIR] [-rounds N] [-rows REGEXP] [-signed] [-quick] [-bars] [-upload MIB]
 //
 // MinIO and versitygw are built from their Go modules, at versions that are fixed here, and run as
 // processes of their own; nothing of them is linked.
@@ -32,7 +32,8 @@
 //   - "syncs per put" counts fsync, fdatasync, syncfs and msync of puts of 4 KiB, one after the other. Counting needs
 //     root and a kernel with trace events of system calls.
 //   - "memory" is the most anonymous memory of etagfs while 64 objects of 1 GiB are put at the same time; of
-//     less, if they would take more than a quarter of what is free on the disk.
+//     less, if they would take more than a quarter of what is free on the disk. With "-upload 1024 -rows ^memory" and a
+//     directory on a file system that compresses they are of 1 GiB wherever that is.
 //   - With -bars a table at the end says which of the project's bars are met. The better of MinIO and
 //     versitygw is the one with the better median of the row.
 //

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -27,6 +28,7 @@ type settings struct {
 	rows      string
 	stepTime  time.Duration
 	rounds    int
+	upload    int64
 	signed    bool
 	quick     bool
 	bars      bool
@@ -67,6 +69,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.StringVar(&s.rows, "rows", "", "measure only rows that match this regular expression")
 	flags.DurationVar(&s.stepTime, "time", 500*time.Millisecond, "how long each row of gets, heads or lists takes in a round")
 	flags.IntVar(&s.rounds, "rounds", 5, "rounds to measure")
+	flags.Int64Var(&s.upload, "upload", 0, "MiB of each of the uploads whose memory is measured, which a file system can compress; 0: random bytes, as many as there is room for")
 	flags.BoolVar(&s.signed, "signed", false, "sign what is put too; otherwise it is an UNSIGNED-PAYLOAD")
 	flags.BoolVar(&s.quick, "quick", false, "small sizes, to see that everything runs")
 	flags.BoolVar(&s.bars, "bars", false, "print which bars are met, and fail if one is missed")
@@ -128,6 +131,11 @@ func (s settings) newBench() (*bench, error) {
 	}
 	b.content = make([]byte, large)
 	rand.NewChaCha8([32]byte{}).Read(b.content)
+	b.uploaded = b.content
+	if s.upload > 0 {
+		const piece = 4 << 10
+		b.sizes.upload, b.uploaded = s.upload<<20, bytes.Repeat(b.content[:piece], large/piece)
+	}
 	b.dir, err = os.MkdirTemp(s.dir, "etagfs-bench-s3-")
 	return b, err
 }

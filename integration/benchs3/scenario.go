@@ -24,6 +24,7 @@ type bench struct {
 	rounds       int
 	signPayloads bool
 	content      []byte                      // random, as long as the largest object
+	uploaded     []byte                      // over and over, in uploads whose memory is measured
 	syncs        *syncCounter                // nil: syncs are not counted
 	settle       func(context.Context) error // before anything is timed
 

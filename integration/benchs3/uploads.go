@@ -44,11 +44,11 @@ func (b *bench) uploads(ctx context.Context, s *server) error {
 	return nil
 }
 
-// pieces is so many bytes of content, over and over.
+// pieces is so many bytes of what is uploaded, over and over.
 func (b *bench) pieces(bytes int64) (pieces [][]byte) {
 	for bytes > 0 {
-		n := min(bytes, int64(len(b.content)))
-		pieces = append(pieces, b.content[:n])
+		n := min(bytes, int64(len(b.uploaded)))
+		pieces = append(pieces, b.uploaded[:n])
 		bytes -= n
 	}
 	return pieces

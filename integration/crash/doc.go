@@ -1,5 +1,5 @@
 // Package crash ends stores in the middle of their work and looks at what is
-// left: processes killed, power cut, disks full.
+// left: processes killed, power cut, disks full or failing.
 //
 // # Words
 //
@@ -31,11 +31,12 @@
 //
 // # How power is cut
 //
-// The store lies on an ext4 or xfs image mounted through a loop device. The
+// The store lies on an ext4, xfs or btrfs image mounted through a loop device. The
 // worker, or the daemon whose mount it works in, is stopped, a few of its dirty pages are
 // written back as the kernel may do at any moment, and the image is copied beneath the upper page cache.
 // The copy is mounted: it has what was synced, the journal is replayed, the
-// rest is gone.
+// rest is gone. On btrfs a synced file says nothing of names that were removed before: there what was staged for a call that is
+// durable may come back, and become a kept copy of bytes nobody has lost.
 //
 // # That the suites can fail
 //

@@ -18,7 +18,7 @@ const imageBytes = 320 << 20
 // image is a filesystem in a file, mounted through a loop device.
 type image struct {
 	file    string
-	kind    string // "ext4" or "xfs"
+	kind    string // "ext4", "xfs" or "btrfs"
 	dir     string // where it is mounted
 	loop    string // its device
 	mounted bool
@@ -33,9 +33,9 @@ func newImage(scratch, kind string, bytes int64) (*image, error) {
 	if err := os.Truncate(file, bytes); err != nil {
 		return nil, err
 	}
-	args := []string{"-q", "-F", file}
-	if kind == "xfs" {
-		args = []string{"-q", "-f", file}
+	args := []string{"-q", "-f", file}
+	if kind == "ext4" {
+		args = []string{"-q", "-F", file}
 	}
 	if out, err := exec.Command("mkfs."+kind, args...).CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("mkfs.%s: %w\n%s", kind, err, out)

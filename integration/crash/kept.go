@@ -96,14 +96,14 @@ func (h *history) keptBy(lane, n int, l loss) (expected []expectation) {
 			}
 			continue
 		}
-		if h := state.apply(c.op); h != nil {
-			expected = append(expected, expectation{path: c.op.Path, digest: h.Digest, must: true, why: c.op})
-		} else if l == lossPower && i >= n {
+		if lost := state.apply(c.op); lost != nil {
+			expected = append(expected, expectation{path: c.op.Path, digest: lost.Digest, must: true, why: c.op})
+		} else if l == lossPower && (i >= n || h.unordered) {
 			expected = append(expected, expectation{path: c.op.Path, why: c.op}) // its stage may come back
 		}
 	}
-	for path, h := range state.held {
-		e := expectation{path: path, digest: h.content.Digest, must: true, why: h.by}
+	for path, kept := range state.held {
+		e := expectation{path: path, digest: kept.content.Digest, must: !h.closing, why: kept.by}
 		if l == lossPower {
 			e.digest, e.must = "", false
 		}

@@ -28,6 +28,13 @@ func TestKeptCopies(t *testing.T) {
 		tell:    func(h *told) (int, []keptCopy) { return 1, []keptCopy{torn(h.do(t, op{Kind: opHold, Path: "h"}))} },
 		because: "not kept: the bytes of 0/1 hold",
 	}, {
+		name: "held bytes go when the store is closed", loss: lossKill,
+		tell: func(h *told) (int, []keptCopy) {
+			h.do(t, op{Kind: opHold, Path: "h"})
+			h.closing = true
+			return 1, nil
+		},
+	}, {
 		name: "held bytes are kept twice", loss: lossKill,
 		tell: func(h *told) (int, []keptCopy) {
 			k := of(h.do(t, op{Kind: opHold, Path: "h"}))

@@ -135,6 +135,8 @@ func (r *run) take(e event) error {
 		h.drop(e.Drop)
 	case e.Dropped != "":
 		return h.forget(e.Dropped)
+	case e.Closing:
+		h.closing = true
 	case e.Begin != nil:
 		return h.begin(*e.Begin)
 	case e.Staged != nil:

@@ -33,7 +33,7 @@ type event struct {
 	Refused *op
 	End     *answer
 	Error   string // something that must not happen
-	Closed  bool   // all calls are made, the target is closed
+	Closing bool   // all calls are made, the target is about to be closed
 }
 
 // answer is the outcome of a call.
@@ -98,10 +98,10 @@ func (w *worker) run(ctx context.Context, open func(orders) (target, error)) err
 	if err := w.lanes(ctx, s); err != nil {
 		return err
 	}
+	w.tell(event{Closing: true})
 	if err := w.target.close(ctx); err != nil {
 		return fmt.Errorf("close: %w", err)
 	}
-	w.tell(event{Closed: true})
 	return nil
 }
 

@@ -2,45 +2,15 @@ package crossmounts
 
 import (
 	"bytes"
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
-
-// appendOften appends lines that begin with TAG to FILE, COUNT times, opening it anew for each. It tells of each
-// line whether the close has answered.
-func appendOften(args []string) error {
-	count, err := strconv.Atoi(args[2])
-	if err != nil {
-		return err
-	}
-	for i := range count {
-		line := fmt.Sprintf("%s %d", args[1], i)
-		err := appendLine(args[0], line)
-		if err != nil && !errors.Is(err, syscall.EIO) {
-			return err
-		}
-		fmt.Println(err == nil, line)
-	}
-	return nil
-}
-
-func appendLine(path, line string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(f, line)
-	return errors.Join(err, f.Close())
-}
 
 // C3: lines appended on two mounts are merged: each that was acknowledged is there exactly once, and those of one
 // process in their order.
@@ -93,7 +63,7 @@ func appends(t *testing.T, g *group, lines int) (unknown int) {
 	said := make([]bytes.Buffer, len(tags))
 	var all []*exec.Cmd
 	for i, tag := range tags {
-		cmd := mounttest.Command(t, "append", g.mounts[i%2].Path("log"), tag, strconv.Itoa(lines))
+		cmd := mounttest.Command(t, "append", g.mounts[i%2].Path("log"), strconv.Itoa(lines), tag)
 		cmd.Stdout = &said[i]
 		all = append(all, cmd)
 	}
@@ -105,38 +75,8 @@ func appends(t *testing.T, g *group, lines int) (unknown int) {
 		}
 		unknown = 0
 		for i, tag := range tags {
-			unknown += checkAppended(t, tag, lines, said[i].String(), string(got))
+			unknown += mounttest.CheckAppended(t, tag, lines, said[i].String(), string(got))
 		}
-	}
-	return unknown
-}
-
-// checkAppended compares what a process was told of its lines with what is in the file.
-func checkAppended(t *testing.T, tag string, lines int, said, file string) (unknown int) {
-	t.Helper()
-	var found []string
-	for line := range strings.Lines(file) {
-		if strings.HasPrefix(line, tag+" ") {
-			found = append(found, strings.TrimSuffix(line, "\n"))
-		}
-	}
-	told := 0
-	for answer := range strings.Lines(said) {
-		told++
-		known, line, _ := strings.Cut(strings.TrimSuffix(answer, "\n"), " ")
-		isNext := len(found) > 0 && found[0] == line
-		if known == "true" && !isNext {
-			t.Fatalf("%q was acknowledged, and the next line of %s is %q", line, tag, append(found, "")[0])
-		}
-		if known != "true" {
-			unknown++
-		}
-		if isNext {
-			found = found[1:]
-		}
-	}
-	if told != lines || len(found) != 0 {
-		t.Errorf("%s: %d lines were answered, and too much is there: %q", tag, told, found)
 	}
 	return unknown
 }

@@ -8,8 +8,9 @@ import (
 
 func TestMain(m *testing.M) {
 	mounttest.Main(m, map[string]mounttest.Role{
-		"append":    appendOften,
+		"append":    mounttest.Append,
 		"client":    work,
 		"increment": mounttest.Increment,
+		"replace":   mounttest.Replace,
 	})
 }

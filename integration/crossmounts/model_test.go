@@ -260,8 +260,16 @@ func settled(calls []call) (left []call) {
 	return left
 }
 
+// lateTime is how long after an error that says nothing of its outcome a change may still be on its way: the daemon that asked for
+// it was killed, and the server is about to make it, and to tell some mounts of it before others. Of a client that was
+// killed the kernel waits for the answer.
+const lateTime = int64(time.Second)
+
 // overtakes reports whether another mount was changing a name of this call meanwhile.
 func (c call) overtakes(other call) bool {
+	if other.Answer == unknown && other.Problem != "" {
+		other.Ended += lateTime
+	}
 	changes := other.Op != opRead && other.Op != opStat && other.Answer != gone && other.Answer != exists
 	touches := func(name int) bool { return name == c.Name || name == c.To && c.moves() }
 	return changes && other.Mount != c.Mount && other.Began <= c.Ended && c.Began <= other.Ended &&

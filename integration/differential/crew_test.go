@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/etagfs/etagfs/integration/mounttest"
@@ -146,19 +147,36 @@ func last() (ops []op) {
 // shrink leaves out calls as long as what is left still parts the sides.
 func (p *pair) shrink(t *testing.T, ops []op) []op {
 	t.Helper()
+	return shrunk(ops, func(ops []op) bool {
+		d, _ := p.run(t, ops)
+		return d != nil
+	})
+}
+
+// shrunk is a part of ops that still fails, from which no call can be taken away.
+func shrunk(ops []op, fails func([]op) bool) []op {
 	for size := len(ops) / 2; size > 0; {
-		shrunk := false
+		less := false
 		for from := 0; from < len(ops); {
 			rest := append(ops[:from:from], ops[min(from+size, len(ops)):]...)
-			if d, _ := p.run(t, rest); d != nil {
-				ops, shrunk = rest[:min(d.at+1, len(rest))], true
+			if fails(rest) {
+				ops, less = rest, true
 			} else {
 				from += size
 			}
 		}
-		if !shrunk {
+		if !less {
 			size /= 2
 		}
 	}
 	return ops
+}
+
+// listed are calls for people, a line each.
+func listed(ops []op) string {
+	var lines []string
+	for _, o := range ops {
+		lines = append(lines, o.String())
+	}
+	return strings.Join(lines, "\n")
 }

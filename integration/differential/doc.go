@@ -13,5 +13,7 @@
 //
 // Two more tests use the same processes. One has them call at the same time, and looks for errors that a local disk never
 // has. The other compares two mounts of a store, with the default isolation, with a model that knows which version each
-// descriptor was opened on: who must lose, what is read, and that what a loser had is kept.
+// descriptor was opened on: who must lose, what is read, and that what a loser had is kept;
+// it is shown to find a daemon that lets a loser win, or serves bytes nobody wrote. Both comparisons fail if in less than three of ten sequences two
+// processes had a file open for writing at the same time.
 package differential

@@ -5,7 +5,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -102,12 +101,8 @@ func (p *pair) try(t *testing.T, seed uint64) (overlapping bool) {
 	}
 	t.Errorf("%v: native %q, mounted %q; run again with\nETAGFS_SEED=%d go test ./integration/differential -run %s", d.op, d.native, d.mounted, seed, t.Name())
 	short := p.shrink(t, ops[:min(d.at+1, len(ops))])
-	var lines []string
-	for _, o := range short {
-		lines = append(lines, o.String())
-	}
 	if d, _ := p.run(t, short); d != nil {
-		t.Logf("it takes no more than this, and then %v: native %q, mounted %q\n%s", d.op, d.native, d.mounted, strings.Join(lines, "\n"))
+		t.Logf("it takes no more than this, and then %v: native %q, mounted %q\n%s", d.op, d.native, d.mounted, listed(short))
 	}
 	return overlapping
 }

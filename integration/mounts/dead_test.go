@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -188,12 +189,7 @@ func TestUnmountOfADaemonThatCannotEnd(t *testing.T) {
 func TestUserUnmountsADaemonThatCannotEnd(t *testing.T) {
 	shortIsParallel(t)
 	mounttest.Need(t, "fuse", "root", "binary")
-	const control = "/sys/fs/fuse/connections"
-	if err := unix.Mount("fusectl", control, "fusectl", 0, ""); err == nil {
-		t.Cleanup(func() { unix.Unmount(control, unix.MNT_DETACH) })
-	} else if !errors.Is(err, unix.EBUSY) { // it is there already
-		t.Fatal(err)
-	}
+	mounttest.Connections(t)
 	binary := share(t, t.TempDir(), mounttest.Binary())
 	mounttest.ShareDevice(t)
 	s := newStuckMount(t, nobody)
@@ -226,6 +222,38 @@ func TestMountOfAStoppedDaemonStays(t *testing.T) {
 	}
 	m.Signal(syscall.SIGCONT)
 	check(t, m.Path("f"), "content")
+}
+
+// Who waits for a daemon that does not answer can be interrupted: by a second signal, as the first lets it end by itself.
+func TestVerbThatWaitsForAStoppedDaemonCanBeInterrupted(t *testing.T) {
+	shortIsParallel(t)
+	mounttest.Need(t, "root") // to see that it waits
+	mounttest.Connections(t)
+	m := onDisk(t)
+	m.Signal(syscall.SIGSTOP)
+	defer m.Signal(syscall.SIGCONT)
+	var said mounttest.Output
+	cmd := exec.Command(mounttest.Binary(), "conflicts", "list", m.Dir)
+	cmd.Stderr = &said
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	m.AwaitRequest()
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	cmd.Process.Signal(syscall.SIGTERM)
+	for {
+		select {
+		case err := <-ended:
+			if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(said.String(), "interrupted") {
+				t.Errorf("%v\n%s", err, said.String())
+			}
+			return
+		default:
+			cmd.Process.Signal(syscall.SIGTERM) // one that comes before the last was handled is lost
+			runtime.Gosched()
+		}
+	}
 }
 
 // Others than who mounted it are told whose it is.

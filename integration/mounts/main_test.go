@@ -13,6 +13,7 @@ import (
 
 func TestMain(m *testing.M) {
 	mounttest.Main(m, map[string]mounttest.Role{
+		"replace":   mounttest.Replace,
 		"append":    appendOften,
 		"later":     closeLater,
 		"increment": mounttest.Increment,
@@ -27,7 +28,6 @@ func TestMain(m *testing.M) {
 		"exec":      writeAndExec,
 		"count":     countLocked,
 		"hold":      holdLocked,
-		"hand":      writeHanded,
 	})
 }
 

@@ -33,6 +33,8 @@ const (
 	deadline = 4 * time.Minute
 	// startTime is how long a daemon may take to be ready.
 	startTime = time.Minute
+	// busyTime is how long a mount may be busy when it is unmounted.
+	busyTime = 5 * time.Second
 	// endTime is how long a daemon may take to end once it has been asked to.
 	endTime = time.Minute
 	// logLines is how much of a daemon's log a failed test shows.
@@ -61,7 +63,7 @@ type Mount struct {
 	// connection is the number of the FUSE connection.
 	connection string
 	cmd        *exec.Cmd
-	log        *output
+	log        *Output
 	exited     chan struct{} // closed once the daemon has ended
 
 	mu      sync.Mutex
@@ -164,7 +166,7 @@ func (m *Mount) start() error {
 		return err
 	}
 	defer read.Close()
-	m.log = &output{}
+	m.log = &Output{}
 	m.exited = make(chan struct{})
 	m.cmd = daemon(m)
 	m.cmd.Stdout, m.cmd.Stderr = m.log, m.log
@@ -258,14 +260,47 @@ func (m *Mount) Wait() int {
 	return m.cmd.ProcessState.ExitCode()
 }
 
+// Goroutines makes the daemon write its stacks, which ends it and the mount, and returns how many there were.
+func (m *Mount) Goroutines() int {
+	m.t.Helper()
+	m.stacks()
+	m.abort()
+	m.Wait()
+	if m.mountLine() != "" {
+		if err := unix.Unmount(m.Dir, unix.MNT_DETACH); err != nil {
+			m.t.Errorf("unmount: %v", err)
+		}
+	}
+	return strings.Count(m.log.String(), "\ngoroutine ")
+}
+
 // Unmount unmounts and waits for the daemon to end.
 func (m *Mount) Unmount() {
 	m.t.Helper()
-	if out, err := exec.Command("fusermount3", "-u", m.Dir).CombinedOutput(); err != nil {
-		m.t.Fatalf("unmount: %v: %s", err, out)
+	if err := m.unmount(); err != nil {
+		m.t.Fatal(err)
 	}
 	if code := m.Wait(); code != 0 {
 		m.t.Fatalf("the daemon ended with exit code %d\n%s", code, m.log)
+	}
+}
+
+// unmount asks again for a moment if the mount is busy: programs of other tests, like df, look at every mount of the machine.
+func (m *Mount) unmount() error {
+	for patience := time.After(busyTime); ; {
+		out, err := exec.Command("fusermount3", "-u", m.Dir).CombinedOutput()
+		if err == nil {
+			return nil
+		}
+		err = fmt.Errorf("unmount: %w: %s", err, bytes.TrimSpace(out))
+		if !bytes.Contains(out, []byte("busy")) {
+			return err
+		}
+		select {
+		case <-patience:
+			return err
+		case <-time.After(busyTime / 20):
+		}
 	}
 }
 
@@ -292,8 +327,8 @@ func (m *Mount) end() {
 
 // finish unmounts and expects a clean end.
 func (m *Mount) finish() {
-	if out, err := exec.Command("fusermount3", "-u", m.Dir).CombinedOutput(); err != nil {
-		m.t.Errorf("unmount: %v: %s", err, bytes.TrimSpace(out))
+	if err := m.unmount(); err != nil {
+		m.t.Error(err)
 		m.kill()
 		return
 	}
@@ -339,7 +374,7 @@ func (m *Mount) kill() {
 // abort ends the connection: through the control file, which may not be there, or as root.
 func (m *Mount) abort() {
 	if m.connection != "" {
-		abort := filepath.Join("/sys/fs/fuse/connections", m.connection, "abort")
+		abort := filepath.Join(connections, m.connection, "abort")
 		os.WriteFile(abort, []byte("1"), 0) // an error means that it is gone
 	}
 	unix.Unmount(m.Dir, unix.MNT_FORCE) // aborts, and leaves what is in use
@@ -361,28 +396,28 @@ func (m *Mount) mountLine() string {
 	return ""
 }
 
-// output is what a daemon writes.
-type output struct {
+// Output is what a program writes, safe for concurrent use. The zero value is empty.
+type Output struct {
 	mu   sync.Mutex
 	text bytes.Buffer // guarded by mu
 }
 
 // Write implements io.Writer.
-func (o *output) Write(p []byte) (int, error) {
+func (o *Output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.Write(p)
 }
 
 // String is everything so far.
-func (o *output) String() string {
+func (o *Output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
 }
 
 // end is the last lines, and all from where the daemon was made to write its stacks.
-func (o *output) end(lines int) string {
+func (o *Output) end(lines int) string {
 	all := strings.SplitAfter(o.String(), "\n")
 	from := max(len(all)-lines, 0)
 	if stacks := slices.IndexFunc(all, func(line string) bool { return strings.HasPrefix(line, "SIGQUIT") }); stacks >= 0 {

@@ -137,6 +137,10 @@ func without(fd int) string {
 	text += " fchown " + outcome(unix.Fchown(fd, 7, 7))
 	text += " futimens " + outcome(unix.UtimesNanoAt(fd, "", []unix.Timespec{{Sec: 1}, {Sec: 2}}, unix.AT_EMPTY_PATH))
 	text += " fsync " + outcome(unix.Fsync(fd))
+	self := sprint("/proc/self/fd/%d", fd)
+	text += " chmod " + outcome(unix.Chmod(self, 0o640))
+	shown, err := os.Readlink(self)
+	text += " readlink " + filepath.Base(shown) + " " + outcome(err)
 	must := unix.Fstat(fd, &st)
 	text += " " + outcome(must) + " " + describe(st)
 	if st.Mode&unix.S_IFMT == unix.S_IFDIR {

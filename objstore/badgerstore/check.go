@@ -41,14 +41,16 @@ func (e *Engine) checkIn(ctx context.Context, opt CheckOptions, tallyMax int, re
 	defer e.collector.working.Unlock()
 	v := e.view()
 	defer v.close()
-	c := &checker{
-		e: e, v: v, tree: tree{uncached{v}}, ctx: ctx, opt: opt, report: report, lease: e.marks.Get().Lease,
+	c := newChecker(ctx, v, opt, tallyMax)
+	c.report = func(f Finding, _ cure) error { return report(f) }
+	return c.whole()
+}
+
+func newChecker(ctx context.Context, v *view, opt CheckOptions, tallyMax int) *checker {
+	return &checker{
+		e: v.e, v: v, tree: tree{uncached{v}}, ctx: ctx, opt: opt, lease: v.e.marks.Get().Lease,
 		roots: map[uint64]string{}, unlink: map[uint64]bool{}, uploads: map[uint64]bool{}, tally: tally{max: tallyMax},
 	}
-	if err := c.run(); c.stopped == nil {
-		return err
-	}
-	return c.stopped
 }
 
 // checker is one check. A record that does not decode is reported where it is met in the walk over all
@@ -60,7 +62,7 @@ type checker struct {
 	tree   tree            // of v, past the cache
 	ctx    context.Context // of the one call this lives for
 	opt    CheckOptions
-	report func(Finding) error
+	report func(Finding, cure) error
 	lease  uint64 // no number from this on has been given out
 
 	roots    map[uint64]string // buckets by their root directories
@@ -79,6 +81,14 @@ type checker struct {
 type uncached struct{ *view }
 
 func (u uncached) get(key []byte) (any, error) { return u.view.read(key) }
+
+// whole is the check.
+func (c *checker) whole() error {
+	if err := c.run(); c.stopped == nil {
+		return err
+	}
+	return c.stopped
+}
 
 // run makes the steps. Where Badger cannot go on reading there is nothing more to be found.
 func (c *checker) run() error {
@@ -99,10 +109,11 @@ func (c *checker) steps() (err error) {
 	return nil
 }
 
-// tell reports a finding.
-func (c *checker) tell(f Finding) error {
+// tell reports a finding, and what can be done about it.
+func (c *checker) tell(f Finding, cure cure) error {
+	f.Remedy = cure.remedy
 	if c.stopped == nil && (f.Kind.IsDamage() || c.damaged == 0) {
-		c.stopped = c.report(f)
+		c.stopped = c.report(f, cure)
 	}
 	return c.stopped
 }
@@ -115,16 +126,21 @@ func (c *checker) going() error {
 	return cancelled(c.ctx)
 }
 
-// found reports a finding that is not about one object.
+// found reports a finding that is not about one object, and that nothing can be done about.
 func (c *checker) found(kind FindingKind, format string, args ...any) error {
-	return c.tell(Finding{Kind: kind, Text: fmt.Sprintf(format, args...)})
+	return c.curable(cure{}, kind, format, args...)
 }
 
-// foundAt reports a finding about the object at p.
-func (c *checker) foundAt(p place, kind FindingKind, format string, args ...any) error {
+// curable reports a finding that is not about one object.
+func (c *checker) curable(cure cure, kind FindingKind, format string, args ...any) error {
+	return c.tell(Finding{Kind: kind, Text: fmt.Sprintf(format, args...)}, cure)
+}
+
+// curableAt reports a finding about the object at p.
+func (c *checker) curableAt(p place, cure cure, kind FindingKind, format string, args ...any) error {
 	f := Finding{Kind: kind, Text: fmt.Sprintf(format, args...)}
 	f.Bucket, f.Key = c.keyOf(p)
-	return c.tell(f)
+	return c.tell(f, cure)
 }
 
 // keyOf is the bucket and key of the entry at p; empty if no bucket leads there.
@@ -168,7 +184,7 @@ func (c *checker) sequence() error {
 		return err
 	}
 	if at != mark {
-		return c.found(FindingMark, "the log ends at commit %d, but commits up to %d were durable", at, c.e.marks.Get().Durable)
+		return c.curable(cureMark(), FindingMark, "the log ends at commit %d, but commits up to %d were durable", at, c.e.marks.Get().Durable)
 	}
 	return nil
 }
@@ -224,7 +240,7 @@ func (c *checker) walk(tag byte, f func(key []byte, value any) error) error {
 // undecoded reports a record that does not decode. Its key counts.
 func (c *checker) undecoded(key []byte, why error) error {
 	c.damaged++
-	if err := c.found(FindingRecord, "%s: %s", keyText(key), reason(why)); err != nil {
+	if err := c.curable(cureRecord(key), FindingRecord, "%s: %s", keyText(key), reason(why)); err != nil {
 		return err
 	}
 	if key[0] == record.TagEntry && len(key) >= record.KeyBytesMin(key[0]) {
@@ -328,7 +344,7 @@ func (c *checker) record(key []byte, value any) error {
 		return c.garbage(record.Number(key), v)
 	case record.Refs:
 		if kind := extent.RefKind(key[1]); kind < extent.RefInline || kind > extent.RefPage {
-			return c.found(FindingRecord, "%s: it counts references to nothing there can be", keyText(key))
+			return c.curable(cureRecord(key), FindingRecord, "%s: it counts references to nothing there can be", keyText(key))
 		}
 	case record.Sequence:
 		c.counted = v.Objects
@@ -352,7 +368,7 @@ func (c *checker) keyOnly(key []byte) error {
 		_, root, id := record.ParseExpiryKey(key)
 		value, err := c.v.read(record.OutcomeKey(root, id))
 		if err == nil && value == nil {
-			err = c.found(FindingOutcome, "an expiry is of write %q, of which no outcome is known", id)
+			err = c.curable(cureExpiry(key), FindingOutcome, "an expiry is of write %q, of which no outcome is known", id)
 		}
 		return err
 	}
@@ -365,13 +381,13 @@ func (c *checker) totals() error {
 		return nil
 	}
 	if c.objects != c.counted {
-		err := c.found(FindingTotal, "%d files and directories are counted and %d are there", c.counted, c.objects)
+		err := c.curable(cureTotal(c.objects), FindingTotal, "%d files and directories are counted and %d are there", c.counted, c.objects)
 		if err != nil {
 			return err
 		}
 	}
 	if c.outcomes != 0 {
-		return c.found(FindingOutcome, "there are %+d outcomes of writes more than expiries", c.outcomes)
+		return c.curable(cureOutcomes(), FindingOutcome, "there are %+d outcomes of writes more than expiries", c.outcomes)
 	}
 	return nil
 }
@@ -389,7 +405,7 @@ func (c *checker) numbers(key []byte, value any) error {
 	}
 	for _, n := range all {
 		if n >= c.lease {
-			return c.found(FindingNumber, "%s has the number %d, but those from %d on are yet to be given out", keyText(key), n, c.lease)
+			return c.curable(cureNumber(n), FindingNumber, "%s has the number %d, but those from %d on are yet to be given out", keyText(key), n, c.lease)
 		}
 	}
 	return nil
@@ -402,7 +418,7 @@ func (c *checker) strangers() error {
 			continue
 		}
 		err := c.v.scanKeys([]byte{byte(tag)}, func(key []byte) (bool, error) {
-			return true, c.found(FindingRecord, "%s: no records have such keys", keyText(key))
+			return true, c.curable(cureRecord(key), FindingRecord, "%s: no records have such keys", keyText(key))
 		})
 		if err != nil {
 			return err

@@ -13,7 +13,8 @@ import (
 // contentCheck is the check of one content.
 type contentCheck struct {
 	*checker
-	tell func(kind FindingKind, text string) error
+	key  []byte // of the record it is in
+	tell contentTell
 	rec  record.Content
 	x    extent.Content
 
@@ -22,13 +23,16 @@ type contentCheck struct {
 	dropped map[blob.Ref]bool
 }
 
+// contentTell reports what is wrong with a content, and what can be done about it.
+type contentTell func(cure cure, kind FindingKind, text string) error
+
 // content checks that the bytes of rec are where it says, and that they are what they were if that is asked.
-func (c *checker) content(rec record.Content, tell func(kind FindingKind, text string) error) error {
+func (c *checker) content(key []byte, rec record.Content, tell contentTell) error {
 	x, err := extentsOf(rec)
 	if err != nil {
 		return c.corrupt(tell, FindingContent, err)
 	}
-	k := &contentCheck{checker: c, tell: tell, rec: rec, x: x, dropped: map[blob.Ref]bool{}}
+	k := &contentCheck{checker: c, key: key, tell: tell, rec: rec, x: x, dropped: map[blob.Ref]bool{}}
 	whole, err := k.extents()
 	if err != nil || !whole || !c.opt.Payload {
 		return err
@@ -37,11 +41,11 @@ func (c *checker) content(rec record.Content, tell func(kind FindingKind, text s
 }
 
 // corrupt reports err if it says that something is corrupt, and returns any other.
-func (c *checker) corrupt(tell func(kind FindingKind, text string) error, kind FindingKind, err error) error {
+func (c *checker) corrupt(tell contentTell, kind FindingKind, err error) error {
 	if err == nil || readable(err) != nil {
 		return err
 	}
-	return tell(kind, reason(err))
+	return tell(cure{}, kind, reason(err))
 }
 
 // extents looks for every payload and reports whether all is well.
@@ -58,7 +62,7 @@ func (k *contentCheck) extents() (whole bool, err error) {
 		return false, k.corrupt(k.tell, FindingContent, err)
 	}
 	if allocated != k.rec.Allocated {
-		return false, k.tell(FindingContent, fmt.Sprintf("its %d bytes take %d bytes of payloads and not %d",
+		return false, k.tell(cureAllocated(k.key, k.rec, allocated), FindingContent, fmt.Sprintf("its %d bytes take %d bytes of payloads and not %d",
 			k.rec.Size, allocated, k.rec.Allocated))
 	}
 	return true, nil
@@ -75,7 +79,7 @@ func (k *contentCheck) extent(x extent.Extent) error {
 		k.payload, k.bytes = ref, n
 	}
 	if x.Source.Off+x.Len > k.bytes {
-		return k.tell(FindingExtent, fmt.Sprintf("its bytes at %d to %d should be at %d in payload %d, which has %d bytes",
+		return k.tell(cure{}, FindingExtent, fmt.Sprintf("its bytes at %d to %d should be at %d in payload %d, which has %d bytes",
 			x.Off, x.End(), x.Source.Off, ref.ID, k.bytes))
 	}
 	return nil
@@ -110,7 +114,7 @@ func (k *contentCheck) verify() error {
 		digests = append(digests, d)
 	}
 	if k.rec.HashKind == record.HashBlocks && blockhash.Content(digests) != k.rec.Hash {
-		return k.tell(FindingBytes, "its bytes do not have its hash")
+		return k.tell(cure{}, FindingBytes, "its bytes do not have its hash")
 	}
 	return nil
 }

@@ -178,7 +178,7 @@ func (c *checker) storedOne(r extent.Ref) error {
 		return nil
 	}
 	if r.ID >= c.lease {
-		return c.found(FindingNumber, "there is %s, but numbers from %d on are yet to be given out", refText(r), c.lease)
+		return c.curable(cureNumber(r.ID), FindingNumber, "there is %s, but numbers from %d on are yet to be given out", refText(r), c.lease)
 	}
 	if known := c.tally.find(r); known != nil {
 		known.stored = true
@@ -186,7 +186,7 @@ func (c *checker) storedOne(r extent.Ref) error {
 	}
 	refs, err := c.tree.refs(r)
 	if err == nil && refs.Garbage == 0 {
-		err = c.found(FindingUnreferenced, "nothing refers to %s", refText(r))
+		err = c.curable(cureUnreferenced(r), FindingUnreferenced, "nothing refers to %s", refText(r))
 	}
 	return err
 }
@@ -217,7 +217,7 @@ func (c *checker) listedOne(r extent.Ref, refs record.Refs) error {
 		return c.freed(r, known, refs.Garbage)
 	}
 	if known == nil {
-		return c.found(FindingOvercounted, "%d references to %s are counted and there are none", refs.Count, refText(r))
+		return c.curable(cureCount(r, 0), FindingOvercounted, "%d references to %s are counted and there are none", refs.Count, refText(r))
 	}
 	known.listed = true
 	return c.compare(*known, refs.Count)
@@ -232,21 +232,21 @@ func (c *checker) compare(r reference, counted uint64) error {
 	case counted > r.count:
 		kind = FindingOvercounted
 	}
-	return c.found(kind, "%d references to %s are counted and there are %d", counted, refText(r.Ref), r.count)
+	return c.curable(cureCount(r.Ref, r.count), kind, "%d references to %s are counted and there are %d", counted, refText(r.Ref), r.count)
 }
 
 // freed checks a page that a garbage record is to remove.
 func (c *checker) freed(r extent.Ref, known *reference, number uint64) error {
 	if known != nil {
 		known.listed = true
-		return c.found(FindingQueue, "garbage %d is to remove %s, to which there are %d references", number, refText(r), known.count)
+		return c.curable(cureFreed(r, number, known.count), FindingQueue, "garbage %d is to remove %s, to which there are %d references", number, refText(r), known.count)
 	}
 	value, err := c.v.read(record.GarbageKey(number))
 	if err != nil {
 		return err
 	}
 	if g, ok := value.(*record.Garbage); !ok || !slices.Contains(g.Freed, r.ID) {
-		return c.found(FindingQueue, "%s is to be removed with garbage %d, which does not know of it", refText(r), number)
+		return c.curable(cureCount(r, 1), FindingQueue, "%s is to be removed with garbage %d, which does not know of it", refText(r), number)
 	}
 	return nil
 }
@@ -279,7 +279,7 @@ func (c *checker) garbage(number uint64, g *record.Garbage) error {
 		r := extent.Ref{Kind: extent.RefPage, ID: id}
 		refs, err := c.tree.refs(r)
 		if err == nil && refs.Garbage != number {
-			err = c.found(FindingQueue, "garbage %d is to remove %s, which was not freed by it", number, refText(r))
+			err = c.curable(cureQueue(number), FindingQueue, "garbage %d is to remove %s, which was not freed by it", number, refText(r))
 		}
 		if err != nil {
 			return err
@@ -290,7 +290,7 @@ func (c *checker) garbage(number uint64, g *record.Garbage) error {
 		r := extent.Ref{Kind: extent.RefKind(u.Kind), ID: u.ID}
 		refs, err := c.tree.refs(r)
 		if err == nil && refs.Count > 0 {
-			err = c.found(FindingQueue, "garbage %d is to remove %s, to which %d references are counted", number, refText(r), refs.Count)
+			err = c.curable(cureQueue(number), FindingQueue, "garbage %d is to remove %s, to which %d references are counted", number, refText(r), refs.Count)
 		}
 		if err != nil {
 			return err

@@ -49,7 +49,7 @@ func (c *checker) blobFiles() error {
 		return absentIsEmpty(err)
 	}
 	return c.e.blobs.Strays(func(path string) error {
-		return c.found(FindingStray, "%s is no payload file", c.relative(path))
+		return c.curable(cureFile(c.relative(path)), FindingStray, "%s is no payload file", c.relative(path))
 	})
 }
 
@@ -84,7 +84,7 @@ func (c *checker) blobFile(ref blobRef) error {
 	if there, err := c.e.blobs.Exists(ref); err != nil || !there {
 		return err
 	}
-	return c.found(FindingOrphan, "%s is on the disk, in %s, and no record refers to it", ref, c.relative(c.e.blobs.Path(ref)))
+	return c.curable(cureOrphan(ref), FindingOrphan, "%s is on the disk, in %s, and no record refers to it", ref, c.relative(c.e.blobs.Path(ref)))
 }
 
 // has reports whether the blob is in flight.
@@ -129,9 +129,9 @@ func (c *checker) sessions() error {
 		case err != nil:
 			return disk.Error("check staging", err)
 		case info.Dir:
-			err = c.found(FindingSession, "%s/%s is of a process that is gone and was not swept", stagingName, name)
+			err = c.curable(cureSession(), FindingSession, "%s/%s is of a process that is gone and was not swept", stagingName, name)
 		case session == name || !slices.Contains(names, session):
-			err = c.found(FindingStray, "%s/%s belongs to no session", stagingName, name)
+			err = c.curable(cureFile(stagingName+"/"+name), FindingStray, "%s/%s belongs to no session", stagingName, name)
 		}
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err

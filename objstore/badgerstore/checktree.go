@@ -15,7 +15,7 @@ type dirCount struct {
 
 func (c *checker) bucket(name string, b record.Bucket) error {
 	if other, taken := c.roots[b.Root]; taken {
-		return c.found(FindingBucket, "the buckets %q and %q have the same directory", other, name)
+		return c.curable(cureTwin(name), FindingBucket, "the buckets %q and %q have the same directory", other, name)
 	}
 	c.roots[b.Root] = name
 	root, err := c.object(b.Root)
@@ -23,14 +23,14 @@ func (c *checker) bucket(name string, b record.Bucket) error {
 		return err
 	}
 	if root == nil || !root.IsDir() || root.Place != (record.Place{}) {
-		return c.found(FindingBucket, "the bucket %q has lost its directory %d", name, b.Root)
+		return c.curable(cureRoot(name), FindingBucket, "the bucket %q has lost its directory %d", name, b.Root)
 	}
 	return nil
 }
 
 func (c *checker) conflict(root uint64, k *record.Conflict) error {
 	if c.roots[root] == "" {
-		if err := c.found(FindingConflict, "the kept copy %s for %q is in no bucket", k.ID, k.Path); err != nil {
+		if err := c.curable(cureConflict(root, k.ID), FindingConflict, "the kept copy %s for %q is in no bucket", k.ID, k.Path); err != nil {
 			return err
 		}
 	}
@@ -38,8 +38,9 @@ func (c *checker) conflict(root uint64, k *record.Conflict) error {
 		if !s.Held {
 			continue
 		}
-		if err := c.content(s.Content, func(kind FindingKind, text string) error {
-			return c.found(kind, "the kept copy %s for %q: %s", k.ID, k.Path, text)
+		key := record.ConflictKey(root, string(k.ID))
+		if err := c.content(key, s.Content, func(cure cure, kind FindingKind, text string) error {
+			return c.curable(cure, kind, "the kept copy %s for %q: %s", k.ID, k.Path, text)
 		}); err != nil {
 			return err
 		}
@@ -61,7 +62,7 @@ func (c *checker) entryIn(key []byte, isDir bool) error {
 		c.dir.subdirs++
 	}
 	if _, named := component(p.Stored); named != isDir || p.Stored == "" {
-		return c.foundAt(p, FindingEntry, "the entry %q in directory %d has the name of another type", p.Stored, p.Parent)
+		return c.curableAt(p, cureEntry(p, "it gets one of its own type"), FindingEntry, "the entry %q in directory %d has the name of another type", p.Stored, p.Parent)
 	}
 	return nil
 }
@@ -78,9 +79,9 @@ func (c *checker) endDirectory() error {
 	case err != nil:
 		return err
 	case o == nil || !o.IsDir():
-		return c.found(FindingEntry, "%d entries are in directory %d, which is not there", d.entries, d.id)
+		return c.curable(cureDirectory(d.id), FindingEntry, "%d entries are in directory %d, which is not there", d.entries, d.id)
 	case o.Children != d.entries || o.Subdirs != d.subdirs:
-		return c.foundAt(o.Place, FindingChildren, "directory %d counts %d entries, %d of them directories; there are %d and %d",
+		return c.curableAt(o.Place, cureChildren(d), FindingChildren, "directory %d counts %d entries, %d of them directories; there are %d and %d",
 			d.id, o.Children, o.Subdirs, d.entries, d.subdirs)
 	}
 	return nil
@@ -93,15 +94,15 @@ func (c *checker) ref(p place, r record.Ref) error {
 	case err != nil:
 		return err
 	case o == nil || o.ID != r.ID || o.IsDir() != r.Dir:
-		return c.foundAt(p, FindingEntry, "the entry %q in directory %d names object %d, which is lost", p.Stored, p.Parent, r.ID)
+		return c.curableAt(p, cureEntry(p, remedyOfLost(r)), FindingEntry, "the entry %q in directory %d names object %d, which is lost", p.Stored, p.Parent, r.ID)
 	case r.Dir && o.Place != p:
-		return c.foundAt(p, FindingEntry, "the entry %q in directory %d names directory %d, which is elsewhere", p.Stored, p.Parent, r.ID)
+		return c.curableAt(p, cureEntry(p, "the directory keeps one name"), FindingEntry, "the entry %q in directory %d names directory %d, which is elsewhere", p.Stored, p.Parent, r.ID)
 	case r.Dir:
 		return nil
 	}
 	value, err := c.v.read(record.NameKey(r.ID, p))
 	if err == nil && value == nil {
-		err = c.foundAt(p, FindingLinks, "the entry %q in directory %d is not among the names of file %d", p.Stored, p.Parent, r.ID)
+		err = c.curableAt(p, cureEntry(p, "it is entered there"), FindingLinks, "the entry %q in directory %d is not among the names of file %d", p.Stored, p.Parent, r.ID)
 	}
 	return err
 }
@@ -109,12 +110,12 @@ func (c *checker) ref(p place, r record.Ref) error {
 // embedded checks an object that lives in its entry.
 func (c *checker) embedded(o *record.Object) error {
 	if o.IsFree() {
-		return c.foundAt(o.Place, FindingEntry, "the entry %q in directory %d has object %d in it, which belongs under its id",
+		return c.curableAt(o.Place, cureEntry(o.Place, "it is put there"), FindingEntry, "the entry %q in directory %d has object %d in it, which belongs under its id",
 			o.Place.Stored, o.Place.Parent, o.ID)
 	}
 	value, err := c.v.read(record.ObjectKey(o.ID))
 	if err == nil && value != o.Place {
-		err = c.foundAt(o.Place, FindingEntry, "object %d is not where its id leads", o.ID)
+		err = c.curableAt(o.Place, cureEntry(o.Place, "its id leads to it, or it gets another"), FindingEntry, "object %d is not where its id leads", o.ID)
 	}
 	if readable(err) != nil {
 		return err
@@ -126,7 +127,7 @@ func (c *checker) embedded(o *record.Object) error {
 func (c *checker) placed(id uint64, p place) error {
 	value, err := c.v.read(record.EntryKey(p))
 	if o, ok := value.(*record.Object); err == nil && (!ok || o.ID != id) {
-		err = c.foundAt(p, FindingObject, "object %d should be %q in directory %d and is not", id, p.Stored, p.Parent)
+		err = c.curableAt(p, curePlaced(id), FindingObject, "object %d should be %q in directory %d and is not", id, p.Stored, p.Parent)
 	}
 	return err
 }
@@ -140,7 +141,7 @@ func (c *checker) free(o *record.Object) error {
 	case !o.IsDir():
 		n, err := c.v.countKeys(record.NamePrefix(o.ID))
 		if err == nil && (n != uint64(o.Links) || n == 0) {
-			err = c.found(FindingLinks, "file %d counts %d names and has %d", o.ID, o.Links, n)
+			err = c.curable(cureLinks(o.ID), FindingLinks, "file %d counts %d names and has %d", o.ID, o.Links, n)
 		}
 		return err
 	case c.roots[o.ID] == "":
@@ -150,7 +151,7 @@ func (c *checker) free(o *record.Object) error {
 	}
 	has, err := c.v.hasKey(record.EntryPrefix(o.ID))
 	if err == nil && o.Children > 0 && !has {
-		err = c.foundAt(o.Place, FindingChildren, "directory %d counts %d entries and has none", o.ID, o.Children)
+		err = c.curableAt(o.Place, cureChildren(dirCount{id: o.ID}), FindingChildren, "directory %d counts %d entries and has none", o.ID, o.Children)
 	}
 	return err
 }
@@ -162,7 +163,7 @@ func (c *checker) attached(o *record.Object) error {
 		return err
 	}
 	if value != (record.Ref{ID: o.ID, Dir: true}) {
-		return c.found(FindingObject, "directory %d should be %q in directory %d and is not", o.ID, o.Place.Stored, o.Place.Parent)
+		return c.curable(cureDetached(o), FindingObject, "directory %d should be %q in directory %d and is not", o.ID, o.Place.Stored, o.Place.Parent)
 	}
 	return c.reachable(o)
 }
@@ -171,14 +172,14 @@ func (c *checker) attached(o *record.Object) error {
 func (c *checker) name(id uint64, p place) error {
 	value, err := c.v.read(record.EntryKey(p))
 	if err == nil && value != (record.Ref{ID: id}) {
-		err = c.found(FindingLinks, "file %d should have the name %q in directory %d and has not", id, p.Stored, p.Parent)
+		err = c.curable(cureName(id, p), FindingLinks, "file %d should have the name %q in directory %d and has not", id, p.Stored, p.Parent)
 	}
 	if err != nil {
 		return err
 	}
 	o, err := c.object(id)
 	if err == nil && (o == nil || o.IsDir()) {
-		err = c.foundAt(p, FindingObject, "file %d is lost and its name is left", id)
+		err = c.curableAt(p, cureName(id, p), FindingObject, "file %d is lost and its name is left", id)
 	}
 	return err
 }
@@ -197,7 +198,7 @@ func (c *checker) reachable(o *record.Object) error {
 		case err != nil:
 			return err
 		case id == finger:
-			return c.found(FindingDirectory, "directory %d, %q, is within itself or in one that is", start, o.Place.Stored)
+			return c.curable(cureCircle(start), FindingDirectory, "directory %d, %q, is within itself or in one that is", start, o.Place.Stored)
 		case parent == nil || !parent.IsDir() || parent.Place.Parent == 0:
 			return c.rootOf(start, parent)
 		}
@@ -216,7 +217,11 @@ func (c *checker) rootOf(start uint64, top *record.Object) error {
 
 // contentOf checks the content of o.
 func (c *checker) contentOf(o *record.Object) error {
-	return c.content(o.Content, func(kind FindingKind, text string) error {
+	key := record.ObjectKey(o.ID)
+	if !o.IsFree() {
+		key = record.EntryKey(o.Place)
+	}
+	return c.content(key, o.Content, func(cure cure, kind FindingKind, text string) error {
 		f := Finding{Kind: kind, Text: text}
 		if p, ok, err := c.tree.placeOf(o); err == nil && ok {
 			f.Bucket, f.Key = c.keyOf(p)
@@ -224,6 +229,6 @@ func (c *checker) contentOf(o *record.Object) error {
 		if f.Bucket == "" {
 			f.Text = fmt.Sprintf("object %d: %s", o.ID, text)
 		}
-		return c.tell(f)
+		return c.tell(f, cure)
 	})
 }

@@ -134,3 +134,66 @@ func TestWhoComesMeanwhileIsNotBehindAllWhoWaitForADisk(t *testing.T) {
 		t.Error("who was passed over already was so again")
 	}
 }
+
+// While the disk is at work for others, who waits for it stays in the queue if somebody else may be held up by it, and all
+// of them are one batch afterwards. Who does not wait goes on meanwhile.
+func TestWhoWaitsForADiskWaitsForTheSyncInProgress(t *testing.T) {
+	e := openTest(t, testDir(t), Options{Create: true})
+	q := &queued{e: e, ops: map[string]*op{}}
+	q.carry(t, "urgent 0", false, func() {})
+	q.done.Wait()
+	e.committer.syncBegins()
+	q.carryQueued(t, "patient 1", true, func() {})
+	q.carryQueued(t, "patient 2", true, func() {})
+	urgent := &op{f: func(x *tx) error { x.ov.set([]byte("a record"), nil); return nil }}
+	must(t, e.carry(urgent, objstore.Visible))
+	if n := q.length(); n != 2 {
+		t.Errorf("%d are in the queue, want the two that are patient", n)
+	}
+	e.committer.syncEnded()
+	q.done.Wait()
+	first, second := q.ops["patient 1"].ts, q.ops["patient 2"].ts
+	if first <= urgent.ts || first != second {
+		t.Errorf("batches %d and %d after %d, want one later", first, second, urgent.ts)
+	}
+}
+
+// Beside nobody who could be held up a sync in progress keeps nobody from being committed.
+func TestWhoWaitsForADiskAloneIsCommittedDuringASync(t *testing.T) {
+	e := openTest(t, testDir(t), Options{Create: true})
+	e.committer.syncBegins() // forgets whoever came while the store was opened
+	e.committer.syncEnded()
+	e.committer.syncBegins()
+	patient := &op{patient: true, f: func(x *tx) error { x.ov.set([]byte("a record"), nil); return nil }}
+	must(t, e.carry(patient, objstore.Visible))
+	e.committer.syncEnded()
+}
+
+// A store that is closed while somebody waits for a sync in progress commits that first.
+func TestCloseWaitsForThoseWhoWaitForASync(t *testing.T) {
+	e := openTest(t, testDir(t), Options{Create: true})
+	q := &queued{e: e, ops: map[string]*op{}}
+	q.carry(t, "urgent", false, func() {})
+	q.done.Wait()
+	e.committer.syncBegins()
+	q.carryQueued(t, "patient", true, func() {})
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		e.committer.close()
+	}()
+	for q.length() == 1 {
+		runtime.Gosched()
+	}
+	select {
+	case <-closed:
+		t.Error("closed before what came was committed")
+	default:
+	}
+	e.committer.syncEnded()
+	<-closed
+	q.done.Wait()
+	if !slices.Contains(q.order, "patient") {
+		t.Error("what came before the end was dropped")
+	}
+}

@@ -3,8 +3,6 @@ package badgerstore
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
-	"io"
 	"slices"
 	"time"
 
@@ -195,12 +193,9 @@ type keeping struct {
 
 func (k *keeping) run(c objstore.Conflict) (*record.Conflict, error) {
 	b, t := k.s.b, k.t
-	if k.s.kept != "" {
-		earlier, err := t.conflict(b.root, k.s.kept)
-		if err != nil && objstore.KindOf(err) != objstore.ErrNotFound {
-			return nil, err
-		}
-		k.earlier = earlier
+	id, err := k.identify(c)
+	if err != nil {
+		return nil, err
 	}
 	if c.Reason == objstore.ReasonCrash {
 		if err := k.refuseTwin(c); err != nil {
@@ -221,16 +216,35 @@ func (k *keeping) run(c objstore.Conflict) (*record.Conflict, error) {
 		if err := t.discardSides(k.earlier); err != nil {
 			return nil, err
 		}
-		rec.ID = k.earlier.ID
-	} else {
-		id, err := b.newConflictID(t, c.Time)
-		if err != nil {
+	}
+	if rec.ID = id; id == "" {
+		if rec.ID, err = b.newConflictID(t, c.Time); err != nil {
 			return nil, err
 		}
-		rec.ID = id
 	}
 	t.set(record.ConflictKey(b.root, string(rec.ID)), rec)
 	return rec, nil
+}
+
+// identify finds the conflict to be replaced, and the id; empty: a new one.
+func (k *keeping) identify(c objstore.Conflict) (objstore.ConflictID, error) {
+	for _, id := range []objstore.ConflictID{k.s.kept, c.ID} {
+		if !id.IsValid() {
+			continue
+		}
+		old, err := k.t.conflict(k.s.b.root, id)
+		switch {
+		case objstore.KindOf(err) == objstore.ErrNotFound && id == c.ID:
+			return id, nil
+		case objstore.KindOf(err) == objstore.ErrNotFound:
+		case err != nil:
+			return "", err
+		case id == k.s.kept || c.Replaces(old.Conflict):
+			k.earlier = old
+			return id, nil
+		}
+	}
+	return "", nil
 }
 
 // refuseTwin is ErrPrecondition if the same bytes are kept already for the same file: a
@@ -320,11 +334,10 @@ func (k *keeping) contentOf(version objstore.Version, c *record.Conflict) (*reco
 
 func (b *Bucket) newConflictID(t *tx, at time.Time) (objstore.ConflictID, error) {
 	for {
-		var random [4]byte
-		if _, err := io.ReadFull(b.e.rand, random[:]); err != nil {
-			return "", &objstore.Error{Kind: objstore.ErrUnavailable, Err: err}
+		id, err := objstore.NewConflictID(at, b.e.rand)
+		if err != nil {
+			return "", err
 		}
-		id := objstore.ConflictID(at.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(random[:]))
 		if old, err := t.get(record.ConflictKey(b.root, string(id))); err != nil || old == nil {
 			return id, err
 		}

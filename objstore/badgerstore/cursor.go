@@ -11,6 +11,7 @@ type cursor struct {
 	e   *Engine
 	it  *badger.Iterator // nil if it could not be made
 	err error            // why it ended before the last key
+	n   uint64           // keys it came to
 }
 
 // cursor goes through the keys with the prefix. It must be closed before the view.
@@ -27,15 +28,20 @@ func (c *cursor) guarded(f func()) {
 
 func (c *cursor) seek(key []byte) {
 	if c.err == nil {
+		c.n++
 		c.guarded(func() { c.it.Seek(key) })
 	}
 }
 
-func (c *cursor) next() { c.guarded(c.it.Next) }
+func (c *cursor) next() {
+	c.n++
+	c.guarded(c.it.Next)
+}
 
 func (c *cursor) valid() bool { return c.err == nil && c.it.Valid() }
 
 func (c *cursor) close() {
+	c.e.cursorKeys.Add(c.n)
 	if c.it != nil {
 		c.guarded(c.it.Close)
 	}

@@ -12,26 +12,35 @@ const (
 	checkedMax = 1 << 16
 )
 
-// checkEntries compares, once in the life of the process, the number of entries of a directory
+// checkEntries compares, once in the life of the process, the number of entries of a directory that is not too large
 // with what its record says, and each entry with its checksum: a flipped bit in a key makes a name vanish, or
 // become another, without an error from Badger, and then absence is no answer.
 func (e *Engine) checkEntries(v *view, dir uint64) error {
-	e.mu.Lock()
-	checked := e.checked[dir]
-	e.mu.Unlock()
-	if checked {
+	if e.isChecked(dir) {
 		return nil
 	}
 	o, err := v.directory(objstore.ID(dir))
 	if err != nil || o.Children > countedEntriesMax {
 		return err
 	}
-	n, err := v.countIntact(record.EntryPrefix(dir))
+	n, err := v.scanIntact(record.EntryPrefix(dir), func([]byte) (bool, error) { return true, nil })
 	if err != nil {
 		return err
 	}
-	if n != o.Children {
-		return damaged("directory %d has %d entries where %d should be: names are lost", dir, n, o.Children)
+	return e.compareEntries(dir, n, o.Children)
+}
+
+// isChecked reports whether the entries of a directory have been counted.
+func (e *Engine) isChecked(dir uint64) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.checked[dir]
+}
+
+// compareEntries notes that a directory has as many entries as it should have, or says that it has not.
+func (e *Engine) compareEntries(dir, entries, children uint64) error {
+	if entries != children {
+		return damaged("directory %d has %d entries where %d should be: names are lost", dir, entries, children)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -42,8 +51,8 @@ func (e *Engine) checkEntries(v *view, dir uint64) error {
 	return nil
 }
 
-// countIntact is the number of keys with the prefix, each of which has the value that was stored under it.
-func (v *view) countIntact(prefix []byte) (n uint64, err error) {
+// scanIntact is scanKeys for keys each of which must have the value that was stored under it, and counts them.
+func (v *view) scanIntact(prefix []byte, f func(key []byte) (bool, error)) (n uint64, err error) {
 	c := v.cursor(prefix)
 	defer c.close()
 	for c.seek(prefix); c.valid(); c.next() {
@@ -59,6 +68,9 @@ func (v *view) countIntact(prefix []byte) (n uint64, err error) {
 			return n, damaged("the key %x has not the value that was stored under it", item.Key())
 		}
 		n++
+		if more, err := f(item.Key()); err != nil || !more {
+			return n, err
+		}
 	}
 	return n, c.err
 }

@@ -37,15 +37,16 @@
 //   - A failed sync is final: the store takes no more writes, reads go on, and
 //     nothing is ever synced a second time.
 //   - Every byte is verified on its way out. A damaged record, a payload that is gone and a name
-//     that vanished from a directory are ErrCorrupt. (Names are counted the first time a name is not
-//     found in a directory, up to 262,144 entries.)
+//     that vanished from a directory are ErrCorrupt. (Names are counted when a
+//     directory is first listed to its end, and the first time a name is not found in one of up to 262,144 entries.)
 //   - Open readers, and stages with what they are based on, keep their bytes whatever
 //     is committed.
 //   - What clients of this process were reading can be opened again in the next one ([Bucket.Reopen]), as long as
 //     they are expected.
 //   - What a process had staged and not committed when it died becomes a conflict at the next open,
 //     once, with its bytes and those of its base. Bytes of a base or a file that is missing after a
-//     loss of power are zeros, and the conflict names them.
+//     loss of power are zeros, and the conflict names them. On btrfs, where a file that is synced does not bring
+//     along which others were removed before, a loss of power may also make conflicts of what had been committed.
 //
 // # Lock order
 //
@@ -88,6 +89,11 @@
 //
 // Verifying costs a part of what compacting the same bytes does. A store that is idle, or not full enough, verifies nothing again.
 //
+// # Repair
+//
+// [Repair] mends what [Engine.Check] finds, as REPAIR.md says. A content that is lost and cannot be read can be replaced and removed; what it
+// may have referred to stays until a repair finds it.
+//
 // # Read-only file systems
 //
 // A store that was closed can be opened there to be read, any number of times: the lock is shared then and names nobody. One that was not
@@ -104,8 +110,13 @@
 // [Engine.Check] walks everything and says what is wrong, in a closed list of kinds. Tests end with it; a new kind of record,
 // and whatever refers to payloads, has to become known to it.
 //
+// # Backups
+//
+// [Engine.Backup] copies the state after one commit while mutations go on, [Restore] makes a store of it. BACKUP.md says
+// what is promised and how it lies on the disk.
+//
 // # What it does not do
 //
-// It does not merge extents, verify payloads on a schedule, or repair; it does
+// It does not merge extents, or scrub or collect on a schedule of its own, but for garbage; it does
 // not listen on a socket. Badger's files are the one thing that does not go through package disk.
 package badgerstore

@@ -66,6 +66,8 @@ type Engine struct {
 	// published is the timestamp readers use: of the last batch that is visible.
 	published atomic.Uint64
 	objects   atomic.Int64 // files and directories
+	// cursorKeys is how many keys cursors came to: what a scan costs.
+	cursorKeys atomic.Uint64
 
 	mu      sync.Mutex
 	buckets map[string]*Bucket // GUARDED_BY(mu): that have been opened

@@ -10,6 +10,7 @@ type Finding struct {
 	Bucket string       // of the object it is about; empty if that is not known
 	Key    objstore.Key // of that object
 	Text   string       // what is wrong, without a full stop
+	Remedy string       // what Repair does about it; empty: nothing, or all there is to it follows from another finding
 }
 
 // FindingKind is what sort of thing is wrong. The list is closed.

@@ -2,6 +2,7 @@ package badgerstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/fb"
+	"github.com/dgraph-io/badger/v4/table"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -90,7 +92,9 @@ func flipUnderLoad(t *testing.T, random *rand.Rand, kinds *int, n int) string {
 	must(t, err)
 	load := &tableLoad{e: e, b: mainBucket(t, e), want: map[objstore.Key]byte{}}
 	must(t, load.until(func() bool { return e.db.Levels()[0].NumTables >= 2 }))
-	name, _ := oneTable(t, dir)
+	tables := e.db.Tables() // of the files some may be tables to be
+	largest := slices.MaxFunc(tables, func(a, b badger.TableInfo) int { return cmp.Compare(a.OnDiskSize, b.OnDiskSize) })
+	name := table.NewFilename(largest.ID, filepath.Join(dir, badgerName))
 	p, err := os.ReadFile(name)
 	must(t, err)
 	all := tableBytes(p, random)

@@ -61,7 +61,7 @@ func parseIdentity(dir string, p []byte) (id identity, err error) {
 	id.text = text
 	if n, _ := fmt.Sscanf(text, "etagfs store\nformat %d\n", &id.version); n != 1 {
 		return id, &objstore.Error{Op: "open store", Key: dir, Kind: objstore.ErrCorrupt,
-			Detail: "the file FORMAT is damaged"}
+			Detail: "the file FORMAT is damaged: restore a copy of the store"}
 	}
 	if id.version > formatVersion {
 		return id, &objstore.Error{Op: "open store", Key: dir, Kind: objstore.ErrNewerFormat,

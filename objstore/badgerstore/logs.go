@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 )
@@ -39,6 +40,7 @@ type badgerLogs struct {
 	// Owned by the syncer.
 	highest   int               // log number at the last round
 	names     []string          // in the directory at the last round
+	listing   logListing        // of the directory
 	open      map[int]disk.File // of the last round
 	begins    map[int]uint64    // by number of a log of the last round: all its commits are later
 	published uint64            // before the last round
@@ -48,7 +50,7 @@ type badgerLogs struct {
 // begin only, and so have all that follow it.
 func newBadgerLogs(fs disk.FS, dir string, active int, begin uint64) *badgerLogs {
 	return &badgerLogs{
-		fs: fs, dir: dir, first: active, open: map[int]disk.File{},
+		fs: fs, dir: dir, first: active, open: map[int]disk.File{}, listing: logListing{now: time.Now},
 		begins: map[int]uint64{active: begin}, published: begin,
 	}
 }
@@ -56,11 +58,11 @@ func newBadgerLogs(fs disk.FS, dir string, active int, begin uint64) *badgerLogs
 // sync makes everything durable that was written to the logs before the call,
 // the commit published among it.
 func (l *badgerLogs) sync(published uint64) error {
-	names, err := l.fs.ReadDir(l.dir)
+	names, all, err := l.listing.of(l.fs, l.dir)
 	if err != nil {
 		return disk.Error("list logs", err)
 	}
-	numbers, err := l.used(logNumbers(names))
+	numbers, err := l.used(all)
 	if err != nil {
 		return err
 	}
@@ -82,6 +84,40 @@ func (l *badgerLogs) sync(published uint64) error {
 	}
 	l.note(numbers, published)
 	return l.closeBelow(l.highest)
+}
+
+// logListing is what the directory has. It is made again when the directory was modified: one of many tables takes long.
+type logListing struct {
+	now      func() time.Time
+	names    []string
+	numbers  []int     // of the logs among them, ascending
+	modified time.Time // the directory, before it was listed
+	since    time.Time // when it was first seen as modified then
+	made     time.Time
+}
+
+// stampsMax is the longest time after which another change of a directory certainly has another time of modification: that of
+// file systems whose times are even seconds, and more.
+const stampsMax = 3 * time.Second
+
+// of lists a directory, unless nothing can have changed since that was done. Its clock and that of the file system need not
+// agree. What is returned is not to be changed.
+func (l *logListing) of(fs disk.FS, dir string) (names []string, numbers []int, err error) {
+	info, err := fs.Stat(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := l.now()
+	if !info.Modified.Equal(l.modified) {
+		l.modified, l.since = info.Modified, now
+	} else if l.made.Sub(l.since) > stampsMax {
+		return l.names, l.numbers, nil
+	}
+	if names, err = fs.ReadDir(dir); err != nil {
+		return nil, nil, err
+	}
+	l.made, l.names, l.numbers = now, names, logNumbers(names)
+	return l.names, l.numbers, nil
 }
 
 // note remembers which logs there are. One that was not there in the last round got its first

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -86,6 +87,57 @@ func TestSyncCoversEveryLogWrittenSinceTheLast(t *testing.T) {
 		}
 	}
 	expect("flushed since", "00004.mem directory")
+}
+
+// listedFS counts how often directories are listed.
+type listedFS struct {
+	disk.FS
+	lists int
+}
+
+func (f *listedFS) ReadDir(name string) ([]string, error) {
+	f.lists++
+	return f.FS.ReadDir(name)
+}
+
+// TestDirectoryOfLogsIsListedIfItMayHaveChanged: (1) while a change may have the time of the one before, each round
+// lists; (2) none does later, (3) until there is a change. C8
+func TestDirectoryOfLogsIsListedIfItMayHaveChanged(t *testing.T) {
+	l := newLogDir(t)
+	fs := &listedFS{FS: l.logs.fs}
+	l.logs.fs = fs
+	now := time.Now()
+	l.logs.listing.now = func() time.Time { return now }
+	stamp := func(at time.Time) {
+		t.Helper()
+		if err := os.Chtimes(l.dir, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(what, want string, lists int) {
+		t.Helper()
+		fs.lists = 0
+		if got := l.round(t); got != want || fs.lists != lists {
+			t.Errorf("%s: synced %q after listing %d times, instead of %q after %d", what, got, fs.lists, want, lists)
+		}
+	}
+	// The clock of the file system is far behind, and has one time for every two seconds.
+	first := now.Add(-time.Hour).Truncate(2 * time.Second)
+	l.make(t, "00001.mem")
+	stamp(first)
+	expect("first round", "00001.mem directory", 1)
+	l.make(t, "00002.mem")
+	stamp(first)
+	now = now.Add(1900 * time.Millisecond)
+	expect("changed at the same time", "00001.mem 00002.mem directory", 1)
+	now = now.Add(time.Minute)
+	expect("unchanged since, which nobody knows yet", "00002.mem", 1)
+	now = now.Add(time.Minute)
+	expect("unchanged", "00002.mem", 0)
+	l.make(t, "00003.mem")
+	stamp(first.Add(2 * time.Minute))
+	expect("changed", "00002.mem 00003.mem directory", 1)
+	expect("changed just now", "00003.mem", 1)
 }
 
 // TestVersionsThatALogMayHoldOlderOnesOfAreNotDropped: (1) what was committed since a log began may

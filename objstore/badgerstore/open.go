@@ -52,7 +52,7 @@ func (o Options) withDefaults() Options {
 func Open(ctx context.Context, dir string, opt Options, parts Parts) (*Engine, error) {
 	parts = parts.withDefaults()
 	e := &Engine{
-		dir: dir, opt: opt.withDefaults(), sizes: opt.Profile.sizes(),
+		dir: dir, opt: opt.withDefaults(), sizes: opt.Profile.sizes().within(opt.MemoryBytes),
 		log: parts.Logger, clock: parts.Clock, rand: parts.Rand, fs: parts.Disk, closeWithin: parts.closeWithin,
 		buckets: map[string]*Bucket{}, checked: map[uint64]bool{}, stuck: make(chan string, 1), compacted: make(chan struct{}, 1),
 	}
@@ -80,7 +80,7 @@ func (e *Engine) openDirectory(context.Context) error {
 	}
 	if absent {
 		if !e.opt.Create || e.opt.ReadOnly {
-			return problem(objstore.ErrNotFound, "there is no store")
+			return problem(objstore.ErrNotFound, "there is no store: name another directory, or create one in it")
 		}
 		err := e.fs.Mkdir(e.dir)
 		switch {
@@ -149,7 +149,7 @@ func (e *Engine) openMarks(context.Context) error {
 		return disk.Error("open marks", err)
 	}
 	if _, err := e.fs.Stat(e.path(badgerName)); !errors.Is(err, fs.ErrNotExist) {
-		return problem(objstore.ErrCorrupt, "the file marks is missing")
+		return problem(objstore.ErrCorrupt, "the file marks is missing: restore a copy of the store")
 	}
 	if e.opt.ReadOnly {
 		return problem(objstore.ErrNotFound, "the store was never completed: open it for writing first")
@@ -263,12 +263,15 @@ func (e *Engine) start(ctx context.Context) error {
 	if e.opt.ReadOnly {
 		return nil
 	}
-	e.syncer = newSyncer(e, e.newBadgerLogs(), e.marks.Get().Durable)
+	e.syncer = newSyncer(e, e.newBadgerLogs(), min(e.marks.Get().Durable, e.published.Load()))
 	err := errors.Join(e.syncer.noteManifest(), e.marks.Update(true, func(m *marks.Marks) { m.Clean, m.Suspect = false, false }))
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(e.sweepBlobs(), e.collector.load()); err != nil {
+	if !e.opt.repairing {
+		err = errors.Join(e.sweepBlobs(), e.collector.load())
+	}
+	if err != nil {
 		return err
 	}
 	if e.session, err = staging.OpenSession(e.fs, e.path(stagingName), staging.Options{
@@ -277,6 +280,11 @@ func (e *Engine) start(ctx context.Context) error {
 		return err
 	}
 	go e.syncer.run()
+	if e.opt.repairing {
+		e.collector.paused++ // for good
+		go e.collector.run()
+		return nil
+	}
 	if err = errors.Join(e.firstBucket(ctx), e.loadUploads()); err != nil {
 		e.committer.close()
 		return errors.Join(err, e.syncer.close())

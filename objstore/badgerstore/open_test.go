@@ -71,7 +71,7 @@ func TestOpenRefusesWithASentence(t *testing.T) {
 		kind   objstore.Kind
 		says   string
 	}{
-		{"absent", func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) }, Options{}, objstore.ErrNotFound, "there is no store"},
+		{"absent", func(t *testing.T, dir string) { must(t, os.RemoveAll(dir)) }, Options{}, objstore.ErrNotFound, "there is no store: name another directory"},
 		{"no store", func(t *testing.T, dir string) {
 			must(t, errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "letter"), nil, 0o600)))
 		}, Options{Create: true}, objstore.ErrInvalid, "not empty and not a store"},
@@ -80,9 +80,9 @@ func TestOpenRefusesWithASentence(t *testing.T) {
 		}, Options{}, objstore.ErrNewerFormat, "format 2"},
 		{"damaged format", func(t *testing.T, dir string) {
 			must(t, os.WriteFile(filepath.Join(dir, formatName), []byte("hello"), 0o600))
-		}, Options{}, objstore.ErrCorrupt, "FORMAT is damaged"},
+		}, Options{}, objstore.ErrCorrupt, "FORMAT is damaged: restore a copy"},
 		{"marks gone", func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, marksName))) },
-			Options{}, objstore.ErrCorrupt, "marks is missing"},
+			Options{}, objstore.ErrCorrupt, "marks is missing: restore a copy"},
 		{"marks damaged", func(t *testing.T, dir string) {
 			must(t, os.WriteFile(filepath.Join(dir, marksName), make([]byte, 8192), 0o600))
 		},

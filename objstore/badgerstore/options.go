@@ -39,8 +39,13 @@ type Options struct {
 	// the file they lie in; 0: never, not even a moment after.
 	ScrubAge time.Duration
 
+	// MemoryBytes is what the process may take; 0: any. Where the sizes of the profile would take much of it, they are less.
+	MemoryBytes int64
+
 	Program    string // who opens, for the lock file; empty: the name of the executable
 	MountPoint string // where it will be mounted, for the lock file; may be empty
+
+	repairing bool // records may be damaged: only what Repair needs is begun, and nothing is removed
 }
 
 // Parts are what a store works with. The zero value is good.
@@ -82,6 +87,21 @@ func (p Profile) sizes() sizes {
 		cacheBytes: 8 << 20, space: space.Mount(),
 	}
 }
+
+// within are sizes of which memory tables and the cache take at most a third of so many bytes, or those of
+// a mount, which are the smallest.
+func (s sizes) within(bytes int64) sizes {
+	least := ProfileMount.sizes()
+	if bytes <= 0 || s.memoryBytes() <= bytes/3 {
+		return s
+	}
+	least.inlineBytes, least.space = s.inlineBytes, s.space
+	least.cacheBytes = min(least.cacheBytes, int(bytes/16))
+	return least
+}
+
+// memoryBytes is what memory tables, one more than there may be full ones, and the cache take.
+func (s sizes) memoryBytes() int64 { return int64(s.memTables+1)*s.memTableBytes + int64(s.cacheBytes) }
 
 // valueThreshold is how large a value Badger moves to its value log.
 func (s sizes) valueThreshold() int64 { return min(1<<20, s.memTableBytes/10) }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -186,4 +187,60 @@ func TestStoreThatWasNotClosedIsNotTakenForDamaged(t *testing.T) {
 	if p, err := getAll(t.Context(), mainBucket(t, openTest(t, left, Options{})), "k"); err != nil || string(p) != "x" {
 		t.Errorf("opened for writing: %q, %v", p, err)
 	}
+}
+
+// TestZerosGoAheadOfALogThatIsSynced: (1) while syncs are asked for, what the log takes next was written; (2) nothing that Badger
+// wrote is overwritten by it: the store has all after a kill; (3) who asks for no sync pays nothing for it.
+func TestZerosGoAheadOfALogThatIsSynced(t *testing.T) {
+	var writes atomic.Int64
+	parts := testParts(t)
+	parts.sizes = smallSizes()
+	parts.Disk = disk.Hooked(disk.OS{}, func(op disk.Op) error {
+		if op.Kind == disk.OpWrite && filepath.Ext(op.Name) == logSuffix {
+			writes.Add(1)
+		}
+		return nil
+	})
+	dir := filepath.Join(t.TempDir(), "store")
+	e, err := Open(t.Context(), dir, Options{Create: true}, parts)
+	must(t, err)
+	b := mainBucket(t, e)
+	put := func(key objstore.Key, body []byte, d objstore.Durability) {
+		_, err := b.Put(t.Context(), key, bytes.NewReader(body), objstore.Unconditional(), objstore.PutOptions{Durability: d})
+		must(t, err)
+	}
+	put("k", bodyOf(0), objstore.Visible) // after it nobody has asked since
+	writes.Store(0)
+	for i := range 20 {
+		put("k", bodyOf(i), objstore.Visible)
+	}
+	if n := writes.Load(); n > 0 {
+		t.Errorf("%d writes although nobody asked for a sync", n)
+	}
+	want := map[objstore.Key][]byte{}
+	for i := range 100 {
+		key, body := objstore.Key(strconv.Itoa(i)), bytes.Repeat([]byte{byte(i + 1)}, 300*i)
+		put(key, body, objstore.Durable)
+		want[key] = body
+		must(t, e.commit(t.Context(), objstore.Visible, false, func(*tx) error { // as the leader
+			if log := e.logBlocks.active; log.zeroed > 0 && log.zeroed < log.used {
+				t.Errorf("put %d: the log is used to %d, and written ahead to %d", i, log.used, log.zeroed)
+			}
+			return nil
+		}))
+	}
+	if writes.Load() == 0 {
+		t.Error("nothing was written ahead")
+	}
+	again := filepath.Join(t.TempDir(), "again")
+	must(t, copyStore(dir, again)) // as a kill leaves it
+	must(t, e.Close())
+	e, err = Open(t.Context(), again, Options{}, testParts(t))
+	must(t, err)
+	for key, body := range want {
+		if got, err := getAll(t.Context(), mainBucket(t, e), key); err != nil || !bytes.Equal(got, body) {
+			t.Errorf("%s: %d bytes of %d, %v", key, len(got), len(body), err)
+		}
+	}
+	must(t, errors.Join(e.checkInvariants(), e.Close()))
 }

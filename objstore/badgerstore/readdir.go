@@ -10,19 +10,15 @@ import (
 )
 
 // ReadDir implements [objstore.Namespace]. The order is that of components; a directory comes before an object
-// of the same component. Names that are hashes come last, in their own order.
+// of the same component. Names that are hashes come last, in their own order. What is lost is noticed at the
+// end of a listing, so that its begin takes no longer in a large directory.
 func (b *Bucket) ReadDir(ctx context.Context, dir objstore.ID, after string, max int) (entries []objstore.DirEntry, more bool, err error) {
 	err = b.read(ctx, "readdir", idText(dir), func(v *view) error {
 		o, err := v.directory(dir)
 		if err != nil {
 			return err
 		}
-		if after == "" {
-			if err := b.e.checkEntries(v, o.ID); err != nil {
-				return err
-			}
-		}
-		w := &dirWalk{v: v, dir: o.ID, hasSubdirs: o.Subdirs > 0, max: max}
+		w := &dirWalk{v: v, dir: o.ID, children: o.Children, hasSubdirs: o.Subdirs > 0, max: max}
 		if err := w.run(after); err != nil {
 			return err
 		}
@@ -38,14 +34,23 @@ func (b *Bucket) ReadDir(ctx context.Context, dir objstore.ID, after string, max
 type dirWalk struct {
 	v          *view
 	dir        uint64
+	children   uint64 // how many entries there should be
 	hasSubdirs bool
 	max        int
 
-	last     string // component up to which everything has been visited
-	began    bool   // last counts
-	fileDone bool   // the object named last has been visited too
+	seen     uint64        // keys the walk went over
+	hashes   []hashedEntry // of those it went over
+	last     string        // component up to which everything has been visited
+	began    bool          // last counts
+	fileDone bool          // the object named last has been visited too
 	entries  []objstore.DirEntry
 	more     bool
+}
+
+// hashedEntry is an entry whose name is a hash.
+type hashedEntry struct {
+	name  string
+	value any
 }
 
 func (w *dirWalk) run(after string) error {
@@ -64,6 +69,31 @@ func (w *dirWalk) run(after string) error {
 		if err := w.byComponent(); err != nil || w.more {
 			return err
 		}
+	}
+	return w.end(after, hashed)
+}
+
+// end adds the entries whose names are hashes, behind after if that is one. Unless the walk was over all keys,
+// another is for them, which counts the entries if that is still to be done.
+func (w *dirWalk) end(after string, hashed bool) error {
+	var err error
+	checked := w.v.e.isChecked(w.dir)
+	switch prefix := record.EntryPrefix(w.dir); {
+	case after == "":
+	case checked:
+		w.hashes = nil
+		err = w.v.scanKeys(prefix, w.collect)
+	default:
+		w.hashes = nil
+		w.seen, err = w.v.scanIntact(prefix, w.collect)
+	}
+	if err == nil && !checked {
+		err = w.v.e.compareEntries(w.dir, w.seen, w.children)
+	}
+	if err != nil {
+		return err
+	}
+	if !hashed {
 		after = ""
 	}
 	return w.byHash(after)
@@ -86,6 +116,7 @@ func (w *dirWalk) exists(stored string) (bool, error) {
 func (w *dirWalk) byComponent() error {
 	return w.v.scanFrom(record.EntryPrefix(w.dir), record.EntryKey(place{Parent: w.dir, Stored: w.last}),
 		func(key []byte, value any) (bool, error) {
+			w.seen++
 			err := w.visit(record.EntryStored(key), value)
 			return !w.more, err
 		})
@@ -154,6 +185,7 @@ func (w *dirWalk) enter(name string, value any) error {
 // add appends an entry, unless its name is a hash or the page is full.
 func (w *dirWalk) add(name string, value any) error {
 	if _, _, hashed := objstore.Unescape(name); hashed {
+		w.hashes = append(w.hashes, hashedEntry{name, value})
 		return nil
 	}
 	return w.append(name, value)
@@ -185,34 +217,33 @@ func (w *dirWalk) object(value any) (*record.Object, error) {
 	return nil, damaged("an entry is none")
 }
 
+// collect notes an entry whose name is a hash.
+func (w *dirWalk) collect(key []byte) (bool, error) {
+	stored := record.EntryStored(key)
+	if len(stored) < longNameBytes && strings.IndexByte(stored, 0) < 0 {
+		return true, nil
+	}
+	name, err := w.v.shown(place{Parent: w.dir, Stored: stored})
+	if _, _, hashed := objstore.Unescape(name); err != nil || !hashed {
+		return true, err
+	}
+	value, err := w.v.get(key)
+	w.hashes = append(w.hashes, hashedEntry{name, value})
+	return true, err
+}
+
 // byHash adds the entries whose names are hashes greater than after.
 func (w *dirWalk) byHash(after string) error {
-	type found struct {
-		name  string
-		value any
+	slices.SortFunc(w.hashes, func(a, b hashedEntry) int { return strings.Compare(a.name, b.name) })
+	for _, h := range w.hashes {
+		if h.name <= after {
+			continue
+		}
+		if err := w.append(h.name, h.value); err != nil || w.more {
+			return err
+		}
 	}
-	var all []found
-	err := w.v.scanKeys(record.EntryPrefix(w.dir), func(key []byte) (bool, error) {
-		stored := record.EntryStored(key)
-		if len(stored) < longNameBytes && strings.IndexByte(stored, 0) < 0 {
-			return true, nil
-		}
-		name, err := w.v.shown(place{Parent: w.dir, Stored: stored})
-		if _, _, hashed := objstore.Unescape(name); err != nil || !hashed || name <= after {
-			return true, err
-		}
-		value, err := w.v.get(key)
-		all = append(all, found{name, value})
-		return true, err
-	})
-	slices.SortFunc(all, func(a, b found) int { return strings.Compare(a.name, b.name) })
-	for _, f := range all {
-		if err != nil || w.more {
-			break
-		}
-		err = w.append(f.name, f.value)
-	}
-	return err
+	return nil
 }
 
 // longNameBytes is less than any stored name has whose escape is a hash for its length.

@@ -43,7 +43,7 @@ func (e *Engine) recover(ctx context.Context) error {
 	}
 	e.published.Store(good)
 	last, _, err := e.sequenceAt(good)
-	if err != nil {
+	if err != nil && !(e.opt.repairing && objstore.KindOf(err) == objstore.ErrCorrupt) {
 		return err
 	}
 	e.objects.Store(int64(last.Objects))
@@ -66,6 +66,9 @@ func (e *Engine) checkMark(mark, top uint64) error {
 		return nil
 	}
 	_, found, err := e.sequenceAt(mark)
+	if e.opt.repairing && readable(err) == nil {
+		return nil // it is a finding like others
+	}
 	if err != nil {
 		return err
 	}

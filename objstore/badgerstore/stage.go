@@ -20,6 +20,7 @@ type stage struct {
 	commitMu sync.Mutex
 	base     *pinned             // GUARDED_BY(commitMu): what a commit replaces; nil: nothing. A hold is ours
 	empty    bool                // GUARDED_BY(commitMu): the bytes do not start from base
+	source   *pinned             // GUARDED_BY(commitMu): what they start from instead; nil: nothing. A hold is ours
 	sealed   *staging.Sealed     // GUARDED_BY(commitMu): between seal and finish
 	in       *incoming           // GUARDED_BY(commitMu): made of sealed
 	adopted  map[blob.Ref]bool   // GUARDED_BY(commitMu): in the tree, not in a commit
@@ -40,18 +41,40 @@ func (b *Bucket) NewStage(ctx context.Context, spec objstore.StageSpec) (objstor
 	if b.e.opt.ReadOnly {
 		return nil, named("new stage", spec.Owner.Path, objstore.ErrReadOnly)
 	}
-	if spec.Base == nil {
-		return b.newStage(spec.Owner, nil, spec.Empty), nil
+	base, err := holdOn(spec.Base)
+	if err != nil {
+		return nil, named("new stage", spec.Owner.Path, err)
 	}
-	r, ok := spec.Base.(*reader)
+	if spec.Source == nil {
+		return b.newStage(spec.Owner, base, spec.Empty), nil
+	}
+	source, err := holdOn(spec.Source)
+	if err != nil {
+		release(base)
+		return nil, named("new stage", spec.Owner.Path, err)
+	}
+	s := &stage{b: b, base: base, empty: true, source: source, adopted: map[blob.Ref]bool{}}
+	s.Stage = b.e.session.NewStage(spec.Owner, source)
+	if err := s.Truncate(ctx, source.Size()); err != nil { // a change, which is found after a crash
+		return nil, errors.Join(named("new stage", spec.Owner.Path, err), s.Close())
+	}
+	return s, nil
+}
+
+// holdOn is a hold on what r reads, nil if it is nil.
+func holdOn(r objstore.Reader) (*pinned, error) {
+	if r == nil {
+		return nil, nil
+	}
+	own, ok := r.(*reader)
 	if !ok {
-		return nil, named("new stage", spec.Owner.Path, problem(objstore.ErrInvalid, "the base is not a reader of this store"))
+		return nil, problem(objstore.ErrInvalid, "not a reader of this store")
 	}
-	base := r.hold()
-	if base == nil {
-		return nil, named("new stage", spec.Owner.Path, objstore.ErrClosed)
+	held := own.hold()
+	if held == nil {
+		return nil, objstore.ErrClosed
 	}
-	return b.newStage(spec.Owner, base, spec.Empty), nil
+	return held, nil
 }
 
 // newStage takes over the caller's hold on base.
@@ -68,8 +91,19 @@ func (b *Bucket) adoptStage(st *staging.Stage, base *pinned) *stage {
 
 // stagingBase is what the bytes start from; requires commitMu, or that nobody else has s.
 func (s *stage) stagingBase() staging.Base {
-	if s.empty {
-		return nil // not a *pinned that is nil
+	if start := s.start(); start != nil {
+		return start
+	}
+	return nil // not a *pinned that is nil
+}
+
+// start is stagingBase.
+func (s *stage) start() *pinned {
+	switch {
+	case s.source != nil:
+		return s.source
+	case s.empty:
+		return nil
 	}
 	return s.base
 }
@@ -102,11 +136,8 @@ func (s *stage) seal(ctx context.Context, object objstore.ID) error {
 		s.sealed = nil
 		return err
 	}
-	base := s.base
-	if s.empty {
-		base = nil
-	}
-	if s.in, err = e.incoming(version, s.sealed, base); err == nil {
+	if s.in, err = e.incoming(version, s.sealed, s.start()); err == nil {
+		s.in.appended = s.in.appended && s.source == nil
 		err = s.adopt()
 	}
 	if err != nil {
@@ -161,15 +192,16 @@ func (s *stage) land() {
 func (s *stage) rebase(p *pinned, info objstore.Info) {
 	owner := s.Stage.Owner()
 	owner.Object, owner.Base = info.ID, info.Version
-	old := s.base
-	s.base, s.empty = p, false
+	old, source := s.base, s.source
+	s.base, s.empty, s.source = p, false, nil
 	s.handOver()
 	if err := s.sealed.Committed(owner, p); err != nil {
 		s.b.e.log.Warn("staged bytes of a commit stay behind", "object", info.ID, "error", err)
-		old = nil // what stays may refer to it
+		old, source = nil, nil // what stays may refer to them
 	}
 	s.sealed, s.in = nil, nil
 	release(old)
+	release(source)
 }
 
 // Commit implements [objstore.Stage].
@@ -253,9 +285,8 @@ func (s *stage) Close() error {
 	for _, lineage := range s.held {
 		s.b.e.pins.remove(lineage, sideVersion)
 	}
-	if s.base != nil {
-		s.base.release()
-		s.base = nil
-	}
+	release(s.base)
+	release(s.source)
+	s.base, s.source = nil, nil
 	return named("close stage", s.Stage.Owner().Path, errors.Join(errs...))
 }

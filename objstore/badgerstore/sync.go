@@ -46,6 +46,7 @@ type syncer struct {
 	// marked is the durable mark that is certainly on the disk: recovery looks at no batch
 	// up to it. What such batches need may go.
 	marked atomic.Uint64
+	asked  atomic.Bool // somebody has waited since the leader looked
 
 	work chan struct{} // capacity 1: something is wanted
 	stop chan struct{}
@@ -122,6 +123,7 @@ func (s *syncer) wait(ts uint64) error {
 		s.waiting--
 		s.mu.Unlock()
 	}()
+	s.asked.Store(true)
 	for s.durable < ts {
 		if s.failed != nil {
 			return s.failed
@@ -221,6 +223,8 @@ func (s *syncer) round() {
 	s.since = time.Time{}
 	s.mu.Unlock()
 	runtime.Gosched() // those woken by the round before commit first, and this one has them too
+	s.e.committer.syncBegins()
+	defer s.e.committer.syncEnded()
 	ts := s.e.published.Load()
 	low := s.e.inFlight.lowest() // of blobs removed after this it is not known whether that is synced
 	err := s.syncFiles(ts)

@@ -13,9 +13,10 @@ import (
 // verifier lets Badger compact, but only tables whose blocks it has just verified: what goes bad in a table while the
 // store is open is found before a compaction reads it. While no level is full enough Badger's compactions are held.
 type verifier struct {
-	e    *Engine
-	stop chan struct{}
-	done chan struct{}
+	e     *Engine
+	stop  chan struct{}
+	done  chan struct{}
+	asked chan chan error // to compact everything
 
 	// Of run alone.
 	verified map[uint64]time.Time // when
@@ -38,7 +39,7 @@ const (
 // newVerifier verifies tables in the background, and from then on what is to be compacted.
 func newVerifier(e *Engine, tables []uint64) *verifier {
 	v := &verifier{
-		e: e, stop: make(chan struct{}), done: make(chan struct{}),
+		e: e, stop: make(chan struct{}), done: make(chan struct{}), asked: make(chan chan error),
 		verified: map[uint64]time.Time{}, told: map[uint64]bool{},
 	}
 	e.compactions.hold()
@@ -80,13 +81,17 @@ func (v *verifier) besideCompactions() bool {
 	return true
 }
 
-// wait returns false if the verifier is stopped, or there are no compactions any more.
+// wait also does what is asked for. It returns false if the verifier is stopped, or there are no compactions any more.
 func (v *verifier) wait(until time.Duration) bool {
 	next := time.NewTimer(until)
 	defer next.Stop()
 	select {
 	case <-v.stop:
 		return false
+	case answer := <-v.asked:
+		err, ok := v.flattenAll()
+		answer <- err
+		return ok
 	case <-next.C:
 		return !v.e.compactions.areForbidden()
 	}

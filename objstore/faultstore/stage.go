@@ -20,6 +20,9 @@ func (b *Bucket) NewStage(ctx context.Context, spec objstore.StageSpec) (objstor
 	if own, ok := spec.Base.(*reader); ok {
 		spec.Base = own.Reader
 	}
+	if own, ok := spec.Source.(*reader); ok {
+		spec.Source = own.Reader
+	}
 	drop := func(s objstore.Stage) { s.Close() } // its error is lost with the reply
 	inner, err := call(ctx, b.f, b.op(OpNewStage, path), drop, func() (objstore.Stage, error) {
 		return b.ns.NewStage(ctx, spec)

@@ -133,15 +133,20 @@ func (t *Table) withdraw(w *Wait, reason error) error {
 	return reason
 }
 
-func (t *Table) conflict(id objstore.ID, k Lock) (Lock, bool) {
+// conflict is the first lock, by where it starts, that k would wait for: fcntl(2) has F_GETLK answer with that one.
+func (t *Table) conflict(id objstore.ID, k Lock) (first Lock, found bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if o := t.objects[id]; o != nil {
-		if i := slices.IndexFunc(o.held, k.conflicts); i >= 0 {
-			return o.held[i], true
+	o := t.objects[id]
+	if o == nil {
+		return Lock{}, false
+	}
+	for _, held := range o.held {
+		if k.conflicts(held) && (!found || held.Start < first.Start) {
+			first, found = held, true
 		}
 	}
-	return Lock{}, false
+	return first, found
 }
 
 func (t *Table) holds(id objstore.ID, k Lock) (any, exclusive bool) {

@@ -58,6 +58,19 @@ func TestConflictNamesTheWholeLockAndItsProcess(t *testing.T) {
 	}
 }
 
+func TestConflictIsTheOneThatStartsFirst(t *testing.T) {
+	l := New()
+	for _, start := range []uint64{10, 30, 1, 20} {
+		l.try(7, Lock{Owner: Owner{ID: 1}, Start: start, End: start + 4, Exclusive: true})
+	}
+	for from, want := range map[uint64]uint64{0: 1, 5: 1, 6: 10, 16: 20} {
+		got, found := l.conflict(7, Lock{Owner: Owner{ID: 2}, Start: from, End: 100})
+		if !found || got.Start != want {
+			t.Errorf("from %d: %+v, %v; want the one at %d", from, got, found, want)
+		}
+	}
+}
+
 func mustWait(t *testing.T, l *Table, k Lock) *Wait {
 	t.Helper()
 	w, err := l.request(7, k)

@@ -3,8 +3,6 @@ package memstore
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
-	"io"
 	"slices"
 	"time"
 
@@ -42,17 +40,15 @@ func (s *stage) keep(c objstore.Conflict, mine *content) (objstore.Conflict, err
 	if record.Base == (objstore.ContentRef{}) && s.base != nil {
 		record.Base.Version = s.version
 	}
-	record.base = s.hold(&record.Base, c)
-	record.theirs = s.hold(&record.Theirs, c)
-	record.ID = s.kept
-	if record.ID == "" || s.b.conflicts[s.kept] == nil {
-		id, err := s.b.newConflictID(record.Time)
+	if record.ID = s.kept; s.b.conflicts[s.kept] == nil {
+		id, err := s.b.conflictIDFor(c, record.Time)
 		if err != nil {
 			return objstore.Conflict{}, err
 		}
-		record.ID = id
+		record.ID, s.kept = id, id
 	}
-	s.kept = record.ID
+	record.base = s.hold(&record.Base, c)
+	record.theirs = s.hold(&record.Theirs, c)
 	s.b.conflicts[record.ID] = record
 	return record.Conflict, nil
 }
@@ -93,16 +89,15 @@ func (s *stage) contentOf(version objstore.Version, c objstore.Conflict) *conten
 	return nil
 }
 
-// newConflictID requires the engine's mutex.
-func (b *Bucket) newConflictID(at time.Time) (objstore.ConflictID, error) {
+// conflictIDFor is the id that was asked for, if it is c's to have, or a new one. It requires the engine's mutex.
+func (b *Bucket) conflictIDFor(c objstore.Conflict, at time.Time) (objstore.ConflictID, error) {
+	if old := b.conflicts[c.ID]; c.ID.IsValid() && (old == nil || c.Replaces(old.Conflict)) {
+		return c.ID, nil
+	}
 	for {
-		var random [4]byte
-		if _, err := io.ReadFull(b.engine.opt.Rand, random[:]); err != nil {
-			return "", &objstore.Error{Kind: objstore.ErrUnavailable, Err: err}
-		}
-		id := objstore.ConflictID(at.UTC().Format("20060102T150405Z") + "-" + hex.EncodeToString(random[:]))
-		if b.conflicts[id] == nil {
-			return id, nil
+		id, err := objstore.NewConflictID(at, b.engine.opt.Rand)
+		if err != nil || b.conflicts[id] == nil {
+			return id, err
 		}
 	}
 }

@@ -26,16 +26,26 @@ type stage struct {
 // NewStage implements [objstore.Namespace].
 func (b *Bucket) NewStage(ctx context.Context, spec objstore.StageSpec) (objstore.Stage, error) {
 	s := &stage{b: b, owner: spec.Owner, draft: newDraft(emptyContent())}
-	if spec.Base == nil {
+	if spec.Base == nil && spec.Source == nil {
 		return s, named("new stage", spec.Owner.Path, orCancelled(ctx, nil))
 	}
-	base, err := contentOf(ctx, spec.Base)
-	if err != nil {
-		return nil, named("new stage", spec.Owner.Path, err)
+	if spec.Base != nil {
+		base, err := contentOf(ctx, spec.Base)
+		if err != nil {
+			return nil, named("new stage", spec.Owner.Path, err)
+		}
+		s.base, s.version = base, spec.Base.Info().Version
+		if !spec.Empty {
+			s.draft.rebase(base)
+		}
 	}
-	s.base, s.version = base, spec.Base.Info().Version
-	if !spec.Empty {
-		s.draft.rebase(base)
+	if spec.Source != nil {
+		source, err := contentOf(ctx, spec.Source)
+		if err != nil {
+			return nil, named("new stage", spec.Owner.Path, err)
+		}
+		s.draft.rebase(source)
+		s.draft.prefix, s.changed = 0, true // of the base nothing is left
 	}
 	return s, nil
 }

@@ -104,6 +104,7 @@ func keepingAgainReplaces(ctx context.Context, e *Env) {
 	equal(e, len(e.conflicts(ctx)), 2, "conflicts")
 	e.wantSide(ctx, kept.ID, objstore.SideMine, "mine 4")
 	e.wantSide(ctx, first.ID, objstore.SideMine, "other")
+	keptByItsID(ctx, e, kept, first)
 	e.write(ctx, s, "not kept", 0) // what is written afterwards is not in it
 	e.wantSide(ctx, kept.ID, objstore.SideMine, "mine 4")
 	// The stage stays usable.
@@ -111,6 +112,29 @@ func keepingAgainReplaces(ctx context.Context, e *Env) {
 	e.ok(err, "commit")
 	e.wantBytes(e.readID(ctx, res.Info.ID), "not kept", "content")
 	e.wantSide(ctx, kept.ID, objstore.SideMine, "mine 4")
+}
+
+// keptByItsID keeps a copy of its own once more, as who has lost the reply does, and others under ids that are not theirs.
+func keptByItsID(ctx context.Context, e *Env, kept, other objstore.Conflict) {
+	keep := func(c objstore.Conflict, body string) objstore.Conflict {
+		s := e.newStage(ctx, nil)
+		e.write(ctx, s, body, 0)
+		c = e.keep(ctx, s, c)
+		e.ok(s.Close(), "close stage")
+		return c
+	}
+	again := keep(objstore.Conflict{ID: kept.ID, Reason: objstore.ReasonLost, Path: "f"}, "mine 4")
+	equal(e, again.ID, kept.ID, "id of a copy that is kept again")
+	equal(e, len(e.conflicts(ctx)), 2, "conflicts")
+	const id = "20260102T030405Z-1a2b3c4d"
+	equal(e, keep(objstore.Conflict{ID: id, Reason: objstore.ReasonLost, Path: "g"}, "new").ID, id, "an id nobody has")
+	for _, taken := range []objstore.ConflictID{other.ID, "../f", "20260102T030405Z-1A2B3C4D"} {
+		c := keep(objstore.Conflict{ID: taken, Reason: objstore.ReasonLost, Path: "h", Object: 7}, "new")
+		equal(e, conflictID.MatchString(string(c.ID)) && c.ID != taken, true, fmt.Sprintf("%q instead of %q", c.ID, taken))
+		e.ok(e.ns().DropConflict(ctx, c.ID), "drop")
+	}
+	e.ok(e.ns().DropConflict(ctx, id), "drop")
+	e.wantSide(ctx, other.ID, objstore.SideMine, "other")
 }
 
 // lose makes a stage lose against body and keeps it.

@@ -3,6 +3,7 @@ package objstoretest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -18,6 +19,7 @@ func stageCases() []Case {
 		{Name: "StagesArePrivate", needs: needNamespace, run: stagesArePrivate},
 		{Name: "StagesPinTheirBase", needs: needNamespace, run: stagesPinTheirBase},
 		{Name: "StagesMayStartEmpty", needs: needNamespace, run: stagesMayStartEmpty},
+		{Name: "StagesMayStartAsAnotherObject", needs: needNamespace, run: stagesMayStartAsAnotherObject},
 		{Name: "StagesAreSparse", needs: needNamespace, run: stagesAreSparse},
 		{Name: "StagesPunchAndZero", needs: needNamespace, run: stagesPunchAndZero},
 		{Name: "StagesFindDataAndHoles", needs: needNamespace, run: stagesFindDataAndHoles},
@@ -108,6 +110,38 @@ func stagesMayStartEmpty(ctx context.Context, e *Env) {
 	e.ok(r.Close(), "close")
 	_, err = e.ns().NewStage(ctx, objstore.StageSpec{Base: r})
 	e.want(err, objstore.ErrClosed, "new stage on a closed reader")
+}
+
+// What a stage starts with in place of its base belongs to it alone once it is committed, whatever becomes of where it came from.
+func stagesMayStartAsAnotherObject(ctx context.Context, e *Env) {
+	for i, size := range e.pinSizes() {
+		body := string(pattern(uint64(i), size))
+		source := e.create(ctx, e.root(), fmt.Sprintf("source%d", i), body)
+		file := e.create(ctx, e.root(), fmt.Sprintf("f%d", i), "old content")
+		base, r := e.openID(ctx, file.ID), e.openID(ctx, source.ID)
+		s, err := e.ns().NewStage(ctx, objstore.StageSpec{Base: base, Empty: true, Source: r})
+		e.ok(errors.Join(base.Close(), r.Close()), "close")
+		if errors.Is(err, objstore.ErrUnsupported) {
+			return
+		}
+		e.ok(err, "new stage")
+		equal(e, s.Changed(), true, "changed")
+		e.unlink(ctx, e.root(), fmt.Sprintf("source%d", i))
+		e.wantBytes(e.readStage(ctx, s), body, "stage")
+		res := e.commit(ctx, s, file.ID, objstore.IfVersion(file.Version))
+		equal(e, res.Appended, false, "appended")
+		e.wantBytes(e.readID(ctx, file.ID), body, "content")
+		want, _, _ := source.ETag.Split()
+		hash, _, _ := res.Info.ETag.Split()
+		equal(e, hash, want, "hash")
+		e.write(ctx, s, "more", size)
+		res = e.commit(ctx, s, file.ID, objstore.IfVersion(res.Info.Version))
+		equal(e, res.Appended, true, "appended to what was committed")
+		e.write(ctx, s, "changed", 0)
+		e.commit(ctx, s, file.ID, objstore.IfVersion(res.Info.Version))
+		e.wantBytes(e.readID(ctx, file.ID), ("changed" + body[7:] + "more"), "content after a change")
+		e.ok(s.Close(), "close stage")
+	}
 }
 
 func stagesAreSparse(ctx context.Context, e *Env) {

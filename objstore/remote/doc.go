@@ -20,6 +20,11 @@
 // key are recognised by their write ids. Of other changes, and of those without an answer in time, the outcome is
 // ErrUnknown. A body that cannot be read twice is not sent again: what became of it is asked for.
 //
+// # Clocks
+//
+// What is signed is signed by the server's clock once the server has refused a request for its time, and said its own. Leases are measured,
+// and never compared with another's clock.
+//
 // # Coherence
 //
 // Changes are told in order, and those made here before they are acknowledged here. Those of others may be told after
@@ -29,7 +34,7 @@
 // made meanwhile. A change is told with the attributes it has led to: what was changed here is known without another request. The server is told
 // that changes are known here when it says that somebody waits for that, and with each renewal. A lease is for a second at most, counts from before it was asked for, and ends
 // when the server stops telling of changes, as it does when it ends. It is renewed while it is used. Opening always asks the server.
-// Changes made while a session was lost are not told.
+// Changes made while a session was lost are not told: what was remembered is forgotten each time the server begins to tell.
 //
 // # File locks
 //
@@ -41,7 +46,7 @@
 // # Lock order
 //
 // stage.writing, then stage.mu, reader.mu, Store.mu, pins.mu, feed.mu, lease.mu, locker.mu. A reader's is held while it is opened again. records.mu
-// is held alone.
+// is taken under feed.mu or alone.
 //
 // # What it does not do
 //

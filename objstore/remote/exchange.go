@@ -37,6 +37,7 @@ type refused struct {
 	foreign bool // by a server of another program
 	code    string
 	message string
+	early   bool // by its clock, which is known since
 }
 
 // Error implements error.
@@ -49,6 +50,9 @@ func (r *refused) Error() string {
 
 // kind is what a refusal means; 0: the same request may be answered the next time.
 func (r *refused) kind() objstore.Kind {
+	if r.early {
+		return 0
+	}
 	if r.foreign && r.status < http.StatusInternalServerError {
 		return objstore.ErrUnsupported
 	}
@@ -123,7 +127,7 @@ func (s *Store) sendOnce(ctx context.Context, frame []byte, body *content) (*rep
 	r, err := readReply(response)
 	if err != nil {
 		response.Body.Close()
-		return nil, err
+		return nil, s.learnClock(response, err)
 	}
 	return r, nil
 }
@@ -140,7 +144,7 @@ func (s *Store) sign(ctx context.Context, req *http.Request, body []byte, stream
 	}
 	credentials := aws.Credentials{AccessKeyID: s.parts.Credentials.AccessKey, SecretAccessKey: s.parts.Credentials.SecretKey}
 	req.Header.Set("X-Amz-Content-Sha256", digest)
-	return v4.NewSigner().SignHTTP(ctx, credentials, req, digest, "s3", s.opt.Region, time.Now(), func(o *v4.SignerOptions) {
+	return v4.NewSigner().SignHTTP(ctx, credentials, req, digest, "s3", s.opt.Region, s.ahead.signingTime(), func(o *v4.SignerOptions) {
 		o.DisableURIPathEscaping = true
 	})
 }
@@ -171,7 +175,7 @@ func readRefusal(response *http.Response, foreign bool) error {
 	if err == nil {
 		_ = xml.Unmarshal(text, &document) // the status says enough
 	}
-	return &refused{response.StatusCode, foreign, document.Code, document.Message}
+	return &refused{status: response.StatusCode, foreign: foreign, code: document.Code, message: document.Message}
 }
 
 // pipedBody is a request's body that is written while it is sent.
@@ -211,7 +215,7 @@ type request struct {
 	body    *content
 	build   build    // instead of message and body, for what has handles
 	within  *session // no other will do; nil: the current one
-	writeID bool     // the server recognises it in another session
+	writeID bool     // the store recognises it, in another session too
 	single  bool     // body cannot be read again
 }
 

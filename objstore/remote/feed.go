@@ -145,14 +145,10 @@ func (s *Store) followIn(in *session) error {
 	f := &s.feed
 	f.mu.Lock()
 	told := f.told
-	anew := f.session != in
-	if anew {
+	if f.session != in {
 		told = 0
 	}
 	f.mu.Unlock()
-	if anew {
-		s.records.forgetAll()
-	}
 	head := wire.Head{Protocol: wire.Protocol, Method: wire.MethodWatch, Session: in.id, ID: in.begin()}
 	defer in.done(head.ID)
 	head.Oldest = in.oldest()
@@ -167,7 +163,7 @@ func (s *Store) followIn(in *session) error {
 	}
 	f.move(in, told, 0)
 	s.begun(in)
-	defer s.broken()
+	defer s.broken(in)
 	for {
 		var e wire.Event
 		if err := wire.ReadMessage(r.body, &e); err != nil {
@@ -184,17 +180,22 @@ func (s *Store) followIn(in *session) error {
 	}
 }
 
-// begun notes that the server tells of changes.
+// begun notes that the server tells of changes. What was asked for before is forgotten only now: it may have been changed since, and
+// before the server began to count. Of what is asked for from now on every change is told.
 func (s *Store) begun(in *session) {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
 	s.feed.live = in
+	s.records.forgetAll()
 }
 
 // broken notes that it does so no longer: it may be gone, and another acknowledge changes in its place.
-func (s *Store) broken() {
+func (s *Store) broken(in *session) {
 	s.feed.mu.Lock()
 	defer s.feed.mu.Unlock()
+	if s.feed.live != in {
+		return
+	}
 	s.feed.live = nil
 	close(s.feed.moved)
 	s.feed.moved = make(chan struct{})

@@ -250,6 +250,48 @@ func TestStagesOutliveTheServer(t *testing.T) {
 	}
 }
 
+// C4: a copy is kept once, though the reply is lost and the server begins anew before it is kept again, and keeps its id in
+// later states.
+func TestCopyIsKeptOnceThoughTheReplyIsLost(t *testing.T) {
+	b := newBench(t)
+	b.file = b.create("f", "base")
+	stage, err := b.store.NewStage(t.Context(), objstore.StageSpec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stage.Close()
+	var ids []objstore.ConflictID
+	for _, body := range []string{"mine", "MINE"} {
+		if _, err := stage.WriteAt(t.Context(), []byte(body), 0); err != nil {
+			t.Fatal(err)
+		}
+		b.wire.lose(b.begin)
+		kept, err := stage.Keep(t.Context(), objstore.Conflict{Reason: objstore.ReasonLost, Path: "f", Object: b.file.ID})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := b.direct.ListConflicts(t.Context())
+		if err != nil || len(all) != 1 || all[0].ID != kept.ID {
+			t.Errorf("kept as %s, listed %+v, %v", kept.ID, all, err)
+		}
+		mine, err := b.direct.OpenConflict(t.Context(), kept.ID, objstore.SideMine)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := make([]byte, 4)
+		if _, err := mine.ReadAt(t.Context(), p, 0); err != nil || string(p) != body {
+			t.Errorf("kept %q, %v", p, err)
+		}
+		if err := mine.Close(); err != nil {
+			t.Error(err)
+		}
+		ids = append(ids, kept.ID)
+	}
+	if ids[0] != ids[1] {
+		t.Errorf("kept as %v", ids)
+	}
+}
+
 // Who may not is told so, and nothing happens.
 func TestRightsAreThoseOfTheUser(t *testing.T) {
 	b := newBench(t)

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"io"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/wire"
@@ -57,9 +58,13 @@ func (t *stage) Keep(ctx context.Context, c objstore.Conflict) (objstore.Conflic
 		return objstore.Conflict{}, err
 	}
 	defer done()
+	if err := t.identify(&c); err != nil {
+		return objstore.Conflict{}, err
+	}
 	if !t.keptHere {
 		m, err := t.push(ctx, "keep", wire.Push{Keep: &c})
 		if err == nil {
+			t.keptAs = m.Kept.ID
 			return m.Kept, nil
 		}
 		if t.s.staging == nil || c.Reason < objstore.ReasonLost || c.Reason > objstore.ReasonCrash {
@@ -68,6 +73,22 @@ func (t *stage) Keep(ctx context.Context, c objstore.Conflict) (objstore.Conflic
 		c.Detail = detailed(c.Detail, "kept on the machine of the mount, because the server could not: "+err.Error())
 	}
 	return t.keepHere(ctx, c)
+}
+
+// identify gives a conflict the id of the stage's earlier one, or one to be recognised by: who keeps it again because a reply
+// was lost, be it on this machine, has one copy. It requires writing.
+func (t *stage) identify(c *objstore.Conflict) (err error) {
+	if t.keptAs == "" {
+		t.keptAs = c.ID
+	}
+	if c.Time.IsZero() {
+		c.Time = time.Now()
+	}
+	if !t.keptAs.IsValid() {
+		t.keptAs, err = objstore.NewConflictID(c.Time, t.s.parts.Rand)
+	}
+	c.ID = t.keptAs
+	return err
 }
 
 // keepHere keeps the bytes on this machine. It requires writing. What nobody can tell now to be there instead is
@@ -97,7 +118,7 @@ func (t *stage) push(ctx context.Context, op string, m wire.Push) (wire.Pushed, 
 	var in *session
 	var pushed wire.Pushed
 	err := t.s.ask(ctx, request{
-		op: op, key: t.spec.Owner.Path, method: wire.MethodPush, writeID: m.Commit != nil,
+		op: op, key: t.spec.Owner.Path, method: wire.MethodPush, writeID: m.Commit != nil || m.Keep != nil,
 		build: func(ctx context.Context, current *session) (wire.Message, *content, error) {
 			in = current
 			return t.message(ctx, m, current)

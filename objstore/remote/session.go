@@ -74,8 +74,9 @@ func (s *Store) renew(ctx context.Context) (*session, error) {
 	return s.session, nil
 }
 
-// lost notes that the server does not know the session.
+// lost notes that the server does not know the session. There may still be a stream in it, of a server that is gone.
 func (s *Store) lost(old *session) {
+	s.broken(old)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.session == old {

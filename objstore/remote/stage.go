@@ -30,6 +30,7 @@ type stage struct {
 	pushed  uint64   // of that, what the server's stage has
 	// keptHere: this machine has a kept copy.
 	keptHere bool
+	keptAs   objstore.ConflictID // of the latest Keep, whatever became of it; empty: there was none
 
 	mu sync.RWMutex
 	// Guarded by mu; changed with writing held.
@@ -45,6 +46,9 @@ type stage struct {
 func (s *Store) NewStage(ctx context.Context, spec objstore.StageSpec) (objstore.Stage, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, &objstore.Error{Op: "new stage", Key: spec.Owner.Path, Kind: objstore.ErrUnavailable, Err: err}
+	}
+	if spec.Source != nil {
+		return nil, &objstore.Error{Op: "new stage", Key: spec.Owner.Path, Kind: objstore.ErrUnsupported, Detail: "contents are shared by the owner alone"}
 	}
 	t := &stage{s: s, spec: spec}
 	t.spec.Base = nil

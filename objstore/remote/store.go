@@ -64,6 +64,7 @@ type Store struct {
 	feed     feed
 	lease    lease
 	silence  silence
+	ahead    clockAhead
 	records  records
 	locker   locker
 	pins     pins

@@ -19,7 +19,7 @@ func (c *call) finish() {
 	if status == 0 {
 		status = http.StatusOK
 	}
-	if c.err != nil && c.ctx().Err() != nil {
+	if c.err != nil && c.r.Context().Err() != nil {
 		status = statusGone
 	}
 	c.metrics.observe(c.op.name, status, took, c.w.received, c.w.sent)

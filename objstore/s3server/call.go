@@ -24,6 +24,7 @@ type call struct {
 	started time.Time
 	query   url.Values // nil: none
 	op      operation
+	changes bool // it may change something
 
 	signed  *sigv4.Signed
 	user    *User // nil: nobody
@@ -59,7 +60,14 @@ func (s *Server) newID() string {
 	return string(text[:])
 }
 
-func (c *call) ctx() context.Context { return c.r.Context() }
+// ctx is the request's. What changes something does not end with it: net/http takes a client that has sent all and closed its
+// side for one that left, although it waits for the answer. A body that does not come ends a change all the same.
+func (c *call) ctx() context.Context {
+	if c.changes {
+		return context.WithoutCancel(c.r.Context())
+	}
+	return c.r.Context()
+}
 
 func (c *call) now() time.Time { return c.opt.Now() }
 
@@ -86,7 +94,8 @@ func (c *call) serve() error {
 	}
 	c.op = op
 	if r := c.r.Method; r != http.MethodGet && r != http.MethodHead && op.name != opNamespace {
-		c.w.before = c.settle // it may have changed something
+		c.changes = true
+		c.w.before = c.settle
 	}
 	if err := c.openBucket(); err != nil {
 		if op.name != opPostObject || !errors.Is(err, s3code.NoSuchBucket) {

@@ -2,10 +2,12 @@ package s3server_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -134,5 +136,41 @@ func TestExpect100ContinueIsAnsweredEarly(t *testing.T) {
 		if err := conn.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// endsWith ends something with the last byte.
+type endsWith struct {
+	io.Reader
+	end func()
+}
+
+func (e endsWith) Read(p []byte) (int, error) {
+	n, err := e.Reader.Read(p)
+	if err == io.EOF {
+		e.end()
+	}
+	return n, err
+}
+
+// A client that closes its side once it has sent all is taken for gone by net/http. What it asked for is done, and answered.
+func TestClientsThatCloseTheirSideAreAnswered(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	for _, r := range []struct {
+		method, body string
+		status       int
+	}{{"PUT", "body", 200}, {"DELETE", "", 204}} {
+		ctx, end := context.WithCancel(t.Context())
+		if r.body == "" {
+			end()
+		}
+		req := httptest.NewRequestWithContext(ctx, r.method, "/box/k", endsWith{strings.NewReader(r.body), end})
+		req.ContentLength = int64(len(r.body))
+		answered := httptest.NewRecorder()
+		b.handler.ServeHTTP(answered, req)
+		if answered.Code != r.status {
+			t.Errorf("%s: %d %s", r.method, answered.Code, answered.Body)
+		}
+		end()
 	}
 }

@@ -42,6 +42,16 @@ func (c *checked) note(off, length int64) {
 	}
 }
 
+// noteWhole comes after all units were verified, the first at since.
+func (c *checked) noteWhole(since time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.since = since
+	for i := range c.units {
+		c.units[i] = ^uint64(0)
+	}
+}
+
 // holds reports whether all units of a range were verified lately.
 func (c *checked) holds(off, length int64) bool {
 	if c == nil {

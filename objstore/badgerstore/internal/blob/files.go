@@ -32,12 +32,13 @@ type files struct {
 	now          func() time.Time
 
 	mu        sync.Mutex
-	changed   *sync.Cond      // on mu: events grew
-	open      map[Ref]*handle // GUARDED_BY(mu)
-	idle      *list.List      // GUARDED_BY(mu), of *handle
-	sumsBytes int             // GUARDED_BY(mu)
-	events    uint64          // GUARDED_BY(mu): changes so far
-	starved   int             // GUARDED_BY(mu): handles in open that wait for a descriptor
+	changed   *sync.Cond        // on mu: events grew
+	open      map[Ref]*handle   // GUARDED_BY(mu)
+	idle      *list.List        // GUARDED_BY(mu), of *handle
+	sumsBytes int               // GUARDED_BY(mu)
+	whole     map[Ref]time.Time // GUARDED_BY(mu): when a scrub began that found no damage
+	events    uint64            // GUARDED_BY(mu): changes so far
+	starved   int               // GUARDED_BY(mu): handles in open that wait for a descriptor
 }
 
 // handle is an open blob. Fields are guarded by files.mu; file, block and checked do
@@ -58,7 +59,7 @@ type handle struct {
 func newFiles(fsys disk.FS, opt Options) *files {
 	f := &files{
 		fs: fsys, openMax: opt.OpenMax, units: newUnitCache(), checkedLasts: opt.CheckedLasts, now: opt.Now,
-		open: make(map[Ref]*handle), idle: list.New(),
+		open: make(map[Ref]*handle), idle: list.New(), whole: make(map[Ref]time.Time),
 	}
 	if f.openMax <= 0 {
 		f.openMax = openMaxDefault
@@ -112,6 +113,9 @@ func (f *files) openLocked(ref Ref, path string) (*handle, error) {
 	}
 	if ref.Bare && f.checkedLasts > 0 {
 		h.checked = newChecked(h.block.dataBytes, f.checkedLasts, f.now)
+		if since, ok := f.whole[ref]; ok {
+			h.checked.noteWhole(since)
+		}
 	}
 	f.sumsBytes += h.sumsBytes()
 	return h, nil
@@ -196,10 +200,11 @@ func (f *files) closeLocked(h *handle) {
 
 func (h *handle) sumsBytes() int { return len(h.block.sums) + len(h.block.digests) }
 
-// forget drops a blob that is to be removed.
+// forget drops a blob that is to be removed, or looked at anew.
 func (f *files) forget(ref Ref) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	delete(f.whole, ref)
 	if h := f.open[ref]; h != nil && !h.opening {
 		f.drop(h)
 	}

@@ -191,12 +191,20 @@ func (s *Store) dropCache(path string) {
 
 // verifyAll reads what was written; holes between are nobody's.
 func (h *handle) verifyAll(ctx context.Context) error {
+	return h.eachWritten(ctx, func([]byte) error { return nil })
+}
+
+// eachWritten yields what was written, verified, in order.
+func (h *handle) eachWritten(ctx context.Context, yield func(p []byte) error) error {
 	buf := make([]byte, readChunkBytes)
 	for _, r := range h.block.sumRuns {
 		end := min((r.first+r.n)*SumBytes, h.block.dataBytes)
 		for off := r.first * SumBytes; off < end; off += readChunkBytes {
 			n := min(readChunkBytes, end-off)
 			if _, err := h.readAt(ctx, buf[:n], off); err != nil {
+				return err
+			}
+			if err := yield(buf[:n]); err != nil {
 				return err
 			}
 		}

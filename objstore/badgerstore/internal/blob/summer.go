@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"math"
+	"math/bits"
 	"slices"
 
 	"github.com/zeebo/xxh3"
@@ -19,7 +20,8 @@ import (
 const BareBytes = 1 << 20
 
 // Summer keeps the checksums of a file while it is written. Bytes written in
-// order are summed as they pass; others are read again when it is finished. It is not safe for concurrent use.
+// order are summed as they pass; others are read again when it is finished, without the holes around them. It is not safe for
+// concurrent use.
 type Summer struct {
 	groups map[int64]*sumGroup // of groupUnits units each
 	// The unit being written in order: tailBytes of it have passed.
@@ -33,6 +35,21 @@ const groupUnits = 256
 type sumGroup struct {
 	sums   [groupUnits]uint64
 	states [groupUnits]sumState
+	pages  [groupUnits]pageSet
+}
+
+// pageSet are the pages of a unit that may have bytes, a bit for each. The others are holes.
+type pageSet uint16
+
+const (
+	pageBytes = SumBytes / 16
+	allPages  = ^pageSet(0)
+)
+
+// pagesOf are the pages of n bytes from at on.
+func pagesOf(at, n int) pageSet {
+	first, last := at/pageBytes, (at+n-1)/pageBytes
+	return allPages << first & (allPages >> (15 - last))
 }
 
 type sumState uint8
@@ -57,6 +74,7 @@ func (s *Summer) Wrote(p []byte, off int64) {
 }
 
 func (s *Summer) wrote(unit int64, at int, p []byte) {
+	defer s.touch(unit, pagesOf(at, len(p)))
 	if len(p) == SumBytes {
 		s.set(unit, sumKnown, xxh3.Hash(p))
 		return
@@ -76,17 +94,28 @@ func (s *Summer) wrote(unit int64, at int, p []byte) {
 	}
 }
 
+// touch notes which pages of a unit may have bytes.
+func (s *Summer) touch(unit int64, pages pageSet) {
+	s.group(unit).pages[unit%groupUnits] |= pages
+}
+
 // set sets the state of a unit, which is no longer the tail.
 func (s *Summer) set(unit int64, state sumState, value uint64) {
 	if s.tail == unit {
 		s.tail = -1
 	}
+	g := s.group(unit)
+	g.states[unit%groupUnits], g.sums[unit%groupUnits] = state, value
+}
+
+// group is the one unit is in, made at need.
+func (s *Summer) group(unit int64) *sumGroup {
 	g := s.groups[unit/groupUnits]
 	if g == nil {
 		g = new(sumGroup)
 		s.groups[unit/groupUnits] = g
 	}
-	g.states[unit%groupUnits], g.sums[unit%groupUnits] = state, value
+	return g
 }
 
 func (s *Summer) state(unit int64) sumState {
@@ -117,7 +146,7 @@ func (s *Summer) Zeroed(from, to int64) {
 	for _, unit := range s.used(from/SumBytes, to/SumBytes+1) {
 		switch start, end := unit*SumBytes, (unit+1)*SumBytes; {
 		case start >= from && end <= to:
-			s.set(unit, sumNone, 0)
+			s.set(unit, sumNone, 0) // and what may have bytes still may: a hole reads as zeros, too
 		case start < to && end > from:
 			s.set(unit, sumUnknown, 0)
 		}
@@ -126,8 +155,11 @@ func (s *Summer) Zeroed(from, to int64) {
 
 // Doubt notes that bytes in [from, to) may have changed.
 func (s *Summer) Doubt(from, to int64) {
-	for _, unit := range s.used(from/SumBytes, (to-1)/SumBytes+1) {
-		s.set(unit, sumUnknown, 0)
+	for unit := from / SumBytes; unit*SumBytes < to; unit++ {
+		if s.state(unit) != sumNone {
+			s.set(unit, sumUnknown, 0)
+		}
+		s.touch(unit, allPages)
 	}
 }
 
@@ -135,6 +167,7 @@ func (s *Summer) Doubt(from, to int64) {
 func (s *Summer) Found(from, to int64) {
 	for unit := from / SumBytes; unit*SumBytes < to; unit++ {
 		s.set(unit, sumUnknown, 0)
+		s.touch(unit, allPages)
 	}
 }
 
@@ -155,7 +188,7 @@ func (s *Summer) finish(f disk.File, dataBytes int64) (runs []run, sums []byte, 
 			if buf == nil {
 				buf = make([]byte, SumBytes)
 			}
-			if _, err := f.ReadAt(buf[:length], unit*SumBytes); err != nil {
+			if err := s.readUnit(f, unit, buf[:length]); err != nil {
 				return nil, nil, disk.Error("checksum staged bytes", err)
 			}
 			value = xxh3.Hash(buf[:length])
@@ -164,6 +197,25 @@ func (s *Summer) finish(f disk.File, dataBytes int64) (runs []run, sums []byte, 
 		runs = appendUnit(runs, unit)
 	}
 	return runs, sums, nil
+}
+
+// readUnit fills p with a unit. A hole is not read: the page cache would get a page for it, which costs more than its checksum.
+func (s *Summer) readUnit(f disk.File, unit int64, p []byte) error {
+	clear(p)
+	pages := s.groups[unit/groupUnits].pages[unit%groupUnits]
+	for pages != 0 {
+		first := bits.TrailingZeros16(uint16(pages))
+		n := bits.TrailingZeros16(^uint16(pages >> first))
+		pages &^= pagesOf(first*pageBytes, n*pageBytes)
+		from, to := first*pageBytes, min((first+n)*pageBytes, len(p))
+		if from >= to {
+			return nil
+		}
+		if _, err := f.ReadAt(p[from:to], unit*SumBytes+int64(from)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func appendUnit(runs []run, unit int64) []run {

@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"io"
+	"time"
 )
 
 // ErrLocked is returned by FS.Lock when another process, or another Lock of
@@ -70,6 +71,7 @@ type Info struct {
 	BytesAllocated int64 // on the disk; less than Size where there are holes
 	Dir            bool
 	Links          uint64
+	Modified       time.Time // when a file was last written, or a directory got or lost a name
 }
 
 // Space is what statfs(2) tells.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -135,6 +136,7 @@ func infoOf(st *unix.Stat_t) Info {
 		BytesAllocated: st.Blocks * statBlockBytes,
 		Dir:            st.Mode&unix.S_IFMT == unix.S_IFDIR,
 		Links:          uint64(st.Nlink),
+		Modified:       time.Unix(st.Mtim.Unix()),
 	}
 }
 

@@ -127,7 +127,7 @@ func (f *File) load() error {
 	}
 	if !found {
 		return &objstore.Error{Op: "open marks", Key: f.f.Name(), Kind: objstore.ErrCorrupt,
-			Detail: "both copies of the marks are damaged"}
+			Detail: "both copies of the marks are damaged: restore a copy of the store"}
 	}
 	return nil
 }

@@ -114,9 +114,6 @@ func GarbageKey(number uint64) []byte { return idKey(TagGarbage, number, 0) }
 // GarbagePrefix begins the keys of all contents to be deleted.
 func GarbagePrefix() []byte { return []byte{TagGarbage} }
 
-// GarbageNumber is the number in a garbage key.
-func GarbageNumber(key []byte) uint64 { return binary.BigEndian.Uint64(key[1:]) }
-
 // ConflictKey is the key of a conflict of the bucket with the given root.
 func ConflictKey(root uint64, id string) []byte {
 	return append(idKey(TagConflict, root, len(id)), id...)

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"runtime"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// interruptGrace is how long a command may take to end by itself after a signal.
+const interruptGrace = 10 * time.Second
+
+// errAbandoned ends a command that did not end by itself.
+var errAbandoned = errors.New("interrupted, and not waited for any longer: what was under way may yet be done")
+
+// takesItsTime marks a command that has something to finish after a signal, however long that takes: commits, a store to
+// be closed, a child.
+const takesItsTime = "takes its time to end"
+
+// takingItsTime marks c.
+func takingItsTime(c *cobra.Command) *cobra.Command {
+	c.Annotations = map[string]string{takesItsTime: ""}
+	return c
+}
+
+// besideMainThread runs a program so that the process can be ended by a signal. The kernel gives a signal to the main thread if
+// it can, and a thread that waits for a filesystem which does not answer takes none: so the main thread does nothing else.
+func besideMainThread(program func() int) int {
+	runtime.LockOSThread()
+	code := make(chan int, 1)
+	go func() { code <- program() }()
+	return <-code
+}
+
+// execute runs root until it ends. ctx ends with a signal; what has not ended interruptGrace later, or at a second
+// signal, is abandoned, as by a kill: it may wait for a filesystem that does not answer.
+func execute(ctx context.Context, root *cobra.Command) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	var takes atomic.Bool
+	root.PersistentPreRun = func(c *cobra.Command, _ []string) {
+		_, ok := c.Annotations[takesItsTime]
+		takes.Store(ok)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- root.ExecuteContext(ctx) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-signals:
+	}
+	if takes.Load() {
+		return <-ended
+	}
+	late := time.NewTimer(interruptGrace)
+	defer late.Stop()
+	select {
+	case err := <-ended:
+		return err
+	case <-signals:
+	case <-late.C:
+	}
+	return errAbandoned
+}

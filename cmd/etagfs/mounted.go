@@ -1,0 +1,205 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	iofs "io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/mount"
+)
+
+// mountedTree is a mount, seen by a process that uses it: through its control directory.
+type mountedTree struct {
+	root    string
+	control string
+}
+
+// findMounted finds the mount that a path, which need not exist, is in.
+func findMounted(path, control string) (mountedTree, error) {
+	if path == "" {
+		return mountedTree{}, noMountPoint()
+	}
+	at, err := filepath.Abs(path)
+	if err != nil {
+		return mountedTree{}, err
+	}
+	if real, err := filepath.EvalSymlinks(at); err == nil {
+		at = real
+	}
+	for {
+		switch _, err := os.Stat(at); {
+		case mount.ConnectionEnded(err):
+			return mountedTree{}, goneDaemon(at)
+		case errors.Is(err, iofs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
+		case err != nil:
+			return mountedTree{}, err
+		default:
+			config := filepath.Join(at, control, configName)
+			if _, err := os.Lstat(config); err == nil {
+				return mountedTree{at, filepath.Join(at, control)}, nil
+			}
+		}
+		if at == "/" {
+			return mountedTree{}, fmt.Errorf("%s is in no mount of etagfs, or its control directory is not named %s (see --control): %w", path, control, iofs.ErrNotExist)
+		}
+		at = filepath.Dir(at)
+	}
+}
+
+func goneDaemon(dir string) error {
+	return fmt.Errorf("%s is a mount whose daemon is gone: etagfs unmount %s takes it away, and etagfs mount mounts it again", dir, dir)
+}
+
+// config is what the mount is.
+func (m mountedTree) config() (c mountConfig, err error) {
+	text, err := os.ReadFile(filepath.Join(m.control, configName))
+	if err == nil {
+		err = json.Unmarshal(text, &c)
+	}
+	return c, err
+}
+
+// transactions are the files open for writing. Who may not know of other users' files is told so.
+func (m mountedTree) transactions() (all []fs.Transaction, allowed bool, err error) {
+	return linesOf[fs.Transaction](filepath.Join(m.control, "transactions"))
+}
+
+// runningRequest is a line of the control file of requests that are being answered.
+type runningRequest struct {
+	Operation string  `json:"op"`
+	Path      string  `json:"path"`
+	UID       uint32  `json:"uid"`
+	Thread    uint32  `json:"thread"`
+	Program   string  `json:"program,omitempty"`
+	Seconds   float64 `json:"seconds"`
+}
+
+func (m mountedTree) running() (all []runningRequest, allowed bool, err error) {
+	return linesOf[runningRequest](filepath.Join(m.control, "running"))
+}
+
+// linesOf reads lines of JSON.
+func linesOf[T any](name string) (all []T, allowed bool, err error) {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, iofs.ErrPermission) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	for line := range bytes.Lines(text) {
+		var one T
+		if err := json.Unmarshal(line, &one); err != nil {
+			return nil, false, err
+		}
+		all = append(all, one)
+	}
+	return all, true, nil
+}
+
+// samples are the values of a mount's stats, by name with labels as they stand there.
+type samples map[string]float64
+
+// stats reads them.
+func (m mountedTree) stats() (samples, error) {
+	text, err := os.ReadFile(filepath.Join(m.control, statsName))
+	if err != nil {
+		return nil, err
+	}
+	return parseSamples(text)
+}
+
+func parseSamples(text []byte) (samples, error) {
+	all := make(samples)
+	for lines := bufio.NewScanner(bytes.NewReader(text)); lines.Scan(); {
+		line := lines.Text()
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		space := strings.LastIndexByte(line, ' ')
+		value, err := strconv.ParseFloat(line[space+1:], 64)
+		if space < 0 || err != nil {
+			return nil, fmt.Errorf("stats have an unknown form: %q", line)
+		}
+		all[line[:space]] = value
+	}
+	return all, nil
+}
+
+// labelled are the values of one metric with one label, by what that says.
+func (s samples) labelled(name, label string) map[string]float64 {
+	values := make(map[string]float64)
+	for key, value := range s {
+		rest, ok := strings.CutPrefix(key, name+"{"+label+`="`)
+		if !ok {
+			continue
+		}
+		if says, end, _ := strings.Cut(rest, `"`); end == "}" {
+			values[says] = value
+		}
+	}
+	return values
+}
+
+// minus is what was added since before.
+func (s samples) minus(before samples) samples {
+	added := make(samples, len(s))
+	for key, value := range s {
+		added[key] = value - before[key]
+	}
+	return added
+}
+
+// quantile is a bound below which a share of the requests of an operation was answered; 0 if there were none.
+func (s samples) quantile(operation string, share float64) time.Duration {
+	const name = "etagfs_fuse_request_seconds"
+	all := s[name+`_count{operation="`+operation+`"}`]
+	least := 0.0
+	for key, upTo := range s {
+		rest, ok := strings.CutPrefix(key, name+`_bucket{operation="`+operation+`",le="`)
+		if !ok || upTo < all*share {
+			continue
+		}
+		if bound, err := strconv.ParseFloat(strings.TrimSuffix(rest, `"}`), 64); err == nil && (least == 0 || bound < least) {
+			least = bound
+		}
+	}
+	return secondsOf(min(least, (24 * time.Hour).Seconds()))
+}
+
+func secondsOf(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
+
+// binaryBytes is a size for people.
+func binaryBytes(n float64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB", "PiB"}
+	unit := 0
+	for ; n >= 1024 && unit < len(units)-1; unit++ {
+		n /= 1024
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%.0f %s", n, units[unit])
+	}
+	return fmt.Sprintf("%.1f %s", n, units[unit])
+}
+
+// program names a process for people.
+func programAndPID(name string, pid uint32) string {
+	switch {
+	case pid == 0:
+		return "a process that cannot be seen"
+	case name == "":
+		return fmt.Sprintf("pid %d", pid)
+	}
+	return fmt.Sprintf("%s (pid %d)", readable(name), pid)
+}

@@ -1,0 +1,18 @@
+package programs
+
+// processUses are of programs that look at a file while another changes it.
+func processUses() []use {
+	const await = `await() { for _ in $(seq 400); do if "$@" > /dev/null 2>&1; then return; fi; sleep 0.05; done; echo "waited in vain: $1"; return 1; }
+`
+	return []use{
+		{name: "tail -f", needs: "tail", script: await + `echo 0 > f; tail -s 0.1 -n +1 -f f > "$OUT/seen" & for i in 1 2 3; do await grep -qx $((i - 1)) "$OUT/seen"; echo $i >> f; done; await grep -qx 3 "$OUT/seen"; kill $!; wait $! || true; cat "$OUT/seen"`},
+		{name: "tail -f by polling", needs: "tail", script: await + `echo 0 > f; tail ---disable-inotify -s 0.1 -n +1 -f f > "$OUT/seen" & for i in 1 2 3; do await grep -qx $((i - 1)) "$OUT/seen"; echo $i >> f; done; await grep -qx 3 "$OUT/seen"; kill $!; wait $! || true; cat "$OUT/seen"`},
+		{name: "tail -F", needs: "tail", script: await + `echo 0 > f; tail -s 0.1 -n +1 -F f > "$OUT/seen" 2> /dev/null & await grep -qx 0 "$OUT/seen"; mv f f.1; echo 1 > f; await grep -qx 1 "$OUT/seen"; echo 2 >> f; await grep -qx 2 "$OUT/seen"; rm f; echo 3 > g; mv g f; await grep -qx 3 "$OUT/seen"; kill $!; wait $! || true; cat "$OUT/seen"`},
+		{name: "logrotate", needs: "/usr/sbin/logrotate", script: `export PATH=$PATH:/usr/sbin; chmod 755 .; mkdir log; chmod 755 log; seq 100 > log/a; seq 50 > log/b; printf '%s/log/a {\n copytruncate\n rotate 3\n size 1\n compress\n}\n%s/log/b {\n rotate 2\n size 1\n create 640\n postrotate\n echo rotated\n endscript\n}\n' "$PWD" "$PWD" > "$OUT/conf"; exec 7>> log/a; logrotate -s "$OUT/state" "$OUT/conf"; echo later >&7; logrotate -s "$OUT/state" -f "$OUT/conf"; echo end >&7; exec 7>&-; ls log; cat log/a log/b; zcat log/a.1.gz; zcat log/a.2.gz | wc -l; stat -c '%a %s' log/b`, varies: `\.gz$`},
+		{name: "inotifywait", needs: "inotifywait", script: await + `mkdir d; inotifywait -q -m -r -e create,moved_to,moved_from,delete,close_write,attrib,modify --format '%e %w%f' d > "$OUT/seen" 2> "$OUT/err" & await test -e "$OUT/seen"; for i in $(seq 400); do touch d/ready; rm d/ready; if grep -q ready "$OUT/seen"; then break; fi; done; echo x > d/f; chmod 600 d/f; mv d/f d/g; mkdir d/s; ln d/g d/h; rm d/g; touch d/last; await grep -q 'CLOSE_WRITE.* d/last' "$OUT/seen"; kill $!; wait $! || true; grep -v ready "$OUT/seen" | grep -v 'MODIFY\|last' | sort -u`},
+		{name: "flock", needs: "flock", script: `exec 3> lock; flock 3; ! flock -n lock true; exec 3>&-; flock -n lock echo free; echo 0 > n; seq 40 | xargs -P 8 -I{} flock lock sh -c 'read i < n; echo $((i + 1)) > n'; cat n; flock -s lock flock -n -s lock echo shared; ! flock -s lock flock -n -x lock echo both; flock -w 5 lock echo waited; flock d echo made`},
+		{name: "appends together", script: `for p in 1 2 3 4; do (for i in $(seq 25); do echo "$p $i" >> log; done) & done; wait; wc -l < log; sort log | uniq | wc -l; for p in 1 2 3 4; do (for i in $(seq 25); do echo "$p $i"; done >> one) & done; wait; wc -l < one`, varies: "^(log|one)$"},
+		{name: "fuser", needs: "python3", script: `exec 8> f; echo x >&8; ls -l /proc/$$/fd/8 | sed 's|.*/||'; rm f; ls -l /proc/$$/fd/8 | sed 's|.*/||'; echo y >&8; stat -L -c '%h %s' /proc/$$/fd/8; exec 8>&-; ls; echo z > g; exec 9< g; rm g; cat <&9; cat /proc/$$/fd/9; mkdir d; cd d; rmdir ../d; ! ls .. > /dev/null; ! touch x 2>/dev/null; cd ..`},
+		{name: "scripts and programs", script: `printf '#!/bin/sh\necho "run $1"\n' > s; chmod +x s; ./s one; cp /bin/true t; ./t; cp "$(command -v seq)" q; ./q 3; mv q r; ./r 2; chmod -x r; ! ./r 2 2>/dev/null; PATH=$PWD:$PATH; s two; printf 'echo "sourced"\nreturn 0\n' > i; . ./i; env -i ./s three; (exec ./s four); setsid ./s five; nice ./s six; timeout 5 ./s seven; nohup ./s eight 2>/dev/null | cat`},
+	}
+}

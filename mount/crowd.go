@@ -1,0 +1,120 @@
+package mount
+
+import (
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// A kernel with memory to spare remembers every file it was ever told of, and the table has to, too: half a kilobyte for
+// each. So beyond a number of them the kernel is asked to forget some that nobody has open (Linux 6.18 and later; earlier
+// ones cannot be asked). It may decline, and forgets nothing that is in use.
+const (
+	crowdNodes = 1 << 17
+	// askedAtOnce is how many nodes the kernel is told of in one message.
+	askedAtOnce = 512
+)
+
+// crowd is when the kernel is asked to forget.
+type crowd struct {
+	most int    // constant: nodes that are not too many
+	ask  func() // constant: begins it, and returns; nil: nobody can be asked
+
+	added int // guarded by table.mu: nodes made since
+}
+
+// came notes that there is one more of now so many nodes. What was asked for last time has an eighth of them to happen.
+func (c *crowd) came(nodes int) {
+	c.added++
+	if nodes > c.most && c.added > c.most/8 && c.ask != nil {
+		c.added = 0
+		c.ask()
+	}
+}
+
+// forgettable are some of the nodes that the kernel can forget without a loss, enough to make room.
+func (t *table) forgettable() (ids []uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	enough := t.nodes.count - t.crowd.most + t.crowd.most/4
+	for _, page := range t.nodes.pages {
+		if len(ids) >= enough {
+			break
+		}
+		for _, n := range page.nodes {
+			if n != nil && !n.directory && n.settled() && n.files == nil && n.opening == 0 {
+				ids = append(ids, n.id)
+			}
+		}
+	}
+	return ids
+}
+
+// pruner asks the kernel to forget, in the background: the kernel waits for reads of what it drops.
+type pruner struct {
+	// Constant.
+	table *table
+	log   *slog.Logger
+
+	mu sync.Mutex
+	// Guarded by mu.
+	kernel  notifications // nil until mounted, once unmounted, and if it cannot be asked
+	working bool
+	idle    sync.Cond
+}
+
+func newPruner(t *table, log *slog.Logger) *pruner {
+	p := &pruner{table: t, log: log}
+	p.idle.L = &p.mu
+	t.crowd.ask = p.begin
+	return p
+}
+
+// connect begins asking kernel; nil ends it. What is being asked is waited for.
+func (p *pruner) connect(kernel notifications) {
+	p.mu.Lock()
+	p.kernel = kernel
+	p.mu.Unlock()
+	p.wait()
+}
+
+// wait returns once nothing is being asked.
+func (p *pruner) wait() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.working {
+		p.idle.Wait()
+	}
+}
+
+// begin takes no other lock: the table's is held.
+func (p *pruner) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.kernel == nil || p.working {
+		return
+	}
+	p.working = true
+	go p.prune(p.kernel)
+}
+
+func (p *pruner) prune(kernel notifications) {
+	status := fuse.OK
+	for ids := range slices.Chunk(p.table.forgettable(), askedAtOnce) {
+		if status = kernel.PruneNotify(ids); status != fuse.OK {
+			break
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch status {
+	case fuse.OK, fuse.ENODEV, fuse.EBADF, fuse.ENOENT:
+	default: // most likely it is too old to know the request
+		p.log.Debug("the kernel cannot be asked to forget", slog.String("status", status.String()))
+		p.kernel = nil
+	}
+	p.working = false
+	p.idle.Broadcast()
+}

@@ -1,0 +1,68 @@
+package mount
+
+import (
+	"syscall"
+	"testing"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// stat is what GETATTR answers to a request that names no open file.
+func (k *kernel) stat(node uint64) (fuse.Attr, syscall.Errno) {
+	in, out := fuse.GetAttrIn{InHeader: header(node, 3)}, fuse.AttrOut{}
+	status := k.bridge.GetAttr(nil, &in, &out)
+	return out.Attr, syscall.Errno(status)
+}
+
+// What is open with O_PATH alone, which is not told, has its attributes for as long as the kernel has its node.
+func TestFileWithoutANameHasItsAttributesWhileTheKernelHasItsNode(t *testing.T) {
+	replace := func(k *kernel) { k.put("new", "new"); k.must(k.rename("new", "f")) }
+	ways := map[string]struct {
+		flags  uint32 // of an open file that loses the name first; 0: none is open
+		remove func(k *kernel)
+		size   uint64
+	}{
+		"unlinked":                 {0, func(k *kernel) { k.must(k.unlink("f")) }, 4},
+		"replaced":                 {0, replace, 4},
+		"unlinked while read":      {syscall.O_NOATIME, func(k *kernel) { k.must(k.unlink("f")) }, 4},
+		"unlinked while written":   {syscall.O_RDWR, func(k *kernel) { k.must(k.unlink("f")) }, 6},
+		"replaced while written":   {syscall.O_RDWR, replace, 6},
+		"unlinked before a commit": {syscall.O_CREAT, func(k *kernel) { k.must(k.unlink("f")) }, 6},
+		"replaced before a commit": {syscall.O_CREAT, replace, 6},
+	}
+	for name, way := range ways {
+		t.Run(name, func(t *testing.T) {
+			k := newKernel(t)
+			var f *opened
+			switch way.flags {
+			case syscall.O_CREAT:
+				f, _ = k.create(1, "f", syscall.O_RDWR)
+			case 0:
+				k.put("f", "four")
+			default:
+				k.put("f", "four")
+				f = k.mustOpen(1, "f", way.flags)
+			}
+			held, errno := k.walk(1, "f")
+			k.must(errno)
+			if way.size == 6 {
+				k.must(f.write(0, "sixsix"))
+			}
+			way.remove(k)
+			if f != nil {
+				k.must(f.close())
+			}
+			if a, errno := k.stat(held); errno != 0 || a.Size != way.size || a.Nlink != 0 {
+				t.Errorf("%v, %d bytes, %d links", errno, a.Size, a.Nlink)
+			}
+			k.must(k.chmod(3, held))
+			if a, errno := k.stat(held); errno != 0 || a.Mode&0o777 != 0o600 {
+				t.Errorf("after chmod: %v, mode %o", errno, a.Mode)
+			}
+			k.drop(held)
+			if _, errno := k.stat(held); errno != syscall.ESTALE || len(k.bridge.table.ghosts) != 0 {
+				t.Errorf("forgotten: %v, and of %d files something is left", errno, len(k.bridge.table.ghosts))
+			}
+		})
+	}
+}

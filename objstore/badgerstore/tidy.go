@@ -1,0 +1,178 @@
+package badgerstore
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+const (
+	// collectPatience is how long Collect waits for calls that run to end: they may read what is to go.
+	collectPatience = 2 * time.Second
+	// collectLooksEvery is how often it looks.
+	collectLooksEvery = 20 * time.Millisecond
+)
+
+// Collected is what became of garbage.
+type Collected struct {
+	Removed    int   `json:"removed"`     // records of garbage that are gone; 0 also if they went before
+	Waiting    int   `json:"waiting"`     // that stay: who reads what they are of has not ended, or may come back
+	BytesFreed int64 `json:"bytes_freed"` // of the file system, by whomever
+}
+
+// Collect removes what replaced and deleted contents have left behind and nobody reads, and returns when that has gone. The
+// same happens by itself, moments after nobody reads it.
+func (e *Engine) Collect(ctx context.Context) (c Collected, err error) {
+	if err := e.writable(ctx); err != nil {
+		return c, named("collect garbage", e.dir, err)
+	}
+	before, err := e.fs.Space(e.dir)
+	if err == nil {
+		err = e.syncer.durableUpTo(e.published.Load())
+	}
+	if err != nil {
+		return c, named("collect garbage", e.dir, classified("collect garbage", err))
+	}
+	c.Removed = e.collector.waiting()
+	patience := time.NewTimer(collectPatience)
+	defer patience.Stop()
+	looks := time.NewTicker(collectLooksEvery)
+	defer looks.Stop()
+	for c.Waiting = c.Removed; c.Waiting > 0; {
+		e.collector.wake()
+		select {
+		case <-looks.C:
+			c.Waiting = e.collector.waiting()
+			continue
+		case <-ctx.Done():
+			return c, named("collect garbage", e.dir, cancelled(ctx))
+		case <-patience.C:
+		}
+		break
+	}
+	c.Removed = max(0, c.Removed-c.Waiting)
+	after, err := e.fs.Space(e.dir)
+	c.BytesFreed = max(0, after.BytesFree-before.BytesFree)
+	return c, named("collect garbage", e.dir, classified("collect garbage", err))
+}
+
+// writable is why a store cannot be changed, or nil.
+func (e *Engine) writable(ctx context.Context) error {
+	if e.opt.ReadOnly {
+		return objstore.ErrReadOnly
+	}
+	return e.usable(ctx)
+}
+
+// waiting is how many records of garbage there are, and of removed blobs.
+func (c *collector) waiting() int {
+	c.working.Lock()
+	n := len(c.removed)
+	c.working.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return n + len(c.queue)
+}
+
+// Compacted is what became of the tables of the key-value engine.
+type Compacted struct {
+	TablesBefore int   `json:"tables_before"`
+	TablesAfter  int   `json:"tables_after"`
+	BytesBefore  int64 `json:"bytes_before"`
+	BytesAfter   int64 `json:"bytes_after"`
+}
+
+// Compact merges the tables of the key-value engine into one level. What was replaced or deleted before goes with that, but for what was committed last; a single level stays as it is. All
+// are verified before: over damage it is ErrCorrupt, and nothing was rewritten. Mutations go on, but have to wait if they make many
+// tables meanwhile. It takes as much free space as the tables have, for a time, and cannot be interrupted: if ctx ends it goes on.
+func (e *Engine) Compact(ctx context.Context) (c Compacted, err error) {
+	if err := e.writable(ctx); err != nil {
+		return c, named("compact", e.dir, err)
+	}
+	c.TablesBefore, c.BytesBefore, err = e.tableBytes()
+	if err == nil {
+		err = e.guard.Room(c.BytesBefore + e.tableRoomBytes())
+	}
+	if err == nil {
+		err = e.verifier.compactAll(ctx)
+	}
+	if err == nil {
+		c.TablesAfter, c.BytesAfter, err = e.tableBytes()
+	}
+	return c, named("compact", e.dir, err)
+}
+
+func (e *Engine) tableBytes() (tables int, bytes int64, err error) {
+	infos, err := e.tableInfos()
+	for _, t := range infos {
+		bytes += int64(t.OnDiskSize)
+	}
+	return len(infos), bytes, err
+}
+
+// compactAll asks run to compact everything.
+func (v *verifier) compactAll(ctx context.Context) error {
+	answer := make(chan error, 1)
+	select {
+	case v.asked <- answer:
+	case <-v.done:
+		return problem(objstore.ErrCorrupt, "a table was found damaged, and nothing is compacted any more: a check says which")
+	case <-ctx.Done():
+		return cancelled(ctx)
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return cancelled(ctx)
+	}
+}
+
+// flattenAll verifies all tables and compacts them. Compactions are held when it returns if they were before. It is false if there must not be any.
+func (v *verifier) flattenAll() (err error, ok bool) {
+	infos, err := v.e.tableInfos()
+	if err != nil {
+		return err, false
+	}
+	var ids []uint64
+	for _, t := range infos {
+		ids = append(ids, t.ID)
+	}
+	if !v.verify(ids) {
+		return problem(objstore.ErrCorrupt, "a table is damaged, or the store is being closed: nothing was compacted"), false
+	}
+	if v.e.compactions.areHeld() {
+		v.e.compactions.release()
+		defer v.e.compactions.hold()
+	}
+	done := make(chan error, 1)
+	go func() { done <- v.e.flatten() }()
+	looks := time.NewTicker(looksEvery)
+	defer looks.Stop()
+	for {
+		select {
+		case err := <-done:
+			return err, true
+		case <-looks.C:
+			if v.e.compactions.areForbidden() {
+				return problem(objstore.ErrCorrupt, "a table was found damaged meanwhile"), false
+			}
+		}
+	}
+}
+
+func (e *Engine) flatten() (err error) {
+	defer e.caught(debug.SetPanicOnFault(true), &err)
+	if err := e.db.Flatten(1); err != nil {
+		return problemOf("the key-value engine could not compact", err)
+	}
+	return nil
+}
+
+func (c *compactions) areHeld() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held != nil
+}
