@@ -13,6 +13,10 @@
 // and so does a skip that gives no reason of a known kind. Reasons begin with "needs X" (something
 // the machine lacks), "long: " or "pending: ". "needs X" is a failure if X is in the
 // comma-separated list ETAGFS_REQUIRE.
+//
+// If one or two tests fail, each is run again by itself, twice; if it passes, it is counted as passed and listed under a
+// heading of its own, its first output above. Many tests run beside foreign programs and on machines that stand still at times.
+// What guards a promise is never given a second chance (type chance).
 package main
 
 import (
@@ -34,6 +38,7 @@ func main() {
 			report.brokenRun(line, err)
 		}
 	}
+	report.tryAgain(ctx)
 	stop()
 	if failed := report.finish(); failed > 0 {
 		os.Exit(1)
@@ -54,6 +59,7 @@ func runGoTest(ctx context.Context, args []string, report *report) error {
 		return fmt.Errorf("start go test: %w", err)
 	}
 	before := report.failures()
+	report.args = args
 	readErr := report.read(events)
 	io.Copy(io.Discard, events) // the child must not block on a pipe nobody reads
 	if err := cmd.Wait(); err != nil && report.failures() == before {

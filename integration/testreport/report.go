@@ -37,7 +37,9 @@ func (n name) String() string {
 // verdict is what became of a test that counts.
 type verdict struct {
 	name   name
-	reason string // of a skip or a failure that needs one
+	reason string   // of a skip or a failure that needs one
+	output string   // of a failure
+	args   []string // of the go test it failed in
 }
 
 // report collects what the events of any number of go test runs say.
@@ -53,9 +55,12 @@ type report struct {
 	output map[name][]string
 	ended  map[name]string // action by which it ended; "" while it runs
 
-	passed  int
-	failed  []verdict
-	skipped []verdict
+	args []string // of the go test that is being read
+
+	passed   int
+	failed   []verdict
+	unsteady []verdict // failed, and passed when they were run again; they are counted in passed
+	skipped  []verdict
 }
 
 func newReport(out io.Writer, required []string) *report {
@@ -224,7 +229,7 @@ func (r *report) skip(n name, reason string) {
 		r.fail(n, "skipped, but ETAGFS_REQUIRE demands it: "+reason)
 		return
 	}
-	r.skipped = append(r.skipped, verdict{n, reason})
+	r.skipped = append(r.skipped, verdict{name: n, reason: reason})
 }
 
 func (r *report) fail(n name, reason string) {
@@ -241,7 +246,7 @@ func (r *report) fail(n name, reason string) {
 			fmt.Fprint(r.out, "    ", line)
 		}
 	}
-	r.failed = append(r.failed, verdict{n, reason})
+	r.failed = append(r.failed, verdict{n, reason, strings.Join(r.output[n], ""), r.args})
 }
 
 // endUnfinished fails what was still running when the events ended.
@@ -272,16 +277,22 @@ func (r *report) finish() int {
 			fmt.Fprintf(r.out, "    %s\n", test)
 		}
 	}
-	if len(r.failed) > 0 {
-		fmt.Fprintf(r.out, "\nfailed:\n")
+	r.list("failed", r.failed)
+	r.list("failed, and passed "+againCount+" times when run again alone (a defect of the test, or worse: see above)", r.unsteady)
+	fmt.Fprintf(r.out, "\n%d passed, %d failed, %d skipped\n", r.passed, len(r.failed), len(r.skipped))
+	return len(r.failed)
+}
+
+// list prints the names of verdicts, if there are any.
+func (r *report) list(title string, verdicts []verdict) {
+	if len(verdicts) > 0 {
+		fmt.Fprintf(r.out, "\n%s:\n", title)
 	}
-	for _, v := range r.failed {
+	for _, v := range verdicts {
 		fmt.Fprintf(r.out, "    %s", v.name)
 		if v.reason != "" {
 			fmt.Fprintf(r.out, ": %s", v.reason)
 		}
 		fmt.Fprintln(r.out)
 	}
-	fmt.Fprintf(r.out, "\n%d passed, %d failed, %d skipped\n", r.passed, len(r.failed), len(r.skipped))
-	return len(r.failed)
 }

@@ -18,7 +18,49 @@ var module = map[string]string{
 	"exits/exits_test.go":   "package exits\n\nimport (\n\t\"os\"\n\t\"testing\"\n)\n\nfunc TestMain(m *testing.M) {\n\tm.Run()\n\tos.Exit(3)\n}\n\nfunc TestFine(t *testing.T) {}\n",
 	"hangs/hangs_test.go":   "package hangs\n\nimport \"testing\"\n\nfunc TestHangs(t *testing.T) { select {} }\n\nfunc TestNeverRuns(t *testing.T) {}\n",
 	"empty/empty.go":        "package empty\n",
+	"chance/chance_test.go": chances,
 }
+
+// chances are tests that fail the first time they are run.
+const chances = `package chance
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func once(t *testing.T) bool {
+	path := filepath.Join(os.Getenv("CHANCE_DIR"), strings.ReplaceAll(t.Name(), "/", "-"))
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL, 0o666)
+	f.Close()
+	return err == nil
+}
+
+func TestAlone(t *testing.T) {
+	t.Run("a (b)", func(t *testing.T) {
+		if once(t) {
+			t.Error("by chance")
+		}
+	})
+}
+
+// C3, C5: a promise.
+func TestPromise(t *testing.T) {
+	if once(t) {
+		t.Error("broken")
+	}
+}
+
+func TestRandom(t *testing.T) {
+	if once(t) {
+		t.Error("wrong; run again with SEED=1")
+	}
+}
+
+func TestAlways(t *testing.T) { t.Error("always") }
+`
 
 func enterModule(t *testing.T) {
 	dir := t.TempDir()
@@ -91,5 +133,36 @@ func TestReportFailsWhatTheStreamLeavesOpen(t *testing.T) {
 	}
 	if r.finish() != 1 || !strings.Contains(out.String(), "p TestA: did not end") {
 		t.Errorf("the report:\n%s", out.String())
+	}
+}
+
+func TestFailuresAreTriedAgainUnlessTheyGuardAPromise(t *testing.T) {
+	enterModule(t)
+	cases := []struct {
+		run, closing string
+		said         string
+	}{
+		{"TestAlone", "1 passed, 0 failed, 0 skipped", "when run again alone"},
+		{"TestPromise", "0 passed, 1 failed, 0 skipped", "failed:\n    example.test/chance TestPromise"},
+		{"TestRandom", "0 passed, 1 failed, 0 skipped", "failed:\n    example.test/chance TestRandom"},
+		{"TestAlways", "0 passed, 1 failed, 0 skipped", "trying again: go test -count=2"},
+		{"Test(Alone|Always)", "1 passed, 1 failed, 0 skipped", "failed:\n    example.test/chance TestAlways"},
+		{"Test.*", "0 passed, 4 failed, 0 skipped", "failed:\n    example.test/chance TestAlone/a_(b)"},
+	}
+	for _, c := range cases {
+		t.Run(c.run, func(t *testing.T) {
+			t.Setenv("CHANCE_DIR", t.TempDir())
+			var out strings.Builder
+			r := newReport(&out, nil)
+			args := []string{"-run=^" + c.run + "$", "./chance"}
+			if err := runGoTest(context.Background(), args, r); err != nil {
+				t.Fatal(err)
+			}
+			r.tryAgain(context.Background())
+			r.finish()
+			if !strings.HasSuffix(out.String(), "\n"+c.closing+"\n") || !strings.Contains(out.String(), c.said) {
+				t.Errorf("the report does not say %q and %q:\n%s", c.said, c.closing, out.String())
+			}
+		})
 	}
 }
