@@ -15,18 +15,32 @@ import (
 // presencePatience is how long a daemon's socket may take to accept, which the kernel does for it.
 const presencePatience = time.Second
 
-// presenceName is the socket by which the daemon of a mount is found. Its name is no file's: it ends with the
-// process. A question to the mount would wait for whatever its store waits for, and keep the mount busy.
-func presenceName(device string) string { return "@etagfs/mount/" + device }
+// presenceNames are the sockets by which the daemon of a mount may be found; it has the first. They are no files' names: they
+// end with the process. A question to the mount would wait for whatever its store waits for, and keep the mount busy.
+//
+// A device's number is given to the next mount as soon as a mount is taken away, whose process may go on for long, as one that
+// is stopped does: so the name is made of what the kernel gives no other mount. It is made of the device where the kernel has
+// nothing better; such a daemon is found by that.
+func (m mounted) presenceNames() (names []string) {
+	if id, ok := uniqueID(m.id); ok {
+		names = append(names, presencePrefix+"id/"+strconv.FormatUint(id, 10))
+	}
+	return append(names, presencePrefix+m.device)
+}
 
-// Announce lets those who unmount wait for this process. It is to be closed last. A device's number is given to the next
-// mount as soon as a mount is taken away, whose process may still be about to end: then the name is ours once it has.
+const presencePrefix = "@etagfs/mount/"
+
+// Announce lets those who unmount wait for this process. It is to be closed last. Where the name is made of the device, the
+// process of a mount that was taken away may still have it: then the name is ours once that has ended.
 func (m *Mount) Announce() (io.Closer, error) {
-	listener, err := net.Listen("unix", presenceName(m.device))
+	if m.presence == "" {
+		return nil, errors.New("the mount is not in the mount table")
+	}
+	listener, err := net.Listen("unix", m.presence)
 	if !errors.Is(err, unix.EADDRINUSE) {
 		return listener, err
 	}
-	p := &presence{name: presenceName(m.device), stop: make(chan struct{}), done: make(chan struct{})}
+	p := &presence{name: m.presence, stop: make(chan struct{}), done: make(chan struct{})}
 	go p.await()
 	return p, nil
 }
@@ -82,10 +96,20 @@ type Daemon struct {
 	pid  int
 }
 
-// daemonOf finds who serves the mount of a device, which a user has mounted. Anybody may listen under that name: what
-// another user says is not believed.
-func daemonOf(device, user string) *Daemon {
-	conn, err := net.DialTimeout("unix", presenceName(device), presencePatience)
+// daemonOf finds who serves a mount.
+func daemonOf(m mounted) *Daemon {
+	for _, name := range m.presenceNames() {
+		if d := daemonAt(name, m.user); d != nil {
+			return d
+		}
+	}
+	return nil
+}
+
+// daemonAt finds who has a name, for a mount of a user's. Anybody may listen under that name: what another user says is not
+// believed.
+func daemonAt(name, user string) *Daemon {
+	conn, err := net.DialTimeout("unix", name, presencePatience)
 	if err != nil {
 		return nil
 	}
@@ -105,10 +129,10 @@ func daemonOf(device, user string) *Daemon {
 	return d
 }
 
-// fateOf is what has become of the daemon of a device's mount, as far as its socket tells. One that was killed and
+// fateOf is what has become of the daemon of a mount, as far as its socket tells. One that was killed and
 // cannot end, because a thread of it waits in the kernel, has it still.
-func fateOf(device, user string) (fate Fate, err error) {
-	d := daemonOf(device, user)
+func fateOf(m mounted) (fate Fate, err error) {
+	d := daemonOf(m)
 	switch {
 	case d == nil:
 		return FateUnknown, nil

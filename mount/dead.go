@@ -66,7 +66,7 @@ func removeDead(point string, fates Fates) error {
 			fate = fates(m.source, point)
 		}
 		if fate == FateUnknown {
-			if fate, err = fateOf(m.device, m.user); err != nil {
+			if fate, err = fateOf(m); err != nil {
 				return err
 			}
 		}

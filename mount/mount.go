@@ -59,7 +59,9 @@ type Mount struct {
 	server *fuse.Server
 	asked  *activity
 	device string
-	done   chan struct{} // closed when the kernel is done with us
+	// presence is the name by which who unmounts finds this process; empty: the mount is not in the mount table.
+	presence string
+	done     chan struct{} // closed when the kernel is done with us
 }
 
 // Start mounts and serves. The directory can be used when it returns.
@@ -225,7 +227,7 @@ func (m *Mount) tune(about *processes) {
 		m.log.Warn("the mount is not in the mount table", slog.String("dir", m.dir), slog.Any("error", err))
 		return
 	}
-	m.device = found.device
+	m.device, m.presence = found.device, found.presenceNames()[0]
 	about.mountedOn(found.device)
 	if os.Geteuid() != 0 {
 		return
@@ -319,8 +321,14 @@ func (m *Mount) outlivesUs() bool {
 	}
 }
 
-// abort ends the connection of a detached mount, which would last as long as its open files.
+// abort ends the connection of a detached mount, which would last as long as its open files. Once it has ended by itself its
+// number may be another mount's.
 func (m *Mount) abort() {
+	select {
+	case <-m.done:
+		return
+	default:
+	}
 	if err := abortConnection(m.device); err != nil {
 		m.log.Info("the connection ends with the process", slog.Any("error", err))
 		return

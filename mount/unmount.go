@@ -59,7 +59,7 @@ func Unmount(dir string, fates Fates) (Unmounted, error) {
 	if left, found, err := mountedAt(point); err != nil || !found || left.id != m.id {
 		return unmounted, err // its daemon was gone
 	}
-	unmounted.Daemon = daemonOf(m.device, m.user)
+	unmounted.Daemon = daemonOf(m)
 	return unmounted, take(point)
 }
 
