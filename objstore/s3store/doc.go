@@ -38,8 +38,9 @@
 // # Reading
 //
 // A reader keeps objects of up to Options.PrefetchBytes in memory. Ranges of larger ones are asked for by version id in a versioned
-// bucket, and with If-Match otherwise; an answer of another version is refused. Once the object was replaced or deleted
-// they are ErrPrecondition or ErrNotFound, for without version ids S3 has no pins. Bodies that end early are continued.
+// bucket, and with If-Match otherwise. Once the object was replaced or deleted they are ErrPrecondition or ErrNotFound, for without
+// version ids S3 has no pins. Some stores evaluate If-Match first and open the object then, which may be another by now: an answer of
+// another ETag or of an object of another size is ErrPrecondition like a 412. Bodies that end early are continued.
 //
 // # Deletes
 //

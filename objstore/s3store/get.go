@@ -29,9 +29,9 @@ type reader struct {
 	closed atomic.Bool
 }
 
-// Get asks for the beginning of the object, which tells the rest about it.
+// Get asks for the beginning of the object, which tells the rest about it. Where that was replaced in between the newer one
+// will do, unless a version was demanded.
 func (s *Store) Get(ctx context.Context, key objstore.Key, cond objstore.Cond) (objstore.Reader, error) {
-	_, versioned := cond.Version()
 	switch {
 	case !cond.Valid() || key == "":
 		return nil, refusal("get", key, objstore.ErrInvalid, "no condition, or no key")
@@ -42,6 +42,19 @@ func (s *Store) Get(ctx context.Context, key objstore.Key, cond objstore.Cond) (
 		}
 		return nil, err
 	}
+	for try := 1; ; try++ {
+		r, changed, err := s.get(ctx, key, cond)
+		if err == nil {
+			return r, nil
+		}
+		if !changed || try == triesMax || s.backOff(ctx, try) != nil {
+			return nil, err
+		}
+	}
+}
+
+// get is one try of Get; changed: the object changed after the first answer, and another try may do.
+func (s *Store) get(ctx context.Context, key objstore.Key, cond objstore.Cond) (_ *reader, changed bool, _ error) {
 	out, err := again(ctx, s, func() (*s3.GetObjectOutput, error) {
 		return s.client.GetObject(ctx, &s3.GetObjectInput{
 			Bucket: s.bucket(), Key: s.key(key), IfMatch: s.match(cond),
@@ -52,50 +65,56 @@ func (s *Store) Get(ctx context.Context, key objstore.Key, cond objstore.Cond) (
 		return s.getEmpty(ctx, key, cond)
 	}
 	if err != nil {
-		return nil, readError("get", key, err)
+		return nil, false, readError("get", key, err)
 	}
 	defer out.Body.Close()
-	info := objstore.Info{
-		Type: objstore.TypeFile, Nlink: 1, Size: aws.ToInt64(out.ContentLength), Modified: aws.ToTime(out.LastModified),
-		ContentType: aws.ToString(out.ContentType), UserMeta: shown(out.Metadata),
+	r, err := s.readerOf(key, out)
+	if err != nil {
+		return nil, false, err
 	}
-	if _, total, ok := strings.Cut(aws.ToString(out.ContentRange), "/"); ok {
-		if info.Size, err = strconv.ParseInt(total, 10, 64); err != nil {
-			return nil, readError("get", key, err)
-		}
-	}
-	r := &reader{s: s, key: key, info: described(info, stampOf(out.ETag, out.ResultMetadata))}
-	if v, ok := cond.Version(); ok && v != r.info.Version {
-		return nil, refusal("get", key, objstore.ErrPrecondition, "")
-	}
-	if id := aws.ToString(out.VersionId); id != "null" {
-		r.versionID = id
+	v, versioned := cond.Version()
+	if versioned && v != r.info.Version {
+		return nil, false, refusal("get", key, objstore.ErrPrecondition, "")
 	}
 	if r.info.Size > s.opt.PrefetchBytes {
-		return r, nil
+		return r, false, nil
 	}
 	if r.whole, err = io.ReadAll(out.Body); err != nil || int64(len(r.whole)) != r.info.Size {
 		r.whole, err = r.fetch(ctx)
 	}
-	if objstore.IsLostCondition(err) && !versioned {
-		return s.Get(ctx, key, cond) // replaced in between: the newer one will do
-	}
 	if err != nil {
-		return nil, err
+		return nil, objstore.IsLostCondition(err) && !versioned, err
+	}
+	return r, false, nil
+}
+
+// readerOf is of what a first answer tells; its body is yet to be read.
+func (s *Store) readerOf(key objstore.Key, out *s3.GetObjectOutput) (*reader, error) {
+	size, ok := sizeOf(out)
+	if !ok {
+		return nil, refusal("get", key, objstore.ErrUnavailable, "answered a range of unknown size: "+aws.ToString(out.ContentRange))
+	}
+	info := objstore.Info{
+		Type: objstore.TypeFile, Nlink: 1, Size: size, Modified: aws.ToTime(out.LastModified),
+		ContentType: aws.ToString(out.ContentType), UserMeta: shown(out.Metadata),
+	}
+	r := &reader{s: s, key: key, info: described(info, stampOf(out.ETag, out.ResultMetadata))}
+	if id := aws.ToString(out.VersionId); id != "null" {
+		r.versionID = id
 	}
 	return r, nil
 }
 
-// getEmpty is Get of an object without a first byte.
-func (s *Store) getEmpty(ctx context.Context, key objstore.Key, cond objstore.Cond) (objstore.Reader, error) {
+// getEmpty is get of an object without a first byte.
+func (s *Store) getEmpty(ctx context.Context, key objstore.Key, cond objstore.Cond) (_ *reader, changed bool, _ error) {
 	info, _, err := s.head(ctx, "get", key, cond)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if info.Size > 0 {
-		return s.Get(ctx, key, cond)
+		return nil, true, refusal("get", key, objstore.ErrPrecondition, "it was empty, and is not any more")
 	}
-	return &reader{s: s, key: key, info: info, whole: []byte{}}, nil
+	return &reader{s: s, key: key, info: info, whole: []byte{}}, false, nil
 }
 
 // fetch reads all of a small object whose first answer was cut off.
@@ -213,19 +232,46 @@ func (b *body) open() error {
 			Range: aws.String(fmt.Sprintf("bytes=%d-%d", b.off, b.end-1)),
 		}, s.own(headerIfVersion, pin))
 	})
+	if kindOf(err) == objstore.ErrRange { // of a shorter object
+		return &objstore.Error{Op: "read", Key: string(b.r.key), Kind: objstore.ErrPrecondition, Err: err}
+	}
 	if err != nil {
 		return readError("read", b.r.key, err)
 	}
-	if is := stampOf(out.ETag, out.ResultMetadata); is.version != b.r.info.Version {
+	if err := b.refuse(out); err != nil {
 		out.Body.Close()
-		return &objstore.Error{Op: "read", Key: string(b.r.key), Kind: objstore.ErrPrecondition, Winner: is.etag}
-	}
-	if want := fmt.Sprintf("bytes %d-%d/%d", b.off, b.end-1, b.r.info.Size); aws.ToString(out.ContentRange) != want {
-		out.Body.Close()
-		return refusal("read", b.r.key, objstore.ErrUnavailable, "asked for "+want+", was answered "+aws.ToString(out.ContentRange))
+		return err
 	}
 	b.in = out.Body
 	return nil
+}
+
+// refuse is nil if an answer has the bytes that were asked for. One of another version, or of an object of another size, is a
+// lost condition: some stores evaluate conditions first and open the object then, which may have been replaced in between.
+func (b *body) refuse(out *s3.GetObjectOutput) error {
+	if is := stampOf(out.ETag, out.ResultMetadata); is.version != b.r.info.Version {
+		return &objstore.Error{Op: "read", Key: string(b.r.key), Kind: objstore.ErrPrecondition, Winner: is.etag}
+	}
+	want, got := fmt.Sprintf("bytes %d-%d/%d", b.off, b.end-1, b.r.info.Size), aws.ToString(out.ContentRange)
+	if got == want {
+		return nil
+	}
+	kind := objstore.ErrUnavailable
+	if size, ok := sizeOf(out); ok && size != b.r.info.Size {
+		kind = objstore.ErrPrecondition
+	}
+	return refusal("read", b.r.key, kind, "asked for "+want+", was answered "+got)
+}
+
+// sizeOf is the size of the object that an answer is of, if it tells.
+func sizeOf(out *s3.GetObjectOutput) (size int64, ok bool) {
+	span := aws.ToString(out.ContentRange)
+	if span == "" { // all of it
+		return aws.ToInt64(out.ContentLength), out.ContentLength != nil
+	}
+	_, total, _ := strings.Cut(span, "/")
+	size, err := strconv.ParseInt(total, 10, 64)
+	return size, err == nil
 }
 
 func (b *body) Close() error {
