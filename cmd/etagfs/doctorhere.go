@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	iofs "io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/etagfs/etagfs/mount"
 	"github.com/etagfs/etagfs/objstore/badgerstore"
+	"github.com/etagfs/etagfs/objstore/s3server"
 )
 
 const (
@@ -99,7 +101,7 @@ func examineMount(ctx context.Context, dir, control string) (found symptoms) {
 	select {
 	case found = <-answers:
 	case <-patience.Done():
-		found.add("the daemon answers", false, "not within %v; its log and SIGQUIT to it tell what it waits for", answerPatience)
+		found.add("the daemon answers", false, "%v", silence(dir))
 	}
 	return found
 }
@@ -158,22 +160,40 @@ func examineStore(ctx context.Context, dir string) (found symptoms, err error) {
 	case !held:
 		found.add("it is free", true, "nobody has it open")
 	default:
-		answers := answering(ctx, dir)
+		answers := answering(ctx, dir, owner)
 		found.add("its owner answers others", answers == nil, "%s%s", owner, says(answers))
 	}
 	found.space(dir)
 	return found, nil
 }
 
-// answering is nil if the owner of a store lets others use it.
-func answering(ctx context.Context, dir string) error {
+// answering is nil if the owner of a store lets others use it: it is asked, as the kernel takes a connection for one that is stopped.
+func answering(ctx context.Context, dir string, owner badgerstore.LockOwner) error {
+	if isHere(owner) && mount.Stopped(owner.PID) {
+		return stoppedError(owner)
+	}
 	patience, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()
-	conn, err := dialBeside(patience, dir)
-	if err != nil {
-		return err
+	err := ready(patience, clientBeside(dir), &url.URL{Scheme: "http", Host: socketName, Path: s3server.PathReady})
+	if patience.Err() != nil {
+		return errors.New("no answer in time; its log and SIGQUIT to it tell what it waits for")
 	}
-	return conn.Close()
+	return err
+}
+
+func stoppedError(owner badgerstore.LockOwner) error {
+	return fmt.Errorf("that process is stopped: kill -CONT %d lets it go on", owner.PID)
+}
+
+// silence says why the daemon of the mount at dir does not answer, as far as can be found out without asking it.
+func silence(dir string) error {
+	if point, source, err := mount.Served(dir); err == nil {
+		owner, held, err := badgerstore.Owner(source)
+		if err == nil && held && owner.MountPoint == point && isHere(owner) && mount.Stopped(owner.PID) {
+			return stoppedError(owner)
+		}
+	}
+	return fmt.Errorf("not within %v; its log and SIGQUIT to it tell what it waits for", answerPatience)
 }
 
 func says(err error) string {

@@ -70,7 +70,7 @@ func healthy(ctx context.Context, what string) error {
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return usageErrorf("%s is no http(s)://HOST:PORT of etagfs serve", what)
 	}
-	return ready(ctx, &url.URL{Scheme: u.Scheme, Host: u.Host, Path: s3server.PathReady})
+	return ready(ctx, http.DefaultClient, &url.URL{Scheme: u.Scheme, Host: u.Host, Path: s3server.PathReady})
 }
 
 // statMount waits for the answer of a mount, which may be gone since it was looked for: the directory below it does not count.
@@ -117,12 +117,12 @@ func mountAnswers(ctx context.Context, dir string) error {
 }
 
 // ready fails unless a server says that it takes requests.
-func ready(ctx context.Context, path *url.URL) error {
+func ready(ctx context.Context, client *http.Client, path *url.URL) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, path.String(), nil)
 	if err != nil {
 		return err
 	}
-	answer, err := http.DefaultClient.Do(request)
+	answer, err := client.Do(request)
 	if err != nil {
 		return err
 	}

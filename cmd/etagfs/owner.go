@@ -74,12 +74,16 @@ func (k *keeper) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = tell(last) // who is gone is not told
 }
 
-// ask has the owner of the store in dir do the job. reached is false if there is no owner to be spoken to.
-func (j job) ask(ctx context.Context, dir string, tell func(news) error) (reached bool, err error) {
-	client := http.Client{Transport: &http.Transport{
+// clientBeside asks the owner of the store in dir, whatever the host of a URL.
+func clientBeside(dir string) *http.Client {
+	return &http.Client{Transport: &http.Transport{
 		DialContext:       func(ctx context.Context, _, _ string) (net.Conn, error) { return dialBeside(ctx, dir) },
 		DisableKeepAlives: true,
 	}}
+}
+
+// ask has the owner of the store in dir do the job. reached is false if there is no owner to be spoken to.
+func (j job) ask(ctx context.Context, dir string, tell func(news) error) (reached bool, err error) {
 	body, err := json.Marshal(j)
 	if err != nil {
 		return true, err
@@ -88,7 +92,7 @@ func (j job) ask(ctx context.Context, dir string, tell func(news) error) (reache
 	if err != nil {
 		return true, err
 	}
-	response, err := client.Do(request)
+	response, err := clientBeside(dir).Do(request)
 	if err != nil {
 		return ctx.Err() != nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"objects":   objects,
 			"overtaken": overtaken,
 			"setvar":    setVariable,
+			"stopped":   stop,
 			"waitfor":   waitFor,
 			"waitgone":  waitGone,
 			"served":    awaitServer,
@@ -114,6 +116,36 @@ func setVariable(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: setvar NAME")
 	}
 	ts.Setenv(args[0], strings.TrimSpace(ts.ReadFile("stdout")))
+}
+
+// stop stops a process, as SIGSTOP does after a while, and waits until no thread of it runs: stopped PID.
+func stop(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: stopped PID")
+	}
+	pid, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ts.Check(unix.Kill(pid, unix.SIGSTOP))
+	threads := func() []string {
+		names, _ := filepath.Glob(filepath.Join("/proc", args[0], "task", "*"))
+		return names
+	}
+	ticks := time.NewTicker(5 * time.Millisecond)
+	defer ticks.Stop()
+	deadline := time.After(patience)
+	for slices.ContainsFunc(threads(), runs) {
+		select {
+		case <-ticks.C:
+		case <-deadline:
+			ts.Fatalf("process %d does not stop", pid)
+		}
+	}
+}
+
+// runs reports whether a thread is not stopped.
+func runs(thread string) bool {
+	status, err := os.ReadFile(filepath.Join(thread, "status"))
+	return err == nil && !strings.Contains(string(status), "\nState:\tT")
 }
 
 // waitFor waits until a file can be seen: waitfor FILE.

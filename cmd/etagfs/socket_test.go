@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io"
 	"log/slog"
@@ -9,8 +10,10 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore"
 	"github.com/etagfs/etagfs/objstore/memstore"
 )
 
@@ -81,5 +84,20 @@ func TestPeerIsKnownByTheKernel(t *testing.T) {
 	}
 	if _, err := io.WriteString(conn, "x"); err != nil {
 		t.Error(err)
+	}
+}
+
+// An owner is asked, not only connected to: the kernel takes connections for one that does nothing.
+func TestOwnerThatAcceptsNobodyDoesNotAnswer(t *testing.T) {
+	dir := t.TempDir()
+	listener, err := listenIn(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := answering(short, dir, badgerstore.LockOwner{}); err == nil || !strings.Contains(err.Error(), "no answer in time") {
+		t.Errorf("it is said to answer: %v", err)
 	}
 }

@@ -105,7 +105,7 @@ func (t *terminal) awaitDaemon(ctx context.Context, m mount.Unmounted) error {
 // obstacles says, as far as can be found out, what keeps the daemon of what was unmounted from ending.
 func obstacles(owner badgerstore.LockOwner, m mount.Unmounted) string {
 	if isHere(owner) && mount.Stopped(owner.PID) {
-		return fmt.Sprintf("; that process is stopped: kill -CONT %d lets it go on", owner.PID)
+		return "; " + stoppedError(owner).Error()
 	}
 	copies, err := m.Copies()
 	if err != nil {
