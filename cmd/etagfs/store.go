@@ -13,6 +13,7 @@ import (
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore"
+	"github.com/etagfs/etagfs/objstore/s3server"
 )
 
 // program is who a store's lock file says has it open.
@@ -161,6 +162,7 @@ func (l *location) openURL(ctx context.Context, url string) (bucket objstore.Sto
 func storeOptions(o badgerstore.Options) badgerstore.Options {
 	uid, gid := uint32(os.Geteuid()), uint32(os.Getegid())
 	o.Program = program
+	o.TrustLasts = s3server.CacheLeaseDefault // others may have used it through its last owner
 	o.NewFile = objstore.NewAttr{Mode: 0o644, UID: uid, GID: gid}
 	o.NewDir = objstore.NewAttr{Mode: 0o755, UID: uid, GID: gid}
 	return o

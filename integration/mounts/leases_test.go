@@ -96,6 +96,42 @@ func TestStoppedMountDoesNotHoldUpOthers(t *testing.T) {
 	})
 }
 
+// C5: an owner that begins anew acknowledges no change while a mount may trust what the last one has told it, though that mount's
+// daemon has not even heard that it is gone.
+func TestC5ChangesAfterAnOwnerWaitForWhatItsMountsTrust(t *testing.T) {
+	owner, other, _ := ownerAndOther(t)
+	put(t, owner.Path("f"), "content")
+	held := open(t, other.Path("f"), os.O_RDONLY)
+	for i := range rounds(3, 30) {
+		if _, err := held.Stat(); err != nil { // the kernel remembers that
+			t.Fatal(err)
+		}
+		other.Signal(syscall.SIGSTOP)
+		kill(owner)
+		owner.Restart()
+		mode := os.FileMode(0o600 + i)
+		if err := os.Chmod(owner.Path("f"), mode); err != nil {
+			t.Fatal(err)
+		}
+		begun, seen := make(chan struct{}), make(chan os.FileMode)
+		go func() {
+			close(begun)
+			info, err := held.Stat()
+			if err != nil {
+				t.Error(err)
+				seen <- 0
+				return
+			}
+			seen <- info.Mode()
+		}()
+		<-begun
+		other.Signal(syscall.SIGCONT) // it may be asked
+		if got := <-seen; got != mode {
+			t.Fatalf("round %d: %v after a change to %v", i, got, mode)
+		}
+	}
+}
+
 // Mounts that change names in the same directory, and the same names, do not wait for each other. Each change would take
 // a second if they did.
 func TestMountsChangeNamesOfOneDirectoryAtOnce(t *testing.T) {

@@ -2,8 +2,10 @@ package mounts
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -64,9 +66,14 @@ func TestSQLiteOnTwoMounts(t *testing.T) {
 // lockedOn opens a file and locks it.
 func lockedOn(t *testing.T, m *mounttest.Mount, name string) *os.File {
 	t.Helper()
+	return lockedBy(t, "flock", m, name)
+}
+
+func lockedBy(t *testing.T, kind string, m *mounttest.Mount, name string) *os.File {
+	t.Helper()
 	f := open(t, m.Path(name), os.O_RDWR)
-	if err := fileLocks["flock"](f, true); err != nil {
-		t.Fatal(err)
+	if err := fileLocks[kind](f, true); err != nil {
+		t.Fatal(kind, err)
 	}
 	return f
 }
@@ -90,24 +97,33 @@ func TestLocksOfAKilledMountAreReleased(t *testing.T) {
 	})
 }
 
-// C3, C4: who was silent for longer than its lease has lost its lock. What it commits under it is refused and kept, even if
-// whoever had the lock since has changed nothing.
+// C3, C4: who was silent for longer than its lease has lost its locks, of every kind. What it commits under one is refused and kept,
+// even if whoever had the lock since has changed nothing.
 func TestC4CommitUnderALockWhoseLeaseRanOutIsBusyAndKept(t *testing.T) {
 	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
-		put(t, m[0].Path("f"), "one")
-		f := lockedOn(t, m[1], "f")
-		write(t, f, "TWO")
+		held, lost := make(map[string]*os.File), make(map[string]string)
+		for kind := range fileLocks {
+			put(t, m[0].Path(kind), kind)
+			held[kind], lost[kind] = lockedBy(t, kind, m[1], kind), strings.ToUpper(kind)
+			write(t, held[kind], lost[kind])
+		}
 		m[1].Signal(syscall.SIGSTOP)
-		other := lockedOn(t, m[0], "f") // waits for the lease
-		wants(t, "unlock", fileLocks["flock"](other, false), 0)
+		for kind := range fileLocks {
+			other := lockedBy(t, kind, m[0], kind) // waits for the lease
+			wants(t, "unlock of "+kind, fileLocks[kind](other, false), 0)
+		}
 		m[1].Signal(syscall.SIGCONT)
-		wants(t, "unlock of what was lost", fileLocks["flock"](f, false), syscall.EBUSY)
-		check(t, m[0].Path("f"), "one")
-		checkKept(t, m[0], "TWO")
-		wants(t, "close", f.Close(), syscall.EBUSY)
-		again := lockedOn(t, m[1], "f")
-		write(t, again, "six")
-		wants(t, "close of a new lock", again.Close(), 0)
-		check(t, m[0].Path("f"), "six")
+		for kind, f := range held {
+			wants(t, "unlock of what was lost of "+kind, fileLocks[kind](f, false), syscall.EBUSY)
+			check(t, m[0].Path(kind), kind)
+			wants(t, "close of "+kind, f.Close(), syscall.EBUSY)
+		}
+		checkKept(t, m[0], slices.Collect(maps.Values(lost))...)
+		for kind := range fileLocks {
+			again := lockedBy(t, kind, m[1], kind)
+			write(t, again, lost[kind])
+			wants(t, "close of a new lock of "+kind, again.Close(), 0)
+			check(t, m[0].Path(kind), lost[kind])
+		}
 	})
 }

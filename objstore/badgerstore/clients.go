@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -18,10 +20,19 @@ const expectedLasts = time.Hour
 // clients are processes that read versions through this one and outlive it. A file of the store says that there are some, so
 // that the next process knows that they may come back for what they read. It says no more: they know themselves.
 type clients struct {
+	// Constant once they are expected.
+	since    string          // they are, as the file has it
+	trusting <-chan struct{} // closed once those of an earlier process answer from nothing they remember; nil: they do not
+
+	opened atomic.Bool // the store is: what is changed is acknowledged to somebody
+
 	mu       sync.Mutex
 	count    int  // GUARDED_BY(mu)
 	expected bool // GUARDED_BY(mu): an earlier process had some, and it is not over yet
 }
+
+// forgottenMark ends the file if what they remember has run out too.
+const forgottenMark = " forgotten"
 
 // ClientCame notes that a process begins to read versions through this one, until ClientWent. Those it reads stay readable
 // by [Bucket.Reopen] in the next process that has the store, if this one ends before.
@@ -134,17 +145,48 @@ func (e *Engine) expectClients(context.Context) error {
 	if err != nil {
 		return disk.Error("open store", err)
 	}
-	now := e.clock()
-	since, err := time.Parse(time.RFC3339, string(text))
+	now, c := e.clock(), &e.clients
+	var forgotten bool
+	c.since, forgotten = strings.CutSuffix(string(text), forgottenMark)
+	since, err := time.Parse(time.RFC3339, c.since)
 	switch {
 	case err != nil || since.After(now): // this is the first to find it
-		err = e.writeClients(now.UTC().Format(time.RFC3339))
+		c.since, forgotten = now.UTC().Format(time.RFC3339), false
+		err = e.writeClients(c.since)
 	case now.Sub(since) > expectedLasts:
 		return e.removeClients()
 	}
-	e.clients.expected = true
+	c.expected = true
 	e.pins.expect(true)
+	if !forgotten && e.opt.TrustLasts > 0 {
+		trusting := make(chan struct{})
+		c.trusting = trusting
+		e.after(e.opt.TrustLasts, func() { close(trusting) })
+	}
 	return err
+}
+
+// awaitForgotten returns once a change may be acknowledged: nobody was told of it who may still trust what the process before
+// has said. The time counts from when that was gone.
+func (e *Engine) awaitForgotten() {
+	if c := &e.clients; c.trusting != nil && c.opened.Load() {
+		<-c.trusting
+	}
+}
+
+// noteForgotten has the next process not wait for that again. This one is about to end.
+func (e *Engine) noteForgotten() {
+	c := &e.clients
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.expected || c.count > 0 || c.trusting == nil {
+		return
+	}
+	select {
+	case <-c.trusting:
+		e.noteClients(e.writeClients(c.since + forgottenMark))
+	default:
+	}
 }
 
 // noteClients says what clients may miss because of an error.
@@ -154,7 +196,7 @@ func (e *Engine) noteClients(err error) {
 	}
 }
 
-// writeClients says that there are clients: since when, if they are gone. It need not survive a loss of power.
+// writeClients says that there are clients: since when, if they are gone, and whether they have forgotten. It need not survive a loss of power.
 func (e *Engine) writeClients(since string) error {
 	f, err := e.fs.OpenRW(e.path(clientsName))
 	if err != nil {

@@ -50,6 +50,7 @@ func (e *Engine) shutDown() error {
 		e.collector.close()
 		e.verifier.close()
 		e.committer.close()
+		e.noteForgotten()
 		errs = append(errs, e.syncer.durableUpTo(e.published.Load()), e.syncer.close(), e.logBlocks.close())
 		e.awaitRoomToClose()
 	}

@@ -51,14 +51,19 @@ type op struct {
 	turn chan bool // true: lead; false: done
 }
 
-// commit runs f as one mutation and waits until it is visible, or durable. f
+// commit runs f as one mutation and waits until it is visible, or durable, and clients of an earlier process have
+// forgotten what it may have changed. f
 // sees the state of its turn; if it fails it leaves no trace. Once queued the
 // mutation is carried through whatever becomes of ctx.
 func (e *Engine) commit(ctx context.Context, d objstore.Durability, essential bool, f func(*tx) error) error {
 	if err := cancelled(ctx); err != nil {
 		return err
 	}
-	return e.carry(&op{f: f, essential: essential, patient: d == objstore.Durable}, d)
+	err := e.carry(&op{f: f, essential: essential, patient: d == objstore.Durable}, d)
+	if err == nil {
+		e.awaitForgotten()
+	}
+	return err
 }
 
 // carry is commit for an op that is made already.

@@ -42,7 +42,7 @@
 //   - Open readers, and stages with what they are based on, keep their bytes whatever
 //     is committed.
 //   - What clients of this process were reading can be opened again in the next one ([Bucket.Reopen]), as long as
-//     they are expected.
+//     they are expected. What they remember has run out before a change is acknowledged in that (Options.TrustLasts).
 //   - What a process had staged and not committed when it died becomes a conflict at the next open,
 //     once, with its bytes and those of its base. Bytes of a base or a file that is missing after a
 //     loss of power are zeros, and the conflict names them. On btrfs, where a file that is synced does not bring

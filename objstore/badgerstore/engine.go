@@ -33,6 +33,7 @@ type Engine struct {
 	rand          io.Reader
 	fs            disk.FS
 	closeWithin   time.Duration
+	after         func(time.Duration, func())
 	identity      identity
 
 	lock    disk.File

@@ -31,6 +31,9 @@ func (p Parts) withDefaults() Parts {
 	if p.Disk == nil {
 		p.Disk = disk.OS{}
 	}
+	if p.after == nil {
+		p.after = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
+	}
 	if p.closeWithin == 0 {
 		p.closeWithin = time.Minute
 	}
@@ -53,7 +56,7 @@ func Open(ctx context.Context, dir string, opt Options, parts Parts) (*Engine, e
 	parts = parts.withDefaults()
 	e := &Engine{
 		dir: dir, opt: opt.withDefaults(), sizes: opt.Profile.sizes().within(opt.MemoryBytes),
-		log: parts.Logger, clock: parts.Clock, rand: parts.Rand, fs: parts.Disk, closeWithin: parts.closeWithin,
+		log: parts.Logger, clock: parts.Clock, rand: parts.Rand, fs: parts.Disk, closeWithin: parts.closeWithin, after: parts.after,
 		buckets: map[string]*Bucket{}, checked: map[uint64]bool{}, stuck: make(chan string, 1), compacted: make(chan struct{}, 1),
 	}
 	if parts.sizes != nil {
@@ -69,6 +72,7 @@ func Open(ctx context.Context, dir string, opt Options, parts Parts) (*Engine, e
 			return nil, named("open store", dir, errors.Join(err, e.abandon()))
 		}
 	}
+	e.clients.opened.Store(true)
 	return e, nil
 }
 

@@ -39,6 +39,10 @@ type Options struct {
 	// the file they lie in; 0: never, not even a moment after.
 	ScrubAge time.Duration
 
+	// TrustLasts is how long clients of an earlier process ([Engine.ClientsExpected]) may answer from what they remember once that
+	// is gone. For so long nothing that is changed is acknowledged, if there may be any. 0: they do not.
+	TrustLasts time.Duration
+
 	// MemoryBytes is what the process may take; 0: any. Where the sizes of the profile would take much of it, they are less.
 	MemoryBytes int64
 
@@ -55,8 +59,9 @@ type Parts struct {
 	Rand   io.Reader        // of conflict ids; nil: crypto/rand
 	Disk   disk.FS          // nil: the machine's; Badger's own files do not go through it
 
-	sizes       *sizes        // of tests; nil: those of the profile
-	closeWithin time.Duration // of tests; 0: a minute
+	sizes       *sizes                      // of tests; nil: those of the profile
+	closeWithin time.Duration               // of tests; 0: a minute
+	after       func(time.Duration, func()) // of tests, calls what it is given later; nil: [time.AfterFunc]
 }
 
 // sizes are what a profile stands for.

@@ -11,8 +11,11 @@ import (
 	"log/slog"
 )
 
-// LockLeaseDefault is Limits.LockLease if that is not given.
-const LockLeaseDefault = 5 * time.Second
+// What limits are if they are not given.
+const (
+	LockLeaseDefault  = 5 * time.Second
+	CacheLeaseDefault = time.Second
+)
 
 // Limits bound what clients can take. Zero fields take their defaults.
 type Limits struct {
@@ -38,7 +41,7 @@ func (l Limits) orDefaults() Limits {
 	orDefault(&l.PutBytes, 5<<30)
 	orDefault(&l.PartBytesMin, 5<<20)
 	orDefault(&l.SessionLease, 30*time.Second)
-	orDefault(&l.CacheLease, time.Second)
+	orDefault(&l.CacheLease, CacheLeaseDefault)
 	orDefault(&l.LockLease, LockLeaseDefault)
 	orDefault(&l.FormBytes, 20<<10)
 	return l
