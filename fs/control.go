@@ -369,8 +369,8 @@ func (f *controlFile) close() {
 	}
 }
 
-// conflictInfo is info.json. Fields are only ever added.
-type conflictInfo struct {
+// KeptInfo is info.json of a conflict. Fields are only ever added.
+type KeptInfo struct {
 	ID           objstore.ConflictID `json:"id"`
 	Reason       string              `json:"reason"`
 	Path         string              `json:"path"`
@@ -390,7 +390,7 @@ type conflictInfo struct {
 
 // ConflictInfo is info.json of a conflict: one line of JSON.
 func ConflictInfo(c objstore.Conflict) []byte {
-	info := conflictInfo{
+	info := KeptInfo{
 		ID: c.ID, Reason: ReasonText(c.Reason), Path: c.Path, Object: c.Object, UID: c.UID, PID: c.PID, Host: c.Host,
 		Time: c.Time.UTC(), Operation: c.Operation, Base: c.Base.ETag, Theirs: c.Theirs.ETag, Bytes: c.Bytes, Detail: c.Detail,
 		Gaps:         c.Gaps,

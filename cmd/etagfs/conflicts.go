@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/etagfs/etagfs/fs"
 	"github.com/etagfs/etagfs/objstore"
 )
 
@@ -28,23 +29,8 @@ type keptCopies interface {
 	keepMerged(ctx context.Context, info keptInfo, want objstore.Version, body io.Reader) error
 }
 
-// keptInfo is what is printed of an info.json.
-type keptInfo struct {
-	ID           objstore.ConflictID `json:"id"`
-	Reason       string              `json:"reason"`
-	Path         string              `json:"path"`
-	UID          uint32              `json:"uid"`
-	PID          uint32              `json:"pid"`
-	Host         string              `json:"host"`
-	Time         time.Time           `json:"time"`
-	Operation    string              `json:"operation"`
-	Base         objstore.ETag       `json:"base"`
-	Theirs       objstore.ETag       `json:"theirs"`
-	Bytes        int64               `json:"bytes"`
-	Detail       string              `json:"detail"`
-	Gaps         bool                `json:"gaps"`
-	NotAvailable []string            `json:"not_available"`
-}
+// keptInfo is an info.json that was read.
+type keptInfo struct{ fs.KeptInfo }
 
 // conflictPlace says where the conflicts are that a command works on.
 type conflictPlace struct {
