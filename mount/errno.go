@@ -87,6 +87,9 @@ func errnoOf(err error) (errno syscall.Errno, known bool) {
 		return errno, true
 	}
 	if errno = storeErrno(objstore.KindOf(err)); errno != 0 {
+		if errno == syscall.EIO && (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) {
+			return syscall.ENFILE, true // it is not the caller who has too many files open
+		}
 		return errno, true
 	}
 	if errors.Is(err, context.Canceled) {

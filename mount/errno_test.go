@@ -43,6 +43,7 @@ func TestErrnos(t *testing.T) {
 		{objstore.ErrCorrupt, syscall.EIO, true},
 		{objstore.ErrUnknown, syscall.EIO, true},
 		{objstore.ErrReadOnly, syscall.EROFS, true},
+		{&objstore.Error{Kind: objstore.ErrUnavailable, Err: syscall.EMFILE}, syscall.ENFILE, true},
 		{context.Canceled, syscall.EINTR, true},
 		{errors.New("something else"), syscall.EIO, false},
 	} {

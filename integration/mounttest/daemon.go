@@ -71,7 +71,7 @@ func daemon(m *Mount) *exec.Cmd {
 		if m.options.Mount != "" {
 			args = append(args, "-o", m.options.Mount)
 		}
-		cmd := exec.Command(binary, append(args, m.options.Args...)...)
+		cmd := limited(m.options.Descriptors, binary, append(args, m.options.Args...)...)
 		// What is kept on this machine is the test's own: an address may be another store's in the next.
 		cmd.Env = append(os.Environ(), "XDG_CACHE_HOME="+filepath.Join(filepath.Dir(m.Dir), "cache"))
 		cmd.Env = append(cmd.Env, m.options.Env...)
@@ -85,6 +85,14 @@ func daemon(m *Mount) *exec.Cmd {
 	cmd.Env = append(os.Environ(),
 		dirVariable+"="+m.Dir, sourceVariable+"="+m.Store, optionsVariable+"="+m.options.Mount)
 	return cmd
+}
+
+// limited is a command that may have so many descriptors, and no more; 0: as many as who runs the test.
+func limited(descriptors int, name string, args ...string) *exec.Cmd {
+	if descriptors == 0 {
+		return exec.Command(name, args...)
+	}
+	return exec.Command("prlimit", append([]string{fmt.Sprintf("--nofile=%d", descriptors), name}, args...)...)
 }
 
 // serve mounts a store in memory until it is unmounted or told to end.

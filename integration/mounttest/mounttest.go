@@ -40,6 +40,8 @@ type Options struct {
 	Source   string        // the store; empty: one of its own. Another's takes the built program
 	Args     []string      // more arguments of the built program
 	Env      []string      // more environment of the built program
+	// Descriptors is how many the built program may have; 0: as many as who runs the test.
+	Descriptors int
 }
 
 // Mount is a mount that lives as long as a test.
@@ -69,6 +71,9 @@ func Start(t testing.TB, options Options) *Mount {
 		share(t, base, options.User)
 	}
 	m := &Mount{Dir: filepath.Join(base, "mnt"), Store: filepath.Join(base, "store"), t: t, options: options}
+	if options.Descriptors != 0 {
+		Need(t, "binary", "prlimit")
+	}
 	if options.Source != "" {
 		Need(t, "binary")
 		m.Store = options.Source

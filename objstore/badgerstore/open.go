@@ -258,9 +258,15 @@ func (e *Engine) startBadger(dir string, unverified []uint64) (err error) {
 }
 
 func (e *Engine) openBlobs(context.Context) (err error) {
-	e.blobs, err = blob.Open(e.fs, e.path(blobsName), blob.Options{ReadOnly: e.opt.ReadOnly, CheckedLasts: e.opt.ScrubAge, Now: e.clock})
+	e.blobs, err = blob.Open(e.fs, e.path(blobsName), blob.Options{
+		OpenMax: descriptorsFor(disk.DescriptorsMax()), ReadOnly: e.opt.ReadOnly, CheckedLasts: e.opt.ScrubAge, Now: e.clock,
+	})
 	return err
 }
+
+// descriptorsFor is how many descriptors there may be for blobs, and as many for what writers stage, where the process may
+// have limit. Most are for who fails without one, and does not try again: the key-value store, syncs, clients.
+func descriptorsFor(limit int) int { return min(max(limit/8, 8), 512) }
 
 // start begins the work in the background, once the store is whole.
 func (e *Engine) start(ctx context.Context) error {
@@ -279,7 +285,7 @@ func (e *Engine) start(ctx context.Context) error {
 		return err
 	}
 	if e.session, err = staging.OpenSession(e.fs, e.path(stagingName), staging.Options{
-		InlineBytes: e.sizes.inlineBytes, NewID: e.newBlobID, Space: e.guard,
+		InlineBytes: e.sizes.inlineBytes, NewID: e.newBlobID, Space: e.guard, OpenMax: descriptorsFor(disk.DescriptorsMax()),
 	}); err != nil {
 		return err
 	}

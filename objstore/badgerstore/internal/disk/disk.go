@@ -17,6 +17,8 @@ type FS interface {
 	Open(name string) (File, error)
 	// OpenRW opens a file for reading and writing and makes it if it is absent.
 	OpenRW(name string) (File, error)
+	// Reopen opens an existing file for reading and writing.
+	Reopen(name string) (File, error)
 	// Create makes a file that must not exist, for reading and writing.
 	Create(name string) (File, error)
 	// Lock opens or makes a file and locks it until it is closed or the process dies; ErrLocked.
@@ -61,7 +63,7 @@ type File interface {
 	// NextData and NextHole are SEEK_DATA and SEEK_HOLE; io.EOF past the last one.
 	NextData(off int64) (int64, error)
 	NextHole(off int64) (int64, error)
-	// Fd is the descriptor, for calls that need one; it is valid until Close.
+	// Fd is the descriptor, for calls that need one; it is valid until Close. -1: there is none, as of files of a [Pool].
 	Fd() int
 }
 

@@ -22,7 +22,7 @@ func must(t *testing.T, errs ...error) {
 }
 
 func TestFilesBehaveAsPromised(t *testing.T) {
-	for name, fsys := range map[string]FS{"OS": OS{}, "Hooked": Hooked(OS{}, func(Op) error { return nil })} {
+	for name, fsys := range map[string]FS{"OS": OS{}, "Hooked": Hooked(OS{}, func(Op) error { return nil }), "Pool": inPool{OS{}, NewPool(OS{}, 1)}} {
 		t.Run(name, func(t *testing.T) { checkFS(t, fsys, t.TempDir()) })
 	}
 }

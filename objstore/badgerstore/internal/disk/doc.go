@@ -7,6 +7,7 @@
 //     directory, and, where the directory is new, SyncDir on that one's.
 //   - Write-back is the start of writing dirty pages to the disk. It makes a
 //     later Sync short and promises nothing.
+//   - A pool has many files open with few descriptors.
 //
 // # Guarantees
 //

@@ -78,6 +78,7 @@ func (h *hooked) open(kind Kind, name string, do func(string) (File, error)) (Fi
 
 func (h *hooked) Open(name string) (File, error)   { return h.open(OpOpen, name, h.FS.Open) }
 func (h *hooked) OpenRW(name string) (File, error) { return h.open(OpCreate, name, h.FS.OpenRW) }
+func (h *hooked) Reopen(name string) (File, error) { return h.open(OpOpen, name, h.FS.Reopen) }
 func (h *hooked) Create(name string) (File, error) { return h.open(OpCreate, name, h.FS.Create) }
 func (h *hooked) Lock(name string) (File, error)   { return h.open(OpCreate, name, h.FS.Lock) }
 func (h *hooked) LockToRead(name string) (File, error) {

@@ -20,11 +20,24 @@ type OS struct{}
 
 var _ FS = OS{}
 
+// DescriptorsMax is how many descriptors the process may have, at most 1 << 20.
+func DescriptorsMax() int {
+	const most = 1 << 20
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return most
+	}
+	return int(min(limit.Cur, most))
+}
+
 // Open implements FS.
 func (OS) Open(name string) (File, error) { return open(name, os.O_RDONLY) }
 
 // OpenRW implements FS.
 func (OS) OpenRW(name string) (File, error) { return open(name, os.O_RDWR|os.O_CREATE) }
+
+// Reopen implements FS.
+func (OS) Reopen(name string) (File, error) { return open(name, os.O_RDWR) }
 
 // Create implements FS.
 func (OS) Create(name string) (File, error) { return open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL) }

@@ -56,6 +56,8 @@ type engine struct {
 	fs      disk.FS
 	dir     string
 	space   *freeSpace
+	openMax int    // of the session
+	other   *Stage // of crowd
 	session *Session
 	blobs   *blob.Store
 	lastID  uint64
@@ -65,10 +67,13 @@ type engine struct {
 
 func newEngine(t testing.TB) *engine { return newEngineOn(t, disk.OS{}, t.TempDir()) }
 
-func newEngineOn(t testing.TB, fs disk.FS, dir string) *engine {
+func newEngineOn(t testing.TB, fs disk.FS, dir string) *engine { return newEngineOf(t, fs, dir, 0) }
+
+// newEngineOf has openMax descriptors for the files of stages.
+func newEngineOf(t testing.TB, fs disk.FS, dir string, openMax int) *engine {
 	t.Helper()
 	e := &engine{
-		t: t, fs: fs, dir: dir, space: new(freeSpace),
+		t: t, fs: fs, dir: dir, openMax: openMax, space: new(freeSpace),
 		inline: make(map[uint64][]byte), pages: make(map[extent.PageID]*extent.Page),
 	}
 	var err error
@@ -89,7 +94,7 @@ func (e *engine) openSession() {
 	e.t.Helper()
 	var err error
 	e.session, err = OpenSession(e.fs, filepath.Join(e.dir, "staging"), Options{
-		InlineBytes: testInlineBytes, NewID: e.id, Space: e.space,
+		InlineBytes: testInlineBytes, NewID: e.id, Space: e.space, OpenMax: e.openMax,
 	})
 	if err != nil {
 		e.t.Fatal(err)
@@ -97,8 +102,26 @@ func (e *engine) openSession() {
 	e.session.checks = true
 }
 
+// crowd uses the file of another stage, so that where there is one descriptor no other file has it.
+func (e *engine) crowd() {
+	if e.openMax != 1 {
+		return
+	}
+	if e.other == nil {
+		e.other = e.session.NewStage(objstore.Owner{}, nil)
+	}
+	_, _ = e.other.WriteAt(context.Background(), filled(testInlineBytes+1, 'x'), 0) // the disk may fail
+}
+
 // crash forgets the session as the death of the process does, and opens another.
 func (e *engine) crash() {
+	e.t.Helper()
+	if e.other != nil {
+		if err := e.other.Close(); err != nil {
+			e.t.Fatal(err)
+		}
+		e.other = nil
+	}
 	e.session.lock.Close()
 	e.openSession()
 }

@@ -76,7 +76,7 @@ func (l *layer) inPlace(off int64) bool { return off < l.straight*chunkBytes }
 // newFile makes a layer of a new file.
 func (s *Session) newFile() (*layer, error) {
 	id := s.nextNumber()
-	f, err := s.fs.Create(layerName(s.dir, id))
+	f, err := s.files.Create(layerName(s.dir, id))
 	if err != nil {
 		return nil, disk.Error("stage", err)
 	}

@@ -130,7 +130,7 @@ func (l *stageLog) write(b []byte) error {
 		return nil
 	}
 	if l.more == nil {
-		f, err := l.session.fs.Create(overflowName(l.session.dir, l.number))
+		f, err := l.session.files.Create(overflowName(l.session.dir, l.number))
 		if err != nil {
 			return err
 		}

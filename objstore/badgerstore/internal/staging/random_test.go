@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 )
 
 // Random operations on a stage, with commits that succeed and fail, writes while they run, and
@@ -37,7 +38,7 @@ type play struct {
 }
 
 func newPlay(t *testing.T, seed uint64) *play {
-	p := &play{t: t, rng: rand.New(rand.NewPCG(seed, 3)), e: newEngine(t)}
+	p := &play{t: t, rng: rand.New(rand.NewPCG(seed, 3)), e: newEngineOf(t, disk.OS{}, t.TempDir(), int(seed%2))}
 	p.small = p.rng.IntN(3) == 0
 	p.st = p.e.session.NewStage(objstore.Owner{Path: "a/b", Object: 7}, nil)
 	return p
@@ -45,6 +46,7 @@ func newPlay(t *testing.T, seed uint64) *play {
 
 func (p *play) run(n int) {
 	for range n {
+		p.e.crowd()
 		switch k := p.rng.IntN(20); {
 		case k < 9:
 			p.write()

@@ -216,7 +216,7 @@ func (s *Session) foundLayer(name string, info disk.Info) (*layer, error) {
 			return nil, err
 		}
 	}
-	f, err := s.fs.OpenRW(name)
+	f, err := s.files.Reopen(name)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ const (
 	// room for a small base and for as many changed bytes.
 	slotSpareBytes = 8 << 10
 	pathBytesMax   = 4096
+	openMaxDefault = 512
 	// grantBytes of space are asked for at once.
 	grantBytes = 1 << 20
 	// writebacksMax are under way at once.
@@ -38,13 +39,15 @@ type Options struct {
 	InlineBytes int           // contents and changes up to this size go to the key-value store
 	NewID       func() uint64 // ids of blobs; never 0, growing
 	Space       Space
+	OpenMax     int // descriptors for files of stages, however many of these there are; 0: 512
 }
 
 // Session is this process's staging directory.
 type Session struct {
 	// Constant.
 	fs        disk.FS
-	root      string // where the sessions are
+	files     *disk.Pool // of layers and overflowing logs
+	root      string     // where the sessions are
 	dir       string
 	opt       Options
 	lock      disk.File
@@ -71,8 +74,12 @@ func OpenSession(fsys disk.FS, dir string, opt Options) (*Session, error) {
 	if err := fsys.Mkdir(dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, disk.Error("open staging", err)
 	}
+	openMax := opt.OpenMax
+	if openMax <= 0 {
+		openMax = openMaxDefault
+	}
 	s := &Session{
-		fs: fsys, root: dir, opt: opt, stages: make(map[*Stage]struct{}),
+		fs: fsys, files: disk.NewPool(fsys, openMax), root: dir, opt: opt, stages: make(map[*Stage]struct{}),
 		writebacks: make(chan struct{}, writebacksMax),
 		slotBytes:  2*int64(opt.InlineBytes) + slotSpareBytes,
 	}
