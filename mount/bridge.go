@@ -58,29 +58,6 @@ func (b *bridge) OnUnmount() {
 	b.locks.Close()
 }
 
-// interruption is a context that ends when the caller is interrupted: for reads and waits
-// for locks. Everything else is carried through.
-type interruption <-chan struct{}
-
-// Deadline implements [context.Context].
-func (i interruption) Deadline() (deadline time.Time, ok bool) { return time.Time{}, false }
-
-// Done implements [context.Context].
-func (i interruption) Done() <-chan struct{} { return i }
-
-// Value implements [context.Context].
-func (i interruption) Value(any) any { return nil }
-
-// Err implements [context.Context].
-func (i interruption) Err() error {
-	select {
-	case <-i:
-		return context.Canceled
-	default:
-		return nil
-	}
-}
-
 func caller(h *fuse.InHeader) fs.Caller {
 	return fs.Caller{UID: h.Uid, GID: h.Gid, Thread: h.Pid}
 }

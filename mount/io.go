@@ -22,7 +22,9 @@ func (b *bridge) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse
 	if f == nil {
 		return nil, fuse.EBADF
 	}
-	n, err := f.description.handle.ReadAt(interruption(cancel), buf[:in.Size], int64(in.Offset))
+	n, err := unlessDying(cancel, in.Pid, func(ctx context.Context) (int, error) {
+		return f.description.handle.ReadAt(ctx, buf[:in.Size], int64(in.Offset))
+	})
 	if err != nil {
 		return nil, b.status("read", err)
 	}
