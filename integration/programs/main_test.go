@@ -124,7 +124,7 @@ func tree(t *testing.T) string {
 		}
 		for f := range 10 {
 			content := strings.Repeat(fmt.Sprintln("file", f, "of directory", d), 1<<(f+d)/4)
-			if err := os.WriteFile(filepath.Join(sub, fmt.Sprint(f)), []byte(content), os.FileMode(0o600+f*8+f%2*64)); err != nil {
+			if err := os.WriteFile(filepath.Join(sub, fmt.Sprint(f)), []byte(content), os.FileMode(0o600|f%8*8|f%2*0o100)); err != nil {
 				t.Fatal(err)
 			}
 		}
