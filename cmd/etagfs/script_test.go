@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a script waits for what should happen at once.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"etagfs": main, "mount.etagfs": main, "umount.fuse.etagfs": main})

@@ -22,7 +22,7 @@ const (
 
 const (
 	// endTime is how long a server may take to end.
-	endTime = 30 * time.Second
+	endTime = time.Minute
 	// readyTime is how long one may take to begin, and readyInterval how often it is asked.
 	readyTime     = time.Minute
 	readyInterval = 20 * time.Millisecond

@@ -22,14 +22,15 @@ const (
 	deadline = 4 * time.Minute
 	// startTime is how long a daemon may take to be ready.
 	startTime = time.Minute
-	// busyTime is how long a mount may be busy when it is unmounted.
-	busyTime = 5 * time.Second
+	// busyTime is how long a mount may be busy when it is unmounted, and busyInterval how often it is tried.
+	busyTime     = time.Minute
+	busyInterval = 250 * time.Millisecond
 	// endTime is how long a daemon may take to end once it has been asked to.
 	endTime = time.Minute
 	// logLines is how much of a daemon's log a failed test shows.
 	logLines = 40
 	// stacksTime is how long a daemon may take to write its stacks.
-	stacksTime = 5 * time.Second
+	stacksTime = 30 * time.Second
 )
 
 // Options say how to mount. The zero value is the default.
@@ -293,7 +294,7 @@ func (m *Mount) unmount() error {
 		select {
 		case <-patience:
 			return err
-		case <-time.After(busyTime / 20):
+		case <-time.After(busyInterval):
 		}
 	}
 }

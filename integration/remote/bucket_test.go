@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 }
 
 // endTime is how long a process may take to end once it was asked to.
-const endTime = 30 * time.Second
+const endTime = time.Minute
 
 // bucket is a served store with mounts.
 type bucket struct {

@@ -31,7 +31,7 @@ const (
 	bucket = "main"
 
 	// startTime is how long the server may take to listen, endTime how long to end.
-	startTime = 30 * time.Second
+	startTime = time.Minute
 	endTime   = 60 * time.Second
 )
 

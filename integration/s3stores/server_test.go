@@ -21,7 +21,7 @@ const (
 	bucket    = "box"
 	// startTime is how long a server may take to listen, endTime how long to end.
 	startTime = time.Minute
-	endTime   = 30 * time.Second
+	endTime   = time.Minute
 )
 
 // startMinIO starts MinIO with an empty bucket, and returns its URL.
