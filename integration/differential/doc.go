@@ -11,6 +11,9 @@
 // A sequence that differs is shrunk to one from which no call can be taken away, and printed, with the line that runs it again.
 // Seeds that found something are kept in the test and run every time.
 //
+// Calls with odd arguments (offsets that overflow, names too long or of any bytes, flags and requests that nobody knows) are compared
+// too, each of a sequence until the sides may differ for a reason.
+//
 // Two more tests use the same processes. One has them call at the same time, and looks for errors that a local disk never
 // has. The other compares two mounts of a store, with the default isolation, with a model that knows which version each
 // descriptor was opened on: who must lose, what is read, and that what a loser had is kept;
