@@ -24,7 +24,7 @@ func TestServerOnTheEmbeddedEngine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-v", "-count=1", "-timeout=8m", "-overlay="+overlay(t, root), "./objstore/s3server")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-v", "-count=1", "-timeout=15m", "-overlay="+overlay(t, root), "./objstore/s3server")
 	cmd.Dir = root
 	if _, err := os.Stat(memory); err == nil { // a thousand stores are opened; what they survive is tested elsewhere
 		cmd.Env = append(os.Environ(), "TMPDIR="+memory)
