@@ -2,6 +2,7 @@ package differential
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -320,9 +321,16 @@ func (p *twoMounts) compare(t *testing.T, ops []op) (wrong string, m *etags) {
 	return checkKept(t, p.crews[1].dir, m.losers), m
 }
 
+// shrinkTime is how long calls are left out: what went wrong by chance is told before the mounts are aborted, with what they logged.
+const shrinkTime = time.Minute
+
 // shrink leaves out calls as long as what is left still goes wrong.
 func (p *twoMounts) shrink(t *testing.T, ops []op) []op {
+	until := time.Now().Add(shrinkTime)
 	return shrunk(ops, func(ops []op) bool {
+		if time.Now().After(until) {
+			return false
+		}
 		wrong, _ := p.compare(t, ops)
 		return wrong != ""
 	})
@@ -371,9 +379,14 @@ func checkKept(t *testing.T, dir string, losers []*described) (wrong string) {
 	}
 	kept := map[string]bool{}
 	for _, path := range mine {
-		if content, err := os.ReadFile(path); err == nil { // else it has been pruned meanwhile
-			kept[string(content)] = true
+		content, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue // it has been pruned meanwhile
 		}
+		if err != nil {
+			return err.Error()
+		}
+		kept[string(content)] = true
 	}
 	for _, d := range losers {
 		if perFile[d.file] <= 10 && !kept[string(d.kept)] {
