@@ -172,3 +172,74 @@ func changeNames(m *mounttest.Mount, own string, count int) error {
 	}
 	return nil
 }
+
+// C5: a mount that comes to others, which have leases, while they change what there is, sees from its first look on what was
+// acknowledged before, and so do the others: contents, names and modes.
+func TestC5AMountThatJoinsOthersIsFresh(t *testing.T) {
+	forEachWay(t, 2, func(t *testing.T, m []*mounttest.Mount) {
+		c := &changing{}
+		put(t, m[0].Path("f"), "0")
+		put(t, m[0].Path("n0"), "")
+		for range rounds(4, 40) {
+			stop, stopped := make(chan struct{}), make(chan error)
+			go func() { stopped <- c.until(m[0], stop) }()
+			joined := mounttest.Start(t, mounttest.Options{Source: m[1].Store})
+			close(stop)
+			if err := <-stopped; err != nil {
+				t.Fatal(err)
+			}
+			for range 20 {
+				for _, looks := range []*mounttest.Mount{joined, m[1]} {
+					c.wants(t, looks)
+				}
+				if err := c.next(m[0]); err != nil {
+					t.Fatal(err)
+				}
+			}
+			joined.Unmount()
+		}
+		t.Log(c.count, "changes of each kind")
+	})
+}
+
+// changing is a content, a name and a mode that are changed over and over.
+type changing struct{ count int }
+
+func (c *changing) until(m *mounttest.Mount, stop <-chan struct{}) error {
+	for {
+		select {
+		case <-stop:
+			return nil
+		default:
+			if err := c.next(m); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (c *changing) name(i int) string { return "n" + strconv.Itoa(i) }
+func (c *changing) mode() os.FileMode { return os.FileMode(0o400 + c.count%64) }
+func (c *changing) next(m *mounttest.Mount) error {
+	c.count++
+	return errors.Join(
+		os.WriteFile(m.Path("f"), []byte(strconv.Itoa(c.count)), 0o644),
+		os.Rename(m.Path(c.name(c.count-1)), m.Path(c.name(c.count))),
+		os.Chmod(m.Path(c.name(c.count)), c.mode()),
+	)
+}
+
+// wants fails the test if a mount shows anything but the last change of each.
+func (c *changing) wants(t *testing.T, m *mounttest.Mount) {
+	t.Helper()
+	if _, err := os.Lstat(m.Path(c.name(c.count - 1))); c.count > 0 && !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the name before, %s: %v", c.name(c.count-1), err)
+	}
+	if info, err := os.Lstat(m.Path(c.name(c.count))); err != nil || info.Mode() != c.mode() {
+		t.Errorf("%s, whose mode is %v: %v, %v", c.name(c.count), c.mode(), info, err)
+	}
+	if _, err := os.Lstat(m.Path(c.name(c.count + 1))); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the name to come, %s: %v", c.name(c.count+1), err)
+	}
+	check(t, m.Path("f"), strconv.Itoa(c.count))
+}

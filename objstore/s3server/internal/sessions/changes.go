@@ -16,9 +16,11 @@ const changesKept = 8192
 
 // changes are those a session is told of.
 type changes struct {
+	watched sync.Once // the store tells of changes from then on
+
 	mu sync.Mutex
 	// Guarded by mu.
-	begun bool   // somebody asked
+	begun bool   // it does
 	stop  func() // of the watch; nil: it has not begun
 	ended bool
 	queue []change
@@ -33,29 +35,23 @@ type change struct {
 	at time.Time
 }
 
-func newChanges() changes {
-	return changes{first: 1, wake: make(chan struct{}), lease: lease{moved: make(chan struct{})}}
+func newChanges() *changes {
+	return &changes{first: 1, wake: make(chan struct{}), lease: lease{moved: make(chan struct{})}}
 }
 
-// watch begins, unless it has.
+// watch returns once the store tells of changes. Who comes again after a broken connection waits for that as well: it is given a lease
+// only on what is told.
 func (c *changes) watch(ns objstore.Namespace) {
-	c.mu.Lock()
-	begun := c.begun
-	if !begun {
-		c.begun = true
-	}
-	c.mu.Unlock()
-	if begun {
-		return
-	}
-	stop := ns.Watch(c.add) // not under mu: the store may hold its own lock while it calls add
-	c.mu.Lock()
-	c.stop = stop
-	ended := c.ended
-	c.mu.Unlock()
-	if ended {
-		stop()
-	}
+	c.watched.Do(func() {
+		stop := ns.Watch(c.add) // not under mu: the store may hold its own lock while it calls add
+		c.mu.Lock()
+		c.begun, c.stop = true, stop
+		ended := c.ended
+		c.mu.Unlock()
+		if ended {
+			stop()
+		}
+	})
 }
 
 func (c *changes) add(what objstore.Change) {

@@ -1,6 +1,9 @@
 package sessions
 
 import (
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +29,7 @@ func told(t *testing.T, now time.Time, known, all int) *changes {
 	for i := range c.queue {
 		c.queue[i].at = now
 	}
-	return &c
+	return c
 }
 
 // Who renews its lease and never says that it was told of a change has it no longer than a term after that.
@@ -97,5 +100,48 @@ func TestSettleReturnsOnceToldOrEnded(t *testing.T) {
 		}
 		end(c)
 		<-done
+	}
+}
+
+// slowToWatch is a store that begins to tell of changes when it is let.
+type slowToWatch struct {
+	objstore.Namespace
+	asked chan struct{}
+	let   chan struct{}
+	tells atomic.Bool
+}
+
+func (s *slowToWatch) Watch(func(objstore.Change)) func() {
+	s.asked <- struct{}{}
+	<-s.let
+	s.tells.Store(true)
+	return func() {}
+}
+
+// A client that asks for changes again, because its connection broke, hears that it is told of them, and gets a lease, only
+// once it is: before that some could be missed.
+func TestWhoAsksForChangesAgainWaitsUntilTheyAreTold(t *testing.T) {
+	ns := &slowToWatch{asked: make(chan struct{}), let: make(chan struct{})}
+	c := newChanges()
+	var all sync.WaitGroup
+	ask := func() {
+		c.watch(ns)
+		if !ns.tells.Load() {
+			t.Error("what the client hears is not so")
+		}
+	}
+	all.Go(ask)
+	<-ns.asked
+	all.Go(ask)
+	for range 100 { // the second goes as far as it can
+		runtime.Gosched()
+	}
+	if got := c.renew(0, time.Now(), term); got != 0 {
+		t.Errorf("a lease of %s on what is not told", got)
+	}
+	close(ns.let)
+	all.Wait()
+	if got := c.renew(0, time.Now(), term); got != term {
+		t.Errorf("a lease of %s", got)
 	}
 }

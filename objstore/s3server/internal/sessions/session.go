@@ -21,7 +21,7 @@ type session struct {
 	user   string
 	store  objstore.Store
 	ns     objstore.Namespace
-	feed   changes
+	feed   *changes
 	locks  leased
 
 	mu sync.Mutex
