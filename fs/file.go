@@ -21,6 +21,7 @@ type file struct {
 	// Guarded by FS.mu.
 	handles []*Handle
 	create  *creation      // set while the file is pending
+	lost    *creation      // what create was, if another mount made the file first: says where the bytes belong
 	shared  *transaction   // what new handles join, with IsolateMount
 	orphan  *objstore.Info // what is known of it once it has no name left
 	// detached: it lost its last name through this mount.
@@ -156,6 +157,20 @@ func (fs *FS) creationOf(f *file) (creation, bool) {
 	return *f.create, true
 }
 
+// madeAs is creationOf, or, if another mount made the file first, what that was before.
+func (fs *FS) madeAs(f *file) (creation, bool) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	switch {
+	case f == nil:
+	case f.create != nil:
+		return *f.create, true
+	case f.lost != nil:
+		return *f.lost, true
+	}
+	return creation{}, false
+}
+
 // openFile is the file of an object, if anybody has it open.
 func (fs *FS) openFile(id objstore.ID) *file {
 	fs.mu.Lock()
@@ -257,15 +272,16 @@ func (fs *FS) detach(f *file, last objstore.Info) {
 
 // path names f for people.
 func (fs *FS) path(ctx context.Context, f *file) string {
-	create, pending := fs.creationOf(f)
-	if pending {
+	if create, pending := fs.creationOf(f); pending {
 		return fs.pathAt(ctx, create.at)
 	}
-	path, err := fs.ns.Path(ctx, f.id)
-	if err != nil {
-		return ""
+	if path, err := fs.ns.Path(ctx, f.id); err == nil && path != "" {
+		return path
 	}
-	return path
+	if create, made := fs.madeAs(f); made {
+		return fs.pathAt(ctx, create.at)
+	}
+	return ""
 }
 
 func (fs *FS) pathAt(ctx context.Context, at entryKey) string {

@@ -72,6 +72,9 @@ func (t *transaction) describe(ctx context.Context, k *keptCopy) {
 func (t *transaction) stop(ctx context.Context, o order, state txState, why keptCopy) error {
 	if state != txOpen {
 		t.fs.mu.Lock()
+		if t.file.create != nil {
+			t.file.lost = t.file.create
+		}
 		t.fs.endCreation(t.file)
 		t.fs.mu.Unlock()
 		if t.fs.part(t) {
@@ -180,7 +183,7 @@ func refTo(info objstore.Info) objstore.ContentRef {
 // theirs is what the file is now.
 func (t *transaction) theirs(ctx context.Context) rival {
 	info, err := t.fs.ns.Stat(ctx, t.file.id)
-	if create, pending := t.fs.creationOf(t.file); pending && err != nil {
+	if create, made := t.fs.madeAs(t.file); made && err != nil {
 		info, err = t.fs.ns.Lookup(ctx, create.at.dir, create.at.name)
 	}
 	if err != nil {

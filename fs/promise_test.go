@@ -87,6 +87,29 @@ func TestC3CreatesOfTwoMountsFirstToCloseWins(t *testing.T) {
 	w.want("theirs", w.side(c.ID, objstore.SideTheirs), "first")
 }
 
+// Two of one mount make a file together and a third elsewhere is first: each loser is kept with the name and the mode the file was
+// to have, also the one that began to write after the other had lost.
+func TestC4EveryLoserOfOneCreateIsKeptUnderItsName(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.mount(Options{}), w.mount(Options{})
+	first := a.create(alice, "f")
+	second := a.open(alice, "f", readWrite)
+	winner := b.create(bob, "f")
+	b.write(winner, 0, "winner")
+	b.close(winner)
+	for i, h := range []*Handle{first, second} {
+		content := []string{"first", "second"}[i]
+		a.write(h, 0, content)
+		c := a.loses(h)
+		w.want("its path", c.Path, "f")
+		w.want("theirs", w.side(c.ID, objstore.SideTheirs), "winner")
+		w.want("mine", w.side(c.ID, objstore.SideMine), content)
+		if c.Mode&0o777 != 0o644 || c.UID != alice.UID {
+			t.Errorf("%s is kept with mode %o of %d", content, c.Mode, c.UID)
+		}
+	}
+}
+
 func TestC6ExclusiveCreateIsPublishedAtOnce(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.mount(Options{}), w.mount(Options{})

@@ -219,7 +219,7 @@ func (t *transaction) owner(ctx context.Context, base objstore.Info) objstore.Ow
 
 // attrNow are the owner and mode the file has or will be made with.
 func (t *transaction) attrNow(base objstore.Info) objstore.NewAttr {
-	if create, pending := t.fs.creationOf(t.file); pending {
+	if create, made := t.fs.madeAs(t.file); made && base.Version == "" {
 		return create.attr
 	}
 	return objstore.NewAttr{Mode: base.Attr.Mode, UID: base.Attr.UID, GID: base.Attr.GID}
