@@ -39,15 +39,21 @@ nobody reads the old contents any more; contents that somebody still reads wait.
 func compactCommand(t *terminal) *cobra.Command {
 	return &cobra.Command{
 		Use:   "compact STORE",
-		Short: "Merge the tables of a store's key-value engine",
-		Long: `Compact verifies the tables that a store has its records in and merges them
-into one level. What was replaced or deleted goes with that if it is old enough: what was committed
-last, and what lies in one level already, stays as it is. A store that is in use compacts by
-itself what has to be; this is for after many deletions, and before a store is
-copied. It takes as much free space as the tables have, for a time.`,
+		Short: "Make a store smaller: merge what edits have scattered, and the tables",
+		Long: `Compact writes the bytes of files together that many small edits have scattered, 4
+MiB at a time, which changes no version, ETag or time; a file that is damaged stays as it
+is, and is counted as failed: etagfs check --payload tells more. A store that is in use does so
+by itself to a file that nobody has open, half a minute after it was edited last.
+
+Then it removes what was left behind, as etagfs gc does, verifies the tables that the
+store has its records in and merges them into one level. What was replaced or deleted
+goes with that if it is old enough: what was committed last, and what lies in one level
+already, stays as it is. A store that is in use compacts by itself what has to be; this
+is for after many deletions, and before a store is copied. It takes as much free space
+as the tables have, for a time.`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			var done badgerstore.Compacted
+			var done compacted
 			err := t.upkeepOf(c.Context(), args[0], job{Verb: verbCompact}, badgerstore.Options{}, func(n news) error {
 				if n.Compacted != nil {
 					done = *n.Compacted
@@ -60,7 +66,8 @@ copied. It takes as much free space as the tables have, for a time.`,
 			if t.json {
 				return t.printJSON(done)
 			}
-			_, err = fmt.Fprintf(t.out, "%d tables, %s; before %d, %s\n", done.TablesAfter, bytesText(done.BytesAfter), done.TablesBefore, bytesText(done.BytesBefore))
+			_, err = fmt.Fprintf(t.out, "%d tables, %s; before %d, %s; %d files merged, %d failed\n",
+				done.TablesAfter, bytesText(done.BytesAfter), done.TablesBefore, bytesText(done.BytesBefore), done.Files, done.Failed)
 			return err
 		},
 	}

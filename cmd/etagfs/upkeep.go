@@ -35,7 +35,7 @@ type news struct {
 	Backup    *badgerstore.Backup    `json:"backup,omitempty"`
 	Scrubbed  *badgerstore.Scrubbed  `json:"scrubbed,omitempty"`
 	Collected *badgerstore.Collected `json:"collected,omitempty"`
-	Compacted *badgerstore.Compacted `json:"compacted,omitempty"`
+	Compacted *compacted             `json:"compacted,omitempty"`
 	Failure   *failure               `json:"failure,omitempty"` // the last
 	Done      bool                   `json:"done,omitempty"`    // the last
 }
@@ -108,10 +108,27 @@ func (j job) run(ctx context.Context, e *badgerstore.Engine, tell func(news) err
 		c, err := e.Collect(ctx)
 		return errors.Join(err, tell(news{Collected: &c}))
 	case verbCompact:
-		c, err := e.Compact(ctx)
+		c, err := compact(ctx, e)
 		return errors.Join(err, tell(news{Compacted: &c}))
 	}
 	return usageErrorf("the process that has the store open does not know %q: it is of another version", j.Verb)
+}
+
+// compacted is what became of scattered files and of tables.
+type compacted struct {
+	badgerstore.Merged
+	badgerstore.Compacted
+}
+
+// compact writes together what edits have scattered, removes what that and others have left behind, and then merges the tables.
+func compact(ctx context.Context, e *badgerstore.Engine) (c compacted, err error) {
+	if c.Merged, err = e.Merge(ctx); err != nil {
+		return c, err
+	}
+	if _, err = e.Collect(ctx); err == nil {
+		c.Compacted, err = e.Compact(ctx)
+	}
+	return c, err
 }
 
 // unheard is why nobody could be told any more, or nil.

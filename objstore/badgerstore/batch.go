@@ -16,14 +16,16 @@ var errBatchTooLarge = problem(objstore.ErrTooLarge, "the change has too many pa
 
 // effects are what a batch does beside changing keys.
 type effects struct {
-	blobs   []record.Blob
-	garbage []pending
-	objects int64
+	blobs     []record.Blob
+	garbage   []pending
+	scattered []uint64
+	objects   int64
 }
 
 func (s *effects) add(t *tx) {
 	s.blobs = append(s.blobs, t.blobs...)
 	s.garbage = append(s.garbage, t.garbage...)
+	s.scattered = append(s.scattered, t.scattered...)
 	s.objects += t.objects
 }
 
@@ -111,6 +113,7 @@ func (c *committer) apply(ov *overlay, batch []*op, sum *effects) error {
 		}
 		c.e.syncer.note(ts, sum.blobs)
 		c.e.collector.note(ts, sum.garbage)
+		c.e.merger.note(sum.scattered)
 		c.e.objects.Store(objects)
 		for key, value := range ov.changed {
 			if isCached([]byte(key)) {

@@ -46,6 +46,7 @@ func (e *Engine) shutDown() error {
 	if !e.opt.ReadOnly {
 		_ = e.syncer.durableUpTo(e.published.Load()) // first, as what follows may not end. It is repeated below
 		e.synced.Store(true)
+		e.merger.close() // before the session, which its stages are in
 		errs = append(errs, e.session.Close())
 		e.collector.close()
 		e.verifier.close()

@@ -179,6 +179,7 @@ func (t *tx) build(in *incoming, base extent.Content, consume bool, old leaving)
 	if err := t.apply(plan, fresh, old); err != nil {
 		return none, err
 	}
+	t.noteScattered(old.lineage, plan)
 	content := record.Content{Size: in.size, Allocated: allocated, Hash: in.hash, HashKind: in.hashKind}
 	if in.size > 0 {
 		content.Root = plan.Content.Append(nil)

@@ -59,7 +59,7 @@
 //	clients.mu
 //	watchers.telling
 //	  watchers.mu
-//	syncer.mu, collector.mu, pins.mu, epochs.mu, numbers.mu, cacheShard.mu, compactions.mu, Engine.mu
+//	syncer.mu, collector.mu, merger.mu, pins.mu, epochs.mu, numbers.mu, cacheShard.mu, compactions.mu, Engine.mu
 //
 // where those of the last line are leaves. numbers.mu is held over a sync of the marks,
 // Engine.needs, under which no other lock is taken, over one of the file FORMAT.
@@ -110,6 +110,17 @@
 // [Engine.Check] walks everything and says what is wrong, in a closed list of kinds. Tests end with it; a new kind of record,
 // and whatever refers to payloads, has to become known to it.
 //
+// # Merging
+//
+// A commit leaves up to 128 extents in a block of 4 MiB, where it consolidates (package staging). The [merger] writes blocks with more than a few
+// of them together once the file was left alone for half a minute and nobody has it open, and [Engine.Merge] does so in all of the store: up to 16 blocks at once into one
+// payload, which the content then refers to instead. Version, ETag and times stay, and holes do. Bytes are verified as for any reader, and
+// against the digest of their block, before they get checksums of their own: damage stays where it is. If the content was replaced meanwhile the payload
+// goes. What was merged is garbage of the same version, so that it waits for readers of it; a stage that starts from it
+// commits as if nothing had happened, and brings the scattered blocks back. Blocks whose pages are shared with other contents are left alone.
+// The merger copies 64 MiB a second, 8 MiB while others commit, and syncs what it has copied before it commits that. It knows
+// what this process has scattered, of up to 4,096 files.
+//
 // # Backups
 //
 // [Engine.Backup] copies the state after one commit while mutations go on, [Restore] makes a store of it. BACKUP.md says
@@ -117,6 +128,6 @@
 //
 // # What it does not do
 //
-// It does not merge extents, or scrub or collect on a schedule of its own, but for garbage; it does
-// not listen on a socket. Badger's files are the one thing that does not go through package disk.
+// It does not scrub on a schedule of its own; it does
+// not listen on a socket. Tables that are all in one level are not rewritten to make a store smaller. Badger's files are the one thing that does not go through package disk.
 package badgerstore

@@ -62,6 +62,7 @@ type Engine struct {
 	compactions compactions
 	syncer      *syncer
 	collector   *collector
+	merger      *merger
 	watchers    watchers
 
 	// published is the timestamp readers use: of the last batch that is visible.

@@ -17,12 +17,17 @@ import (
 // contents share payloads and pages, and hold readers open meanwhile. (1) Every reader has the bytes of its
 // version to the end; (2) so has every file; (3) no page or payload is lost or left over, then and after
 // all is deleted. C1, C2
-func TestSharedPayloadsSurviveTheirFirstOwners(t *testing.T) {
+func TestSharedPayloadsSurviveTheirFirstOwners(t *testing.T) { surviveSharing(t, smallSizes()) }
+
+// The same while all files that are in two pieces, or more, are merged over and over, whether they are open or not.
+func TestSharedPayloadsSurviveMerges(t *testing.T) { surviveSharing(t, mergingSizes()) }
+
+func surviveSharing(t *testing.T, sizes *sizes) {
 	const workers, rounds = 6, 120
 	seed := testSeed(t)
 	dir := filepath.Join(testDir(t), "store")
 	parts := testParts(t)
-	parts.sizes = smallSizes()
+	parts.sizes = sizes
 	e, err := Open(t.Context(), dir, Options{Create: true}, parts)
 	must(t, err)
 	b := mainBucket(t, e)
@@ -36,7 +41,14 @@ func TestSharedPayloadsSurviveTheirFirstOwners(t *testing.T) {
 			m.finish()
 		})
 	}
+	end := make(chan struct{})
+	var merges sync.WaitGroup
+	if sizes.mergeQuiet == 0 {
+		merges.Go(func() { mergeUntil(t, e, end) })
+	}
 	wg.Wait()
+	close(end)
+	merges.Wait()
 	must(t, e.checkInvariants())
 	must(t, e.Close())
 	if e, err = Open(t.Context(), dir, Options{}, parts); err != nil {
@@ -64,6 +76,24 @@ func TestSharedPayloadsSurviveTheirFirstOwners(t *testing.T) {
 	}
 	v.close()
 	must(t, e.Close())
+}
+
+// mergeUntil merges all that can be merged over and over.
+func mergeUntil(t *testing.T, e *Engine, end <-chan struct{}) {
+	var sum Merged
+	for {
+		m, err := e.Merge(t.Context())
+		if err != nil || m.Failed > 0 {
+			t.Errorf("%+v, %v", m, err)
+		}
+		sum.Files, sum.Blocks = sum.Files+m.Files, sum.Blocks+m.Blocks
+		select {
+		case <-end:
+			t.Logf("%+v", sum)
+			return
+		default:
+		}
+	}
 }
 
 // drain waits until there is no garbage.

@@ -66,6 +66,7 @@ func Open(ctx context.Context, dir string, opt Options, parts Parts) (*Engine, e
 	e.pins.counts = map[uint64]map[uint64]int{}
 	e.committer.e = e
 	e.collector = newCollector(e)
+	e.merger = newMerger(e)
 	steps := []func(context.Context) error{e.openDirectory, e.openMarks, e.openBadger, e.openBlobs, e.expectClients, e.recover, e.start}
 	for _, step := range steps {
 		if err := errors.Join(cancelled(ctx), step(ctx)); err != nil {
@@ -304,5 +305,6 @@ func (e *Engine) start(ctx context.Context) error {
 		e.log.Error("bytes that a crash left uncommitted stay in staging until the next open", "error", err)
 	}
 	go e.collector.run()
+	e.merger.begin()
 	return nil
 }

@@ -76,6 +76,9 @@ type sizes struct {
 	batchBytes    int
 	cacheBytes    int
 	space         space.Profile
+	mergeQuiet    time.Duration // since the last commit to a file that is merged
+	// mergePiecesMin extents are the most a block has that is not worth merging.
+	mergePiecesMin int
 }
 
 func (p Profile) sizes() sizes {
@@ -83,13 +86,13 @@ func (p Profile) sizes() sizes {
 		return sizes{
 			inlineBytes: 32 << 10, memTableBytes: 64 << 20, memTables: 3, compactors: 4,
 			tablesL0: 5, tablesL0Stall: 15, batchOps: 4000, batchBytes: 4 << 20,
-			cacheBytes: 64 << 20, space: space.Server(),
+			cacheBytes: 64 << 20, space: space.Server(), mergeQuiet: mergeQuiet, mergePiecesMin: mergePiecesMin,
 		}
 	}
 	return sizes{
 		inlineBytes: 16 << 10, memTableBytes: 8 << 20, memTables: 2, compactors: 2,
 		tablesL0: 10, tablesL0Stall: 20, batchOps: 1000, batchBytes: 512 << 10,
-		cacheBytes: 8 << 20, space: space.Mount(),
+		cacheBytes: 8 << 20, space: space.Mount(), mergeQuiet: mergeQuiet, mergePiecesMin: mergePiecesMin,
 	}
 }
 

@@ -48,9 +48,10 @@ type syncer struct {
 	marked atomic.Uint64
 	asked  atomic.Bool // somebody has waited since the leader looked
 
-	work chan struct{} // capacity 1: something is wanted
-	stop chan struct{}
-	done chan struct{}
+	work    chan struct{}      // capacity 1: something is wanted
+	settles chan chan struct{} // who waits for a round and the marks, whatever there is to do
+	stop    chan struct{}
+	done    chan struct{}
 
 	// Owned by the goroutine.
 	logs     *badgerLogs
@@ -67,7 +68,7 @@ type undurable struct {
 func newSyncer(e *Engine, logs *badgerLogs, durable uint64) *syncer {
 	s := &syncer{
 		e: e, logs: logs, durable: durable, manifest: manifestWatch{fs: e.fs, dir: e.path(badgerName)},
-		finished: make(chan struct{}), work: make(chan struct{}, 1),
+		finished: make(chan struct{}), work: make(chan struct{}, 1), settles: make(chan chan struct{}),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
 	s.marked.Store(durable)
@@ -138,6 +139,18 @@ func (s *syncer) wait(ts uint64) error {
 	return nil
 }
 
+// settled returns once all that was committed is durable, and Badger has been told which versions may go. Moments after a store was
+// opened or written to nobody has told it yet.
+func (s *syncer) settled() error {
+	settled := make(chan struct{})
+	select {
+	case s.settles <- settled:
+		<-settled
+	case <-s.done:
+	}
+	return s.durableUpTo(s.e.published.Load())
+}
+
 // run is the goroutine.
 func (s *syncer) run() {
 	defer close(s.done)
@@ -148,6 +161,9 @@ func (s *syncer) run() {
 		case <-s.work:
 		case <-s.e.compacted:
 		case <-timer.C:
+		case settled := <-s.settles:
+			s.settleNow()
+			close(settled)
 		case <-s.stop:
 			return
 		}
@@ -194,6 +210,22 @@ func (s *syncer) settle() time.Duration {
 		return syncAfter
 	}
 	return time.Hour
+}
+
+// settleNow makes a round and syncs the marks. After a failure nothing is synced a second time.
+func (s *syncer) settleNow() {
+	if s.hasFailed() {
+		return
+	}
+	if s.round(); !s.hasFailed() {
+		s.syncMarks()
+	}
+}
+
+func (s *syncer) hasFailed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed != nil
 }
 
 // gather returns when as many wait as are expected to, or it has taken too long.

@@ -96,6 +96,9 @@ func (e *Engine) Compact(ctx context.Context) (c Compacted, err error) {
 		err = e.guard.Room(c.BytesBefore + e.tableRoomBytes())
 	}
 	if err == nil {
+		err = e.syncer.settled()
+	}
+	if err == nil {
 		err = e.verifier.compactAll(ctx)
 	}
 	if err == nil {

@@ -2,10 +2,16 @@ package badgerstore
 
 import (
 	"bytes"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync"
+	"syscall"
 	"testing"
+
+	"github.com/dgraph-io/badger/v4"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -98,4 +104,65 @@ func TestCompactRefusesADamagedTable(t *testing.T) {
 		t.Errorf("again: %v", err)
 	}
 	_ = e.Close() // a store that was stopped is not clean
+}
+
+// Of a store of which most was replaced or deleted, and a file of which was edited in thousands of places, compacting leaves what
+// is in use: the tables take at most a quarter more than the records that are left, and 64 KiB for what was committed last;
+// the files at most a tenth more than the contents in them.
+func TestCompactShrinksAStore(t *testing.T) {
+	const objects, left, bodyBytes, fileBytes = 1000, 100, 1500, 5 << 20
+	random := rand.New(rand.NewPCG(testSeed(t), 1))
+	parts := testParts(t)
+	parts.sizes = smallSizes()
+	dir := filepath.Join(testDir(t), "store")
+	e, err := Open(t.Context(), dir, Options{Create: true}, parts)
+	must(t, err)
+	b := mainBucket(t, e)
+	for i := 0; i < 2*objects || !hasLowerLevel(e); i++ {
+		mustPut(t, b, objstore.Key(fmt.Sprint(i%objects)), noise(random, bodyBytes))
+	}
+	for i := left; i < objects; i++ {
+		must(t, b.Delete(t.Context(), objstore.Key(fmt.Sprint(i)), objstore.IfPresent(), objstore.DeleteOptions{Durability: objstore.Visible}))
+	}
+	ed := newEditor(t, b, "file", noise(random, fileBytes))
+	ed.editFile(random, 100, 0, 1)
+	must(t, ed.stage.Close())
+	must(t, e.Close())
+	e, err = Open(t.Context(), dir, Options{}, parts)
+	must(t, err)
+	_, err = e.Merge(t.Context())
+	must(t, err)
+	drain(t, e)
+	must(t, e.Close())
+	e, err = Open(t.Context(), dir, Options{}, parts)
+	must(t, err)
+	before := bytesIn(t, filepath.Join(dir, blobsName))
+	c, err := e.Compact(t.Context())
+	must(t, err)
+	files := bytesIn(t, filepath.Join(dir, blobsName))
+	t.Logf("%+v; files %d, %d", c, before, files)
+	if most := int64(left*(bodyBytes+512)*5/4 + 64<<10); c.BytesAfter > most {
+		t.Errorf("tables: %+v, wanted at most %d", c, most)
+	}
+	if files > fileBytes*11/10 {
+		t.Errorf("files: %d bytes", files)
+	}
+	must(t, e.checkInvariants())
+	must(t, e.Close())
+}
+
+// hasLowerLevel reports whether tables have been compacted: those of one level stay as they are.
+func hasLowerLevel(e *Engine) bool {
+	return slices.ContainsFunc(e.compactions.levels(), func(l badger.LevelInfo) bool { return l.Level > 0 && l.NumTables > 0 })
+}
+
+// bytesIn is what the files below a directory take of the disk.
+func bytesIn(t *testing.T, dir string) (bytes int64) {
+	t.Helper()
+	for _, name := range filesIn(t, dir) {
+		var st syscall.Stat_t
+		must(t, syscall.Stat(name, &st))
+		bytes += st.Blocks * 512
+	}
+	return bytes
 }

@@ -16,10 +16,12 @@ type tx struct {
 	now     time.Time
 	start   int // of this tx in the overlay's log
 	changes []change
-	blobs   []record.Blob      // the batch depends on
-	garbage []pending          // entered
-	objects int64              // made, less those gone
-	creates objstore.EventKind // how contents come about in this tx
+	blobs   []record.Blob // the batch depends on
+	garbage []pending     // entered
+	// scattered are objects whose new content has scattered blocks.
+	scattered []uint64
+	objects   int64              // made, less those gone
+	creates   objstore.EventKind // how contents come about in this tx
 	// keep is set when the changes stay although the operation fails.
 	keep bool
 }
@@ -40,7 +42,7 @@ func (t *tx) tell(root uint64, c objstore.Change) {
 // rollback takes back everything the tx has done so far.
 func (t *tx) rollback() {
 	t.ov.rollback(t.start)
-	t.changes, t.blobs, t.garbage, t.objects = nil, nil, nil, 0
+	t.changes, t.blobs, t.garbage, t.scattered, t.objects = nil, nil, nil, nil, 0
 }
 
 // modeMask are the bits a mode may have.
