@@ -144,6 +144,8 @@ func (b *bridge) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fus
 		switch {
 		case again:
 			return fuse.Status(syscall.ESTALE)
+		case movedOn(err) && mode.Write && o.view.Version == "":
+			return fuse.EBUSY // what somebody made here lost against another mount's: the name is there, with that
 		case movedOn(err):
 			return fuse.ENOENT
 		}

@@ -2,11 +2,16 @@ package crossmounts
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/etagfs/etagfs/integration/mounttest"
@@ -34,6 +39,85 @@ func TestAppendsWithAnswersLost(t *testing.T) {
 			t.Error("nothing was cut")
 		}
 	})
+}
+
+// recordsThatMakeTheirFile is C3 and C4: each process opens a log that may not be there yet (O_CREAT and O_APPEND), writes a record
+// and closes. Whose close succeeds has the record in the file, once; who hears EBUSY then has it kept, and not in the file. An
+// open may be refused with EBUSY, too, and with nothing else.
+func recordsThatMakeTheirFile(t *testing.T, p pair) {
+	for round := range rounds(p.g.fewer(20), 500) {
+		name := fmt.Sprint("log", round)
+		var answers [4]error
+		var written [4]bool
+		begin := make(chan struct{})
+		var racers sync.WaitGroup
+		for racer := range answers {
+			racers.Go(func() {
+				<-begin
+				written[racer], answers[racer] = appendRecord(p.on(racer%2, name), recordOf(racer))
+			})
+		}
+		close(begin)
+		racers.Wait()
+		for i := range p.g.mounts {
+			got, err := os.ReadFile(p.on(i, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkRecords(t, string(got), answers[:])
+		}
+		for racer, err := range answers {
+			if err != nil && written[racer] {
+				checkKeptRecord(t, p, racer, name)
+			}
+		}
+		if t.Failed() {
+			t.Fatalf("round %d: the racers heard %v", round, answers)
+		}
+	}
+}
+
+func recordOf(racer int) string { return fmt.Sprintf("record of %d\n", racer) }
+
+// appendRecord adds a record to a log, which it makes if need be.
+func appendRecord(path, record string) (written bool, err error) {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+	if err != nil {
+		return false, err
+	}
+	_, err = f.WriteString(record)
+	return err == nil, errors.Join(err, f.Close())
+}
+
+// checkRecords expects in a log the records of those who heard nil, and no others.
+func checkRecords(t *testing.T, log string, answers []error) {
+	t.Helper()
+	all := 0
+	for racer, err := range answers {
+		want := 1
+		if err != nil {
+			wants(t, "append", err, syscall.EBUSY)
+			want = 0
+		}
+		all += want * len(recordOf(racer))
+		if got := strings.Count(log, recordOf(racer)); got != want {
+			t.Errorf("the record of %d, who heard %v, is there %d times", racer, err, got)
+		}
+	}
+	if len(log) != all {
+		t.Errorf("there are %d bytes, want %d: %q", len(log), all, log)
+	}
+}
+
+// checkKeptRecord expects that the mount of a racer shows its record as kept.
+func checkKeptRecord(t *testing.T, p pair, racer int, name string) {
+	t.Helper()
+	for _, dir := range p.kept(t, racer%2, name) {
+		if mine, err := os.ReadFile(filepath.Join(dir, "mine")); err == nil && string(mine) == recordOf(racer) {
+			return
+		}
+	}
+	t.Errorf("the record of %d is neither in the log nor kept", racer)
 }
 
 // seedVariable is the seed of random tests.

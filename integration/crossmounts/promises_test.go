@@ -27,6 +27,7 @@ func promises() []promise {
 		{"C3 every way to commit can lose", nil, everyWayToCommitCanLose},
 		{"C3 a mapping that lost fails at msync", nil, msyncOfALoserFails},
 		{"C3 create against create", nil, createAgainstCreate},
+		{"C3 records that make their file", nil, recordsThatMakeTheirFile},
 		{"C3 truncation against truncation", nil, truncationAgainstTruncation},
 		{"C4 the loser is kept with its base and the winner", nil, loserIsKept},
 		{"C4 a file unlinked elsewhere", nil, unlinkedElsewhere},
