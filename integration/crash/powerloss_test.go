@@ -187,7 +187,7 @@ func TestPowerCutCatchesStoresThatLeaveOutAStep(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p := newPowerRun(t, "ext4", buildMutant(t, smallLogs(), test.mutation), storeOrders(t))
-			const roundsMax = 200
+			const roundsMax = 1000 // one in thirty or so catches it
 			if err := p.rounds(roundsMax, 1500); err == nil {
 				t.Errorf("not caught in %d rounds", roundsMax)
 			} else {
