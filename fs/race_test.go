@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -297,8 +298,8 @@ func (m *mounted) tolerate(err error) {
 // goroutinesLeft is how many goroutines there are, once those that have done their work had time to end: at most so many, if
 // that is all.
 func goroutinesLeft(most int) (now int) {
-	const turns = 100_000
-	for range turns {
+	const patience = 30 * time.Second // for one that is about to end on a machine that stands still
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if now = runtime.NumGoroutine(); now <= most {
 			break
 		}

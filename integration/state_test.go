@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/token"
+	"go/types"
 	"strings"
 )
 
@@ -13,14 +14,14 @@ import (
 //   - errors (by their name, errSomething), and checksum tables made by crc32.MakeTable,
 //   - tables: array, slice and map literals that no code assigns to.
 //
-// What only tests run is free to have flags and the like, but no init.
+// What only tests run is free to have flags and the like, but no init. One that keeps the main thread is none.
 func packageState(s sources) (found []string) {
 	assigned := assignedNames(s)
 	for _, f := range s.files {
 		for _, d := range f.syntax.Decls {
 			switch d := d.(type) {
 			case *ast.FuncDecl:
-				if d.Name.Name == "init" && d.Recv == nil {
+				if d.Name.Name == "init" && d.Recv == nil && !keepsMainThread(d) {
 					found = append(found, fmt.Sprintf("%s:%d: init", f.path, s.line(d.Pos())))
 				}
 			case *ast.GenDecl:
@@ -34,6 +35,20 @@ func packageState(s sources) (found []string) {
 		}
 	}
 	return found
+}
+
+// keepsMainThread reports whether all a function does is to keep its goroutine on its thread: a program that needs its main thread has no
+// other place to do so.
+func keepsMainThread(d *ast.FuncDecl) bool {
+	if len(d.Body.List) != 1 {
+		return false
+	}
+	statement, ok := d.Body.List[0].(*ast.ExprStmt)
+	if !ok {
+		return false
+	}
+	call, ok := statement.X.(*ast.CallExpr)
+	return ok && types.ExprString(call.Fun) == "runtime.LockOSThread"
 }
 
 func embeds(d *ast.GenDecl) bool {

@@ -29,21 +29,24 @@ func takingItsTime(c *cobra.Command) *cobra.Command {
 	return c
 }
 
-// besideMainThread runs a program so that the process can be ended by a signal. The kernel gives a signal to the main thread if
-// it can, and a thread that waits for a filesystem which does not answer takes none: so the main thread does nothing else.
+// init keeps the main thread for the goroutine that main runs in. Later than this that may be on another thread (package runtime,
+// LockOSThread).
+func init() { runtime.LockOSThread() }
+
+// besideMainThread runs a program so that the process can be ended by a signal; main calls it. The kernel gives a signal to the main
+// thread if it can, and a thread that waits for a filesystem which does not answer takes none: so the main thread does nothing else.
 func besideMainThread(program func() int) int {
-	runtime.LockOSThread()
 	code := make(chan int, 1)
 	go func() { code <- program() }()
 	return <-code
 }
 
 // execute runs root until it ends. ctx ends with a signal; what has not ended interruptGrace later, or at a second
-// signal, is abandoned, as by a kill: it may wait for a filesystem that does not answer.
+// signal, is abandoned, as by a kill: it may wait for a filesystem that does not answer. From then on until the process
+// has ended, which it is about to do with a code of its own, no signal ends it.
 func execute(ctx context.Context, root *cobra.Command) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(signals)
 	var takes atomic.Bool
 	root.PersistentPreRun = func(c *cobra.Command, _ []string) {
 		_, ok := c.Annotations[takesItsTime]

@@ -225,9 +225,15 @@ func (m *Mount) Log() string { return m.log.String() }
 // PID is the daemon's.
 func (m *Mount) PID() int { return m.cmd.Process.Pid }
 
-// Signal sends the daemon a signal.
+// Signal sends the daemon a signal. If that is SIGSTOP, it has stopped when Signal returns.
 func (m *Mount) Signal(s os.Signal) {
 	m.t.Helper()
+	if s == syscall.SIGSTOP {
+		if err := Stop(m.cmd.Process.Pid); err != nil {
+			m.t.Fatal(err)
+		}
+		return
+	}
 	if err := m.cmd.Process.Signal(s); err != nil {
 		m.t.Fatal(err)
 	}

@@ -61,14 +61,14 @@ func changeShared(path, line string) (base string, err error) {
 		return "-", err
 	}
 	content, err := io.ReadAll(f)
+	if err != nil { // who has the store was killed
+		return "-", errors.Join(err, f.Close())
+	}
 	base, whole := lineOf(string(content))
-	if err == nil && !whole {
-		fmt.Println("torn", line, base, "torn")
+	if !whole {
+		fmt.Println("torn", line, base+"-", "torn")
 	}
-	if err == nil {
-		err = f.Truncate(0)
-	}
-	if err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(replacementOf(line)), 0)
 	}
 	return base, errors.Join(err, f.Close())
