@@ -46,8 +46,8 @@ func (ed *editor) editFile(random *rand.Rand, n int, first, last int64) {
 	}
 }
 
-// piecesOf is how many extents the content of an object has.
-func piecesOf(t testing.TB, e *Engine, id objstore.ID) (n int) {
+// eachExtent calls look for every extent of the content of an object.
+func eachExtent(t testing.TB, e *Engine, id objstore.ID, look func(extent.Extent)) {
 	t.Helper()
 	v := e.view()
 	defer v.close()
@@ -55,7 +55,13 @@ func piecesOf(t testing.TB, e *Engine, id objstore.ID) (n int) {
 	must(t, err)
 	x, err := extentsOf(o.Content)
 	must(t, err)
-	must(t, x.Extents(pages{v.tree}, 0, x.Size, func(extent.Extent) error { n++; return nil }))
+	must(t, x.Extents(pages{v.tree}, 0, x.Size, func(x extent.Extent) error { look(x); return nil }))
+}
+
+// piecesOf is how many extents the content of an object has.
+func piecesOf(t testing.TB, e *Engine, id objstore.ID) (n int) {
+	t.Helper()
+	eachExtent(t, e, id, func(extent.Extent) { n++ })
 	return n
 }
 
@@ -284,18 +290,11 @@ func TestMergeLeavesDamageWhereItIs(t *testing.T) {
 // filePiece is where the first piece of a content is that is in a file.
 func filePiece(t *testing.T, e *Engine, id objstore.ID) (path string, off int64) {
 	t.Helper()
-	v := e.view()
-	defer v.close()
-	o, err := v.object(uint64(id))
-	must(t, err)
-	x, err := extentsOf(o.Content)
-	must(t, err)
-	must(t, x.Extents(pages{v.tree}, 0, x.Size, func(x extent.Extent) error {
+	eachExtent(t, e, id, func(x extent.Extent) {
 		if path == "" && (x.Source.Kind == extent.Blob || x.Source.Kind == extent.Bare) {
 			path, off = e.blobs.Path(blobOf(extent.RefKind(x.Source.Kind), x.Source.ID)), x.Source.Off
 		}
-		return nil
-	}))
+	})
 	return path, off
 }
 
