@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -44,6 +45,9 @@ type collector struct {
 
 	mu    sync.Mutex
 	queue []pending // GUARDED_BY(mu): in the order of commits
+
+	// held: garbage of the queue waits for who has pinned what used it, or is being looked at and may have to.
+	held atomic.Bool
 
 	work chan struct{} // capacity 1
 	ctx  context.Context
@@ -90,6 +94,14 @@ func (c *collector) wake() {
 	select {
 	case c.work <- struct{}{}:
 	default:
+	}
+}
+
+// unpinned comes when something is not pinned any more. It wakes the collector if that may be what garbage
+// waits for: mostly none does, and whoever closes a file need not pay for a look.
+func (c *collector) unpinned() {
+	if c.held.Load() {
+		c.wake()
 	}
 }
 
@@ -187,6 +199,7 @@ func (c *collector) take() (batch []pending) {
 	if len(c.queue) == 0 {
 		return nil
 	}
+	c.held.Store(true) // before the pins are looked at: who gives one up afterwards wakes the collector once more
 	safe := min(c.e.epochs.turn(c.e.published.Load), c.e.syncer.marked.Load())
 	// What must stay moves up to where the rest of the queue begins, which is not looked at.
 	var held []pending
@@ -200,6 +213,7 @@ func (c *collector) take() (batch []pending) {
 			batch = append(batch, p)
 		}
 	}
+	c.held.Store(len(held) > 0)
 	next -= len(held)
 	copy(c.queue[next:], held)
 	if c.queue = c.queue[next:]; len(c.queue) == 0 {

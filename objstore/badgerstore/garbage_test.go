@@ -143,3 +143,63 @@ func TestBlobWhoseCountIsLostStays(t *testing.T) {
 		t.Errorf("blobs %v instead of %v", left, files)
 	}
 }
+
+// TestEndOfAReadWakesTheCollectorOnlyForWhatItHeld: (1) no garbage waits, and the end of a read is nothing to the
+// collector; (2) garbage waits for a read, and its end wakes the collector; (3) it has been collected, and (1) again.
+func TestEndOfAReadWakesTheCollectorOnlyForWhatItHeld(t *testing.T) {
+	e := openTest(t, testDir(t), Options{Create: true})
+	b := mainBucket(t, e)
+	putSmall(t, b, "k", "bytes")
+	apart := &Engine{syncer: e.syncer} // with a collector that nobody runs and nothing else wakes
+	apart.pins.counts = map[uint64]map[uint64]int{}
+	c := newCollector(apart)
+	apart.collector = c
+	p := &pinned{e: apart, lineage: 7, version: 1, content: refersTo(t, b, "k")}
+	read := func() {
+		p.holders.Store(1)
+		apart.pins.add(p.lineage, p.version)
+	}
+	ended := func() (woken bool) {
+		p.release()
+		woken = len(c.work) > 0
+		select {
+		case <-c.work:
+		default:
+		}
+		return woken
+	}
+	read()
+	if ended() {
+		t.Error("woken though no garbage waits")
+	}
+	read()
+	c.note(0, []pending{{number: 1, lineage: p.lineage, died: 2}})
+	if batch := c.take(); len(batch) > 0 {
+		t.Fatalf("%v is taken while it is read", batch)
+	}
+	if !ended() {
+		t.Error("not woken by the end of the read that garbage waits for")
+	}
+	if batch := c.take(); len(batch) != 1 {
+		t.Fatalf("%v is taken after the read", batch)
+	}
+	read()
+	if ended() {
+		t.Error("woken though no garbage waits any more")
+	}
+}
+
+// refersTo is the content of a key: one that refers to something.
+func refersTo(t *testing.T, b *Bucket, key objstore.Key) extent.Content {
+	t.Helper()
+	v := b.e.view()
+	defer v.close()
+	o, err := v.objectAt(b.root, key)
+	must(t, err)
+	x, err := extentsOf(o.Content)
+	must(t, err)
+	if len(x.Refs()) == 0 {
+		t.Fatalf("%s refers to nothing", key)
+	}
+	return x
+}

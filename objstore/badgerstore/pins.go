@@ -245,7 +245,7 @@ func (p *pinned) release() {
 		return
 	}
 	p.e.pins.remove(p.lineage, p.version)
-	p.e.collector.wake()
+	p.e.collector.unpinned()
 }
 
 // Size implements staging.Base.
