@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
@@ -44,7 +45,9 @@ func collectAll(t *testing.T, e *Engine) {
 
 func TestGarbageThatFoundNoSpaceGoesLater(t *testing.T) {
 	var full atomic.Bool
+	var passed atomic.Int64 // by which the clock is ahead: what the disk said is believed for a moment
 	parts := testParts(t)
+	parts.Clock = func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }
 	parts.Disk = fullDisk{disk.OS{}, &full}
 	e, err := Open(t.Context(), filepath.Join(testDir(t), "store"), Options{Create: true}, parts)
 	if err != nil {
@@ -60,6 +63,7 @@ func TestGarbageThatFoundNoSpaceGoesLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	full.Store(true)
+	passed.Store(int64(time.Second))
 	collectAll(t, e)
 	if n := len(blobNames(t, e)); n != 1 {
 		t.Fatalf("%d files while the disk is full", n)

@@ -105,7 +105,7 @@ func (e *Engine) openDirectory(context.Context) error {
 	if err != nil || e.opt.ReadOnly {
 		return err
 	}
-	if e.guard, err = space.Open(e.fs, e.dir, e.sizes.space); err != nil {
+	if e.guard, err = space.Open(e.fs, e.dir, e.sizes.space, e.clock); err != nil {
 		return err
 	}
 	return e.refuseFull()

@@ -190,16 +190,26 @@ func (b *logBlocks) allocate(f disk.File, off, length int64) error {
 
 // wrote notes that a transaction of so many entries and up to n bytes was written.
 func (b *logBlocks) wrote(n int64, entries int) error {
+	var err error
+	if b.tableBytes() > 0 {
+		err = b.goOn()
+	}
+	b.active.used += n
+	b.active.memory += n + int64(entries)*memoryEntryBytes
+	return err
+}
+
+// goOn takes the spare for the log in use if Badger has done so.
+func (b *logBlocks) goOn() error {
 	info, err := b.spare.file.Stat()
 	if err != nil {
 		return disk.Error("look at log", err)
 	}
-	if info.Size > 0 { // Badger went on to it
-		err = disk.Error("close log", b.active.file.Close())
-		b.active, b.spare = b.spare, blockedLog{}
+	if info.Size == 0 {
+		return nil
 	}
-	b.active.used += n
-	b.active.memory += n + int64(entries)*memoryEntryBytes
+	err = disk.Error("close log", b.active.file.Close())
+	b.active, b.spare = b.spare, blockedLog{}
 	return err
 }
 

@@ -27,7 +27,7 @@ func writtenBytes(t *testing.T, name string) int64 {
 
 // TestLogsHaveBlocksBeforeTheyAreWritten: (1) wherever Badger has written, blocks had been
 // allocated before; (2) what was counted is never less than what was written; (3) the log it
-// goes on to has blocks and no length; (4) all this across rotations and a reopen; (5) a closed store has no spare.
+// goes on to has blocks and no length, and when it has gone on that is noticed; (4) all this across rotations and a reopen; (5) a closed store has no spare.
 // Badger goes on to a log that is there: if a new version of it does not, this fails. C8
 func TestLogsHaveBlocksBeforeTheyAreWritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
@@ -47,6 +47,9 @@ func TestLogsHaveBlocksBeforeTheyAreWritten(t *testing.T) {
 			checkBlocks(t, blocks.active)
 			if blocks.spare.file != nil {
 				checkBlocks(t, blocks.spare)
+				if end := writtenBytes(t, blocks.path(blocks.spare.number)); end > 0 {
+					t.Fatalf("put %d: Badger went on to log %d, and nobody noticed", i, blocks.spare.number)
+				}
 			}
 		}
 		if rotations := e.logBlocks.active.number - first; rotations < 2 {

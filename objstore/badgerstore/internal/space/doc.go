@@ -18,6 +18,9 @@
 // given to writers. ReserveEssential, for deletes and bookkeeping, may use
 // the reserve and half of the ballast.
 //
+// The file system is asked each time, but where it had a gibibyte more than all this: then its answer
+// is good for ten milliseconds, as a commit has better to do than to ask again.
+//
 // Room and Await are for those who write without asking for each byte: they say whether, or wait
 // until, ReserveEssential would admit that much.
 //

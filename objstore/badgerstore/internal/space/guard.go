@@ -15,8 +15,14 @@ import (
 // BallastName is the name of the ballast file in the store's directory.
 const BallastName = "ballast"
 
-// awaitEvery is how often one who waits for room looks again.
-const awaitEvery = 100 * time.Millisecond
+const (
+	// awaitEvery is how often one who waits for room looks again.
+	awaitEvery = 100 * time.Millisecond
+	// believedFor is how long what the file system said is believed if it leaves plentyBytes: nobody
+	// writes that much meanwhile.
+	believedFor = 10 * time.Millisecond
+	plentyBytes = 1 << 30
+)
 
 // Profile says how much to keep free.
 type Profile struct {
@@ -45,20 +51,30 @@ type Guard struct {
 	dir     string
 	profile Profile // scaled
 	total   int64
+	now     func() time.Time
 
 	mu       sync.Mutex
+	seen     look  // GUARDED_BY(mu)
 	inFlight int64 // GUARDED_BY(mu). INVARIANT: >= 0
 	ballast  int64 // GUARDED_BY(mu): bytes the ballast holds now. INVARIANT: 0 or profile.BallastBytes
 }
 
+// look is what the file system said last.
+type look struct {
+	at   time.Time // zero: never
+	free int64     // beyond what was in flight then
+	// admitted since then, of which some may be written already. INVARIANT: >= 0
+	admitted int64
+}
+
 // Open starts to guard dir. If the disk is full the ballast goes first, so
 // that whatever is opened next has room.
-func Open(fsys disk.FS, dir string, p Profile) (*Guard, error) {
+func Open(fsys disk.FS, dir string, p Profile, now func() time.Time) (*Guard, error) {
 	space, err := fsys.Space(dir)
 	if err != nil {
 		return nil, disk.Error("open store", err)
 	}
-	g := &Guard{fs: fsys, dir: dir, profile: p.scaled(space.BytesTotal), total: space.BytesTotal}
+	g := &Guard{fs: fsys, dir: dir, profile: p.scaled(space.BytesTotal), total: space.BytesTotal, now: now}
 	info, err := fsys.Stat(g.ballastName())
 	switch {
 	case err == nil && info.BytesAllocated >= g.profile.BallastBytes:
@@ -81,6 +97,10 @@ func (g *Guard) ballastName() string { return filepath.Join(g.dir, BallastName) 
 func (g *Guard) Reserve(n int64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.isPlenty(n) {
+		g.admit(n)
+		return nil
+	}
 	free, err := g.freeLocked()
 	if err != nil {
 		return err
@@ -88,8 +108,20 @@ func (g *Guard) Reserve(n int64) error {
 	if room := free - g.missing() - g.profile.ReserveBytes; n > room {
 		return errors.Join(noSpace(n, room), g.tendLocked(free))
 	}
-	g.inFlight += n
+	g.admit(n)
 	return nil
+}
+
+// isPlenty reports whether n bytes may be admitted to anybody on what was seen a moment ago.
+func (g *Guard) isPlenty(n int64) bool {
+	since := g.now().Sub(g.seen.at)
+	return since >= 0 && since < believedFor &&
+		g.seen.free-g.seen.admitted-n-g.missing()-g.profile.ReserveBytes >= plentyBytes
+}
+
+func (g *Guard) admit(n int64) {
+	g.inFlight += n
+	g.seen.admitted += n
 }
 
 // ReserveEssential is Reserve for what frees space or must not fail for the
@@ -98,6 +130,10 @@ func (g *Guard) Reserve(n int64) error {
 func (g *Guard) ReserveEssential(n int64) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.isPlenty(n) {
+		g.admit(n)
+		return nil
+	}
 	free, err := g.freeLocked()
 	if err != nil {
 		return err
@@ -111,7 +147,7 @@ func (g *Guard) ReserveEssential(n int64) error {
 	if room := free - g.profile.BallastBytes/2; n > room {
 		return noSpace(n, room)
 	}
-	g.inFlight += n
+	g.admit(n)
 	return nil
 }
 
@@ -180,13 +216,14 @@ func (g *Guard) tendLocked(free int64) error {
 	return nil
 }
 
-// freeLocked is the free space beyond bytes in flight. It may be negative.
+// freeLocked asks for the free space beyond bytes in flight. It may be negative.
 func (g *Guard) freeLocked() (int64, error) {
 	space, err := g.fs.Space(g.dir)
 	if err != nil {
 		return 0, disk.Error("statfs", err)
 	}
-	return space.BytesFree - g.inFlight, nil
+	g.seen = look{at: g.now(), free: space.BytesFree - g.inFlight}
+	return g.seen.free, nil
 }
 
 // missing is what the ballast will take when it is made again.

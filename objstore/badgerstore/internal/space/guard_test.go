@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
@@ -20,11 +21,26 @@ type fakeDisk struct {
 	total int64
 	used  int64 // but for the ballast
 	dir   string
+	asked int       // how often for its space
+	time  time.Time // its clock's
+}
+
+func (d *fakeDisk) now() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.time
+}
+
+func (d *fakeDisk) pass(t time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.time = d.time.Add(t)
 }
 
 func (d *fakeDisk) Space(string) (disk.Space, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.asked++
 	free := d.total - d.used
 	if info, err := d.Stat(filepath.Join(d.dir, BallastName)); err == nil {
 		free -= info.BytesAllocated
@@ -45,7 +61,7 @@ func (d *fakeDisk) ballast() bool {
 
 func open(t *testing.T, d *fakeDisk, p Profile) *Guard {
 	t.Helper()
-	g, err := Open(d, d.dir, p)
+	g, err := Open(d, d.dir, p, d.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,6 +90,56 @@ func TestReserveIsKept(t *testing.T) {
 	}
 	if err := g.Reserve(30 * mib); err != nil {
 		t.Error(err)
+	}
+}
+
+// While there is plenty of room the file system is asked once in ten milliseconds, whoever asks; never
+// for more than a gibibyte before the reserve.
+func TestPlentyOfRoomIsBelievedForAMoment(t *testing.T) {
+	d := &fakeDisk{total: 4 << 30, dir: t.TempDir()}
+	g := open(t, d, small)
+	asks := func(reserve func(int64) error, n int64, want int) {
+		t.Helper()
+		before := d.asked
+		if err := reserve(n); err != nil {
+			t.Errorf("%d bytes: %v", n, err)
+		}
+		if (d.asked > before) != (want > 0) {
+			t.Errorf("%d bytes: asked %d times", n, d.asked-before)
+		}
+	}
+	d.pass(time.Second)
+	asks(g.Reserve, mib, 1)
+	asks(g.Reserve, mib, 0)
+	asks(g.ReserveEssential, mib, 0)
+	d.pass(believedFor)
+	asks(g.ReserveEssential, mib, 1)
+	asks(g.Reserve, 2<<30, 0)
+	g.Release(2 << 30) // written: it still counts
+	asks(g.Reserve, 1<<30, 1)
+	d.pass(-time.Second)
+	asks(g.Reserve, mib, 1)
+}
+
+// What others take is noticed at once where there is less than plenty, and in a moment where there was.
+func TestRoomTakenByOthersIsNoticed(t *testing.T) {
+	d := &fakeDisk{total: 4 << 30, dir: t.TempDir()}
+	g := open(t, d, small)
+	if err := g.Reserve(1); err != nil {
+		t.Fatal(err)
+	}
+	d.fill(4 << 30)
+	d.pass(believedFor)
+	if err := g.Reserve(1); !errors.Is(err, objstore.ErrNoSpace) {
+		t.Errorf("a moment later: %v", err)
+	}
+	d.fill(3 << 30)
+	if err := g.Reserve(1); err != nil {
+		t.Fatal(err)
+	}
+	d.fill(4 << 30)
+	if err := g.Reserve(1); !errors.Is(err, objstore.ErrNoSpace) {
+		t.Errorf("at once: %v", err)
 	}
 }
 
@@ -157,7 +223,7 @@ func TestNoBallastWhereBlocksCannotBeAllocated(t *testing.T) {
 		}
 		return nil
 	})
-	g, err := Open(fs, d.dir, small)
+	g, err := Open(fs, d.dir, small, d.now)
 	if err != nil || d.ballast() {
 		t.Fatalf("open: %v, ballast %v", err, d.ballast())
 	}
