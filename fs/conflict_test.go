@@ -61,11 +61,11 @@ func (m *mounted) list(c Caller, path string) (names []string) {
 		}
 		dir = entry.View.Object
 	}
-	d, err := m.OpenDir(m.ctx, c, dir)
+	d, err := m.OpenDir(m.ctx, dir)
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	err = d.Read(m.ctx, 0, func(e DirEntry, _ uint64) bool {
+	err = d.Read(m.ctx, c, 0, func(e DirEntry, _ uint64) bool {
 		if e.Name != "." && e.Name != ".." {
 			names = append(names, e.Name)
 		}

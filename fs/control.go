@@ -211,8 +211,8 @@ func sideSize(c objstore.Conflict, part controlEntry) (size int64, held bool) {
 }
 
 // readControl lists a control directory; conflicts are those of the caller.
-func (d *Dir) readControl(ctx context.Context, cookie uint64, yield func(DirEntry, uint64) bool) error {
-	names, err := d.fs.controlNames(ctx, d.caller, d.id)
+func (d *Dir) readControl(ctx context.Context, c Caller, cookie uint64, yield func(DirEntry, uint64) bool) error {
+	names, err := d.fs.controlNames(ctx, c, d.id)
 	if err != nil {
 		return notFoundIsEnd(err)
 	}
@@ -224,7 +224,7 @@ func (d *Dir) readControl(ctx context.Context, cookie uint64, yield func(DirEntr
 		if name <= after {
 			continue
 		}
-		entry, err := d.fs.lookupControl(ctx, d.caller, d.id, name)
+		entry, err := d.fs.lookupControl(ctx, c, d.id, name)
 		if errors.Is(err, objstore.ErrNotFound) {
 			continue
 		}

@@ -25,6 +25,12 @@ func (c *cookies) goTo(names uint64) bool {
 	return names <= uint64(c.count)
 }
 
+// bytes is how much memory the names take.
+func (c *cookies) bytes() int {
+	const hashed = 32 // about what an entry of a map takes
+	return cap(c.coded) + 8*cap(c.starts) + hashed*len(c.numbers)
+}
+
 // number is that of a name, which is added unless it is there.
 func (c *cookies) number(name string) int {
 	if c.numbers == nil {

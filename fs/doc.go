@@ -75,8 +75,10 @@
 //	FS.mu
 //	├ transaction.mu
 //	├ reading.mu
+//	├ listings.mu
 //	└ notices.mu
 //	Dir.mu                    over Lookup and the store's listing
+//	└ listings.mu
 //	keptArea.pruning          over store calls, alone
 //	keptArea.mu               alone
 //	history.mu                alone
@@ -84,7 +86,7 @@
 //	guard.mu                  over questions about processes
 //
 // FS.mu and what is below it are held for a few instructions and may be taken under any lock above
-// but the store's. The store's watch runs under the store's locks and takes notices.mu alone.
+// but the store's. The store's watch runs under the store's locks and takes listings.mu and notices.mu, each alone.
 //
 // Operations on names, which the kernel calls with its directory locks held, never wait for the
 // kernel and so never for notices.draining.

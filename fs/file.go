@@ -95,6 +95,7 @@ func (fs *FS) register(h *Handle, id objstore.ID, create *creation) error {
 	if create != nil {
 		f.create = create
 		fs.creations[create.at] = f
+		fs.listings.changed(create.at.dir)
 	}
 	h.file = f
 	f.handles = append(f.handles, h)
@@ -136,6 +137,7 @@ func (fs *FS) unlist(h *Handle) {
 func (fs *FS) endCreation(f *file) {
 	if f.create != nil {
 		delete(fs.creations, f.create.at)
+		fs.listings.changed(f.create.at.dir)
 		f.create = nil
 	}
 }

@@ -29,6 +29,7 @@ type FS struct {
 	counters counters
 	history  *history
 	notices  *notices
+	listings listings
 	names    nameLocks
 	guard    guard
 	kept     *keptArea
@@ -89,7 +90,7 @@ func New(ctx context.Context, config Config) (*FS, error) {
 	}
 	fs.notices = newNotices(config.Kernel, fs.grow)
 	fs.kept = newKeptArea()
-	fs.stopWatch = fs.ns.Watch(fs.notices.push)
+	fs.stopWatch = fs.ns.Watch(fs.watched)
 	fs.start(func() { fs.notices.run(fs.quit) })
 	fs.start(fs.pruneLoop)
 	if fs.caps.PartialCommit && fs.options.Autocommit > 0 && !fs.options.ReadOnly {
@@ -100,6 +101,12 @@ func New(ctx context.Context, config Config) (*FS, error) {
 		})
 	}
 	return fs, nil
+}
+
+// watched is told of each change of the store, under its locks.
+func (fs *FS) watched(c objstore.Change) {
+	fs.listings.told(c)
+	fs.notices.push(c)
 }
 
 func (fs *FS) start(work func()) {

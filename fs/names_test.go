@@ -318,7 +318,7 @@ func TestListingShowsEveryNameOnceAndCookiesStay(t *testing.T) {
 		want = append(want, name)
 	}
 	slices.Sort(want)
-	d, err := m.OpenDir(m.ctx, alice, m.Root())
+	d, err := m.OpenDir(m.ctx, m.Root())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -327,7 +327,7 @@ func TestListingShowsEveryNameOnceAndCookiesStay(t *testing.T) {
 		next uint64
 	}
 	walk := func(cookie uint64, limit int) (places []place) {
-		err := d.Read(m.ctx, cookie, func(e DirEntry, next uint64) bool {
+		err := d.Read(m.ctx, alice, cookie, func(e DirEntry, next uint64) bool {
 			places = append(places, place{e.Name, next})
 			return len(places) < limit
 		})
@@ -364,7 +364,7 @@ func TestListingShowsEveryNameOnceAndCookiesStay(t *testing.T) {
 			t.Fatalf("after %v comes %v, came %v", places[i], again, places[i+1])
 		}
 	}
-	if err := d.Read(m.ctx, 1<<40, func(DirEntry, uint64) bool { return true }); !errors.Is(err, objstore.ErrInvalid) {
+	if err := d.Read(m.ctx, alice, 1<<40, func(DirEntry, uint64) bool { return true }); !errors.Is(err, objstore.ErrInvalid) {
 		t.Errorf("a cookie never given out: %v", err)
 	}
 }
@@ -375,14 +375,14 @@ func TestListingOfARemovedDirectoryIsEmpty(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := m.OpenDir(m.ctx, alice, entry.View.Object)
+	d, err := m.OpenDir(m.ctx, entry.View.Object)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := m.Rmdir(m.ctx, alice, m.Root(), "d"); err != nil {
 		t.Fatal(err)
 	}
-	err = d.Read(m.ctx, 0, func(e DirEntry, _ uint64) bool {
+	err = d.Read(m.ctx, alice, 0, func(e DirEntry, _ uint64) bool {
 		t.Errorf("it lists %s", e.Name)
 		return true
 	})

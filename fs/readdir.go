@@ -13,16 +13,18 @@ import (
 //
 // A walk lists ".", "..", then the creates that were pending when it began, then
 // what the store has, without the names already listed: so a file that is
-// committed meanwhile is listed once.
+// committed meanwhile is listed once. One whose listing a kernel keeps (see listings) lists no pending
+// creates: there were none when it was opened.
 type Dir struct {
 	// Constant.
-	fs     *FS
-	id     objstore.ID
-	caller Caller
+	fs    *FS
+	id    objstore.ID
+	kept  *keptDir // nil: listed for who opened it alone
+	space uint64   // the upper half of its cookies
 
 	// Guarded by mu, which is held over store calls.
 	mu      sync.Mutex
-	pending []string // names, as of the start of the walk, in order
+	pending []string // names, as of the start of the walk, in order; none if kept
 	cookies cookies  // a cookie is that of the name it comes after, + firstCookie
 }
 
@@ -33,11 +35,14 @@ const (
 	firstCookie  = 3
 )
 
+// errNoCookie is the answer to a cookie that was not given out.
+var errNoCookie = &objstore.Error{Op: "readdir", Kind: objstore.ErrInvalid}
+
 // readDirBatch is how many entries are asked of the store at a time.
 const readDirBatch = 256
 
-// OpenDir opens a directory for listing. What the listing shows is what this caller should see.
-func (fs *FS) OpenDir(ctx context.Context, c Caller, dir objstore.ID) (*Dir, error) {
+// OpenDir opens a directory for listing.
+func (fs *FS) OpenDir(ctx context.Context, dir objstore.ID) (*Dir, error) {
 	if !isControl(dir) {
 		info, err := fs.ns.Stat(ctx, dir)
 		if err != nil {
@@ -47,12 +52,25 @@ func (fs *FS) OpenDir(ctx context.Context, c Caller, dir objstore.ID) (*Dir, err
 			return nil, &objstore.Error{Op: "open directory", Kind: objstore.ErrNotDir}
 		}
 	}
-	return &Dir{fs: fs, id: dir, caller: c}, nil
+	return &Dir{fs: fs, id: dir}, nil
 }
 
 // OpenGone is OpenDir for a directory that has been removed: it lists nothing.
-func (fs *FS) OpenGone(c Caller, dir objstore.ID) *Dir {
-	return &Dir{fs: fs, id: dir, caller: c}
+func (fs *FS) OpenGone(dir objstore.ID) *Dir {
+	return &Dir{fs: fs, id: dir}
+}
+
+// Again opens the directory anew, for a listing that nobody keeps. No cookie of it is one of d's, or of another's.
+func (d *Dir) Again() *Dir { return &Dir{fs: d.fs, id: d.id, space: d.fs.listings.newSpace()} }
+
+// Gave reports whether a cookie that is not 0 may be one of d's.
+func (d *Dir) Gave(cookie uint64) bool { return cookie>>spaceShift<<spaceShift == d.space }
+
+// Names is how many names have been listed.
+func (d *Dir) Names() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cookies.count
 }
 
 // Sync is fsync(2) of a directory.
@@ -64,35 +82,47 @@ func (d *Dir) Sync(ctx context.Context) error {
 
 // Read calls yield for each entry after cookie, 0 being the start, "." and ".." first, until it
 // returns false or there are no more. next is the cookie that continues after
-// the entry; cookies stay valid as long as the Dir. Cookie 0 starts anew.
-func (d *Dir) Read(ctx context.Context, cookie uint64, yield func(entry DirEntry, next uint64) bool) error {
+// the entry; cookies stay valid as long as the Dir. Cookie 0 starts anew. What an entry shows is
+// what this caller should see.
+func (d *Dir) Read(ctx context.Context, c Caller, cookie uint64, yield func(entry DirEntry, next uint64) bool) error {
+	if cookie != 0 && !d.Gave(cookie) {
+		return errNoCookie
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if cookie == 0 {
+	return d.read(ctx, c, cookie&^d.space, func(e DirEntry, next uint64) bool { return yield(e, next|d.space) })
+}
+
+// read is Read with the lower halves of cookies.
+func (d *Dir) read(ctx context.Context, c Caller, cookie uint64, yield func(entry DirEntry, next uint64) bool) error {
+	switch {
+	case d.kept != nil:
+		d.fs.listings.begin(d)
+	case cookie == 0:
 		d.pending = d.fs.pendingNames(d.id)
 	}
 	if !d.cookies.goTo(max(cookie, firstCookie-1) - (firstCookie - 1)) {
-		return &objstore.Error{Op: "readdir", Kind: objstore.ErrInvalid}
+		return errNoCookie
 	}
 	if cookie < firstCookie {
-		if more, err := d.dots(ctx, cookie, yield); err != nil || !more {
+		if more, err := d.dots(ctx, c, cookie, yield); err != nil || !more {
 			return err
 		}
 	}
 	if isControl(d.id) {
-		return d.readControl(ctx, cookie, yield)
+		return d.readControl(ctx, c, cookie, yield)
 	}
-	after, more, err := d.readPending(ctx, cookie, yield)
+	after, more, err := d.readPending(ctx, c, cookie, yield)
 	if err != nil || !more {
 		return err
 	}
-	return d.readStore(ctx, after, yield)
+	return d.readStore(ctx, c, after, yield)
 }
 
 // dots yields "." and "..".
-func (d *Dir) dots(ctx context.Context, cookie uint64, yield func(DirEntry, uint64) bool) (more bool, err error) {
+func (d *Dir) dots(ctx context.Context, c Caller, cookie uint64, yield func(DirEntry, uint64) bool) (more bool, err error) {
 	if cookie < cookieDot {
-		attr, err := d.fs.Stat(ctx, d.caller, View{Object: d.id})
+		attr, err := d.fs.Stat(ctx, c, View{Object: d.id})
 		if errors.Is(err, objstore.ErrNotFound) || errors.Is(err, ErrStale) {
 			return false, nil // removed: it lists nothing, not even itself
 		}
@@ -105,7 +135,7 @@ func (d *Dir) dots(ctx context.Context, cookie uint64, yield func(DirEntry, uint
 		if err != nil {
 			return false, notFoundIsEnd(err)
 		}
-		attr, err := d.fs.Stat(ctx, d.caller, View{Object: parent})
+		attr, err := d.fs.Stat(ctx, c, View{Object: parent})
 		if err != nil || !yield(DirEntry{"..", Entry{View{Object: parent}, attr}}, cookieDotDot) {
 			return false, err
 		}
@@ -123,7 +153,7 @@ func notFoundIsEnd(err error) error {
 
 // readPending yields the pending creates after cookie, and says after which name to
 // go on in the store.
-func (d *Dir) readPending(ctx context.Context, cookie uint64, yield func(DirEntry, uint64) bool) (after string, more bool, err error) {
+func (d *Dir) readPending(ctx context.Context, c Caller, cookie uint64, yield func(DirEntry, uint64) bool) (after string, more bool, err error) {
 	next := 0
 	if cookie >= firstCookie {
 		after = d.cookies.at(int(cookie - firstCookie))
@@ -134,7 +164,7 @@ func (d *Dir) readPending(ctx context.Context, cookie uint64, yield func(DirEntr
 		next = i + 1
 	}
 	for _, name := range d.pending[next:] {
-		entry, err := d.fs.Lookup(ctx, d.caller, d.id, name)
+		entry, err := d.fs.Lookup(ctx, c, d.id, name)
 		if errors.Is(err, objstore.ErrNotFound) {
 			continue // unlinked or moved meanwhile
 		}
@@ -146,7 +176,7 @@ func (d *Dir) readPending(ctx context.Context, cookie uint64, yield func(DirEntr
 }
 
 // readStore yields what the store has after a name.
-func (d *Dir) readStore(ctx context.Context, after string, yield func(DirEntry, uint64) bool) error {
+func (d *Dir) readStore(ctx context.Context, c Caller, after string, yield func(DirEntry, uint64) bool) error {
 	for {
 		entries, more, err := d.fs.ns.ReadDir(ctx, d.id, after, readDirBatch)
 		if err != nil {
@@ -157,7 +187,7 @@ func (d *Dir) readStore(ctx context.Context, after string, yield func(DirEntry, 
 			if _, listed := slices.BinarySearch(d.pending, e.Name); listed {
 				continue
 			}
-			entry, err := d.fs.entry(ctx, d.caller, entryKey{d.id, e.Name}, e.Info, true)
+			entry, err := d.fs.entry(ctx, c, entryKey{d.id, e.Name}, e.Info, true)
 			if err != nil {
 				return err
 			}

@@ -95,6 +95,7 @@ func (fs *FS) revive(t *transaction, at entryKey) (before objstore.Info, ok bool
 		change: objstore.AttrChange{Xattrs: before.Xattrs},
 	}
 	fs.creations[at] = f
+	fs.listings.changed(at.dir)
 	f.orphan, f.detached, f.nameless = nil, false, nil
 	t.mu.Lock()
 	t.state = txOpen

@@ -29,12 +29,15 @@
 // shows a claimed node is left alone for a moment: until then stat(2) by others may show what the
 // writer is doing; opens never do.
 //
+// The listing of a directory is kept by the kernel until a name in it changes, by whomever, and then listed again without a request; see
+// listing.go. What has been opened after the change lists what there is, and so does what is rewound.
+//
 // A mount in which something is open is never taken away behind its users' backs by [Unmount], and one whose daemon
 // is gone always is: by the next [Prepare] too, even if daemon and kernel wait for each other (removeDead). [Mount.Close], for a
 // daemon that was told to end, does not wait for open files.
 //
-// A namespace without Capabilities.Watch changes without notice: then the kernel keeps no name and no attribute, and asks each time.
-// One that other processes change under a lease (Config.Trust) is asked for names each time, too, and the kernel keeps attributes no longer
+// A namespace without Capabilities.Watch changes without notice: then the kernel keeps no name, listing or attribute, and asks each time.
+// One that other processes change under a lease (Config.Trust) is asked for names and listings each time, too, and the kernel keeps attributes no longer
 // than the lease. To forget a name the kernel takes the lock of its directory, and two mounts that change names in the same
 // directory would each have it while they wait for the other to forget.
 //
@@ -47,6 +50,7 @@
 //
 //	description.refreshing  over calls of package fs and the kernel
 //	handles.mu
+//	directory.mu            over what package fs knows of a listing by itself
 //	description.mu
 //	notifier.mu
 //	table.mu                over pruner.mu, when a node is made that is one too many

@@ -72,8 +72,14 @@ func (d *description) leave() bool {
 
 // directory is an open directory.
 type directory struct {
-	dir  *fs.Dir
-	node uint64
+	// Constant.
+	opened *fs.Dir
+	node   uint64
+	opener fs.Caller
+	keeps  bool // the kernel lists what it has kept, and keeps what it is told
+
+	mu    sync.Mutex
+	again *fs.Dir // guarded by mu; what is listed since it was listed anew, nil: what was opened
 }
 
 // handles are the open files and directories by the numbers the kernel knows
@@ -127,8 +133,11 @@ func (h *handles) directory(id uint64) *directory {
 	return h.directories[id]
 }
 
-func (h *handles) removeDirectory(id uint64) {
+// removeDirectory returns nil for a number the kernel does not hold.
+func (h *handles) removeDirectory(id uint64) *directory {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	d := h.directories[id]
 	delete(h.directories, id)
+	return d
 }

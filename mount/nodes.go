@@ -2,6 +2,7 @@ package mount
 
 import (
 	"iter"
+	"math"
 	"sync"
 	"time"
 
@@ -43,6 +44,8 @@ type node struct {
 	timesKnown  bool
 	opening     int32 // OPENs under way
 	directory   bool
+	listed      bool   // the kernel may keep a whole listing of this directory
+	forgotten   uint16 // files in this directory that it has forgotten since they were last listed; the most there is means that or more
 	lookups     uint64 // references the kernel holds
 	version     objstore.Version
 	writer      fs.HandleID
@@ -346,7 +349,11 @@ func (t *table) drop(n *node) {
 	}
 	t.nodes.remove(n.id)
 	delete(t.shared, n.id)
-	t.entries.take(n)
+	for _, e := range t.entries.take(n) {
+		if dir := t.nodes.get(e.parent); dir != nil && dir.forgotten < math.MaxUint16 {
+			dir.forgotten++
+		}
+	}
 	t.pins.loosen(n)
 	t.unlink(n)
 	if t.objects[n.object] == nil {

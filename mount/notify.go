@@ -278,9 +278,12 @@ func (k *notifier) EntryCame(dir objstore.ID, base string) { k.entryChanged(dir,
 
 func (k *notifier) entryChanged(dir objstore.ID, base string) {
 	for _, n := range k.table.touched(dir) {
-		e := name{n, base}
+		e, from := name{n, base}, int64(onlyAttributes)
 		k.table.unlinked(e)
-		k.drop(n, onlyAttributes)
+		if k.table.unlist(n) {
+			from = 0
+		}
+		k.drop(n, from)
 		if k.table.believes.names {
 			k.dropEntries([]name{e})
 		}
