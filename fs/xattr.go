@@ -20,6 +20,7 @@ const (
 	xattrConflict = xattrPrefix + "conflict"
 	xattrResolve  = xattrPrefix + "resolve"
 	xattrWhy      = xattrPrefix + "why"
+	xattrRefusing = xattrPrefix + "refusing"
 )
 
 const (
@@ -39,6 +40,7 @@ const (
 //   - user.etagfs.base: the ETag a writer's next commit is conditional on.
 //   - user.etagfs.conflict: the kept copy of this writer, else the newest of this file.
 //   - user.etagfs.why: a [Why] in JSON.
+//   - user.etagfs.refusing, of the root: why the store takes no more writes. None while it takes them.
 func (fs *FS) GetXattr(ctx context.Context, c Caller, v View, name string) ([]byte, error) {
 	none := &Error{Op: "getxattr", Path: name, Kind: ErrNoXattr}
 	if isControl(v.Object) {
@@ -89,6 +91,12 @@ func (fs *FS) ownXattr(ctx context.Context, c Caller, v View, name string) (stri
 		}
 		text, err := json.Marshal(why)
 		return string(text), err
+	case xattrRefusing:
+		if v.Object != fs.ns.Root() {
+			return "", nil
+		}
+		usage, err := fs.ns.Usage(ctx)
+		return usage.Refusing, err
 	default:
 		return "", nil
 	}

@@ -32,34 +32,39 @@ const presencePrefix = "@etagfs/mount/"
 
 // Announce lets those who unmount wait for this process. It is to be closed last. Where the name is made of the device, the
 // process of a mount that was taken away may still have it: then the name is ours once that has ended.
-func (m *Mount) Announce() (io.Closer, error) {
+func (m *Mount) Announce() (*Presence, error) {
 	if m.presence == "" {
 		return nil, errors.New("the mount is not in the mount table")
 	}
+	p := &Presence{name: m.presence, stop: make(chan struct{}), done: make(chan struct{})}
 	listener, err := net.Listen("unix", m.presence)
-	if !errors.Is(err, unix.EADDRINUSE) {
-		return listener, err
+	switch {
+	case err == nil:
+		p.listener = listener
+		close(p.done)
+	case errors.Is(err, unix.EADDRINUSE):
+		go p.await()
+	default:
+		return nil, err
 	}
-	p := &presence{name: m.presence, stop: make(chan struct{}), done: make(chan struct{})}
-	go p.await()
 	return p, nil
 }
 
 // presenceInterval is between attempts to get a name that another process has.
 const presenceInterval = 20 * time.Millisecond
 
-// presence is a socket whose name another process may still have.
-type presence struct {
+// Presence is the socket by which the process of a mount can be found. Another process may still have its name.
+type Presence struct {
 	// Constant.
 	name string
 	stop chan struct{} // closed by Close
-	done chan struct{} // closed once the goroutine has ended
+	done chan struct{} // closed once it is settled whether there is a listener
 
 	listener net.Listener // nil: the name could not be had; set before done is closed
 }
 
 // await is the goroutine.
-func (p *presence) await() {
+func (p *Presence) await() {
 	defer close(p.done)
 	ticks := time.NewTicker(presenceInterval)
 	defer ticks.Stop()
@@ -79,14 +84,42 @@ func (p *presence) await() {
 	}
 }
 
-// Close gives the name back.
-func (p *presence) Close() error {
+// Close gives the name back. Who waits for the process is told its last words, if there are any: what went wrong when it ended.
+func (p *Presence) Close(words string) error {
 	close(p.stop)
 	<-p.done
 	if p.listener == nil {
 		return nil
 	}
-	return p.listener.Close()
+	return errors.Join(p.say(words), p.listener.Close())
+}
+
+// wordsBytesMax of last words are told.
+const wordsBytesMax = 4 << 10
+
+// say tells all who have connected.
+func (p *Presence) say(words string) error {
+	listener, ok := p.listener.(*net.UnixListener)
+	if !ok || words == "" {
+		return nil
+	}
+	raw, err := listener.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) {
+		for {
+			conn, _, err := unix.Accept4(int(fd), unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
+			if errors.Is(err, unix.EINTR) {
+				continue
+			}
+			if err != nil {
+				return // there is nobody else
+			}
+			_, _ = unix.Write(conn, []byte(words[:min(len(words), wordsBytesMax)])) // who is gone is not told
+			_ = unix.Close(conn)
+		}
+	})
 }
 
 // Daemon is a process that serves a mount. Nil is one that cannot be found: it has ended, or has
@@ -147,17 +180,18 @@ func fateOf(m mounted) (fate Fate, err error) {
 // PID is its process id; 0 if it is in a process namespace that is not seen from here.
 func (d *Daemon) PID() int { return d.pid }
 
-// Ended returns when the process has ended or is about to, or with ctx's error.
-func (d *Daemon) Ended(ctx context.Context) error {
+// Ended returns when the process has ended or is about to, with its last words, or with ctx's error.
+func (d *Daemon) Ended(ctx context.Context) (words string, err error) {
 	if err := d.conn.SetReadDeadline(time.Time{}); err != nil {
-		return err
+		return "", err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = d.conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := d.conn.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
-		return ctx.Err()
+	said, err := io.ReadAll(io.LimitReader(d.conn, wordsBytesMax))
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return "", ctx.Err()
 	}
-	return nil
+	return string(said), nil
 }
 
 // Close gives up waiting.

@@ -3,9 +3,9 @@ package mount
 import (
 	"context"
 	"errors"
-	"io"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -26,19 +26,44 @@ func TestDaemonIsFoundUntilItEnds(t *testing.T) {
 	}
 	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	if err := d.Ended(short); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("it has not ended, but waiting for it says %v", err)
+	if words, err := d.Ended(short); words != "" || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("it has not ended, but waiting for it says %q, %v", words, err)
 	}
-	if err := presence.Close(); err != nil {
+	if err := presence.Close(""); err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Ended(t.Context()); err != nil {
-		t.Error(err)
+	if words, err := d.Ended(t.Context()); words != "" || err != nil {
+		t.Errorf("it ended well, and says %q, %v", words, err)
 	}
 	if err := d.Close(); err != nil {
 		t.Error(err)
 	}
 	wantFate(t, m, FateUnknown)
+}
+
+// Whoever waits for a daemon is told its last words, all of those who do, and who comes later is not.
+func TestLastWordsAreToldToAllWhoWait(t *testing.T) {
+	m := ours(t, noMount)
+	presence := announce(t, m.presenceNames()[0])
+	first, second, gone := daemonOf(m), daemonOf(m), daemonOf(m)
+	if err := gone.Close(); err != nil {
+		t.Fatal(err)
+	}
+	const words = "the disk is broken"
+	if err := presence.Close(words + strings.Repeat("!", 2*wordsBytesMax)); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range []*Daemon{first, second} {
+		if said, err := d.Ended(t.Context()); len(said) != wordsBytesMax || !strings.HasPrefix(said, words) || err != nil {
+			t.Errorf("%d bytes were said: %.40q, %v", len(said), said, err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if daemonOf(m) != nil {
+		t.Error("it is there still")
+	}
 }
 
 // noMount is no mount's number: a mount that has it is found by its device.
@@ -50,7 +75,7 @@ func ours(t *testing.T, number int) mounted {
 }
 
 // announce takes a name.
-func announce(t *testing.T, name string) io.Closer {
+func announce(t *testing.T, name string) *Presence {
 	t.Helper()
 	taken, err := (&Mount{presence: name}).Announce()
 	if err != nil {
@@ -96,7 +121,7 @@ func TestDaemonOfAnEarlierMountOfADeviceIsNotTakenForAnothers(t *testing.T) {
 	wantFate(t, next, FateUnknown)
 	serves := announce(t, next.presenceNames()[0])
 	wantFate(t, next, FateAlive)
-	if err := errors.Join(stays.Close(), serves.Close()); err != nil {
+	if err := errors.Join(stays.Close(""), serves.Close("")); err != nil {
 		t.Error(err)
 	}
 	wantFate(t, next, FateUnknown)
@@ -108,7 +133,7 @@ func TestDaemonWithTheNameOfItsDeviceIsFound(t *testing.T) {
 	names := m.presenceNames()
 	presence := announce(t, names[len(names)-1])
 	wantFate(t, m, FateAlive)
-	if err := presence.Close(); err != nil {
+	if err := presence.Close(""); err != nil {
 		t.Error(err)
 	}
 }
@@ -119,15 +144,15 @@ func TestDaemonIsFoundThoughAnotherHadItsDevice(t *testing.T) {
 	m := ours(t, noMount)
 	name := m.presenceNames()[0]
 	ending, next, inVain := announce(t, name), announce(t, name), announce(t, name)
-	if err := inVain.Close(); err != nil { // while it waits
+	if err := inVain.Close(""); err != nil { // while it waits
 		t.Error(err)
 	}
-	if err := ending.Close(); err != nil {
+	if err := ending.Close(""); err != nil {
 		t.Fatal(err)
 	}
-	<-next.(*presence).done
+	<-next.done
 	wantFate(t, m, FateAlive)
-	if err := next.Close(); err != nil {
+	if err := next.Close(""); err != nil {
 		t.Error(err)
 	}
 	wantFate(t, m, FateUnknown)

@@ -120,12 +120,13 @@ type Namespace interface {
 	Sync(ctx context.Context) error
 }
 
-// Usage is what statfs(2) tells.
+// Usage is what statfs(2) tells, and whether the store can be written to at all.
 type Usage struct {
 	BytesTotal int64
 	BytesFree  int64 // that a writer may still use: the reserve is taken off
 	Objects    int64 // files and directories
 	ObjectsMax int64
+	Refusing   string // why the store takes no more writes until it is opened again; empty: it takes them
 }
 
 // ChangeKind says what happened to an object or a name.

@@ -18,6 +18,7 @@ import (
 	"github.com/etagfs/etagfs/fs"
 	durations "github.com/etagfs/etagfs/fs/meter"
 	"github.com/etagfs/etagfs/mount"
+	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/memstore"
 	"github.com/etagfs/etagfs/objstore/s3server"
 )
@@ -37,6 +38,7 @@ func exported(t *testing.T) map[string]bool {
 			return mount.Activity{Requests: []mount.RequestCount{{Kind: "write", Took: took}}}, fs.Counts{Commits: took}
 		},
 		kept:  func(context.Context) (int, int64, error) { return 1, 1, nil },
+		usage: func(context.Context) (objstore.Usage, error) { return objstore.Usage{}, nil },
 		cache: func() int64 { return 1 }, timings: timings,
 	}.describe())
 	families, err := registry.Gather()

@@ -123,7 +123,11 @@ func askMount(dir, control string) (found symptoms) {
 	} else {
 		found.add("it is of this version", true, "%s", s.Version)
 	}
-	found.add("the store can be changed", s.Options["ro"] != "true", "%s (%s)", readable(s.Source), s.Store)
+	if s.Refusing != "" {
+		found.add("the store can be changed", false, "it takes no more writes until it is unmounted and opened again: %s", readable(s.Refusing))
+	} else {
+		found.add("the store can be changed", s.Options["ro"] != "true", "%s (%s)", readable(s.Source), s.Store)
+	}
 	found.space(dir)
 	found.add("every commit has an outcome", s.Commits["unknown"] == 0, "%.0f of unknown outcome; they are kept", s.Commits["unknown"])
 	found.add("commits do not fail", s.Commits["failed"] == 0, "%.0f failed, %.0f lost (EBUSY), of %.0f", s.Commits["failed"], s.Commits["conflict"],

@@ -65,7 +65,7 @@ func (s *openStore) show(options mount.Options, point, host string) (*gauges, ob
 	if s.kind == "embedded" || s.kind == "attached" { // a URL names its bucket
 		g.config.Options["bucket"] = cmp.Or(options.Bucket, bucketDefault)
 	}
-	metrics := mountMetrics{counts: g.counts, kept: keptSizes(s.namespace), cache: s.cached, timings: g.timings, build: g.config.build}
+	metrics := mountMetrics{counts: g.counts, kept: keptSizes(s.namespace), usage: s.namespace.Usage, cache: s.cached, timings: g.timings, build: g.config.build}
 	g.registry.MustRegister(metrics.describe(), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return g, timed{s.namespace, g.timings}
 }

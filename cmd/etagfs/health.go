@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -28,7 +29,8 @@ func healthCommand(t *terminal) *cobra.Command {
 		Use:   "health URL|DIR",
 		Short: "Ask a server or a mount whether it can be used",
 		Long: `Ask etagfs serve at http(s)://HOST:PORT whether it takes requests, or the mount at
-DIR whether its daemon and its store answer. It is meant for the health checks of
+DIR whether its daemon and its store answer. A store that has stopped taking writes,
+because its disk failed, is not healthy: it has to be opened again. It is meant for the health checks of
 containers, which may have no other program. It changes nothing and needs no keys.
 
 The exit code is 0 if it can be used.`,
@@ -82,7 +84,11 @@ func statMount(point string) error {
 	if is.Type != unix.FUSE_SUPER_MAGIC {
 		return errors.New("it is being taken away")
 	}
-	return nil
+	why, err := refusing(point)
+	if err == nil && why != "" {
+		err = fmt.Errorf("its store takes no more writes until it is unmounted and opened again: %s", why)
+	}
+	return err
 }
 
 // mountAnswers fails unless a mount's daemon and store answer before ctx ends. Who asks is another process: it cannot end, not
@@ -126,11 +132,17 @@ func ready(ctx context.Context, client *http.Client, path *url.URL) error {
 	if err != nil {
 		return err
 	}
-	if err := answer.Body.Close(); err != nil {
+	const wordsMax = 200
+	words, err := io.ReadAll(io.LimitReader(answer.Body, wordsMax))
+	if err := errors.Join(err, answer.Body.Close()); err != nil {
 		return err
 	}
-	if answer.StatusCode != http.StatusOK {
+	switch why, text := strings.CutPrefix(strings.TrimSpace(string(words)), "not ready: "); {
+	case answer.StatusCode == http.StatusOK:
+		return nil
+	case text:
+		return fmt.Errorf("%s: %s: %s", path, answer.Status, readable(why))
+	default:
 		return fmt.Errorf("%s: %s", path, answer.Status)
 	}
-	return nil
 }

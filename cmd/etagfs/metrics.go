@@ -9,21 +9,29 @@ import (
 	"github.com/etagfs/etagfs/fs"
 	durations "github.com/etagfs/etagfs/fs/meter"
 	"github.com/etagfs/etagfs/mount"
+	"github.com/etagfs/etagfs/objstore"
 )
 
 // countPatience is how long the store may take to list its conflicts for the metrics; after that they are left out.
 const countPatience = 2 * time.Second
 
+// What tells of a store that takes no more writes.
+const (
+	refusingName = "store_refusing"
+	refusingHelp = "1 if the store takes no more writes until it is opened again, with why; else 0."
+)
+
 // mountMetrics are what a mount has counted, for Prometheus. Nothing is counted twice: they are made when they are asked for.
 type mountMetrics struct {
 	counts  func() (mount.Activity, fs.Counts)
 	kept    func(ctx context.Context) (copies int, bytes int64, err error)
+	usage   func(context.Context) (objstore.Usage, error)
 	cache   func() int64 // bytes; nil: there is no cache
 	timings *timings
 	build   build
 	requests, failures, running, read, written,
 	commits, kepts, copies, copyBytes, transactions, staging, cached,
-	store, storeFailures, about *prometheus.Desc
+	store, storeFailures, refusing, about *prometheus.Desc
 }
 
 // describe names the metrics.
@@ -45,6 +53,7 @@ func (m mountMetrics) describe() mountMetrics {
 	m.cached = d("cache_bytes", "Bytes of contents cached on local disk.")
 	m.store = d("store_request_seconds", "Time the store took to answer, by request.", "request")
 	m.storeFailures = d("store_failures_total", "Requests to the store that failed, by request; lost conditions and absence are answers.", "request")
+	m.refusing = d(refusingName, refusingHelp, "why")
 	m.about = d("build_info", "1, with what the program is.", "version", "commit", "go")
 	return m
 }
@@ -53,7 +62,7 @@ func (m mountMetrics) describe() mountMetrics {
 func (m mountMetrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		m.requests, m.failures, m.running, m.read, m.written, m.commits, m.kepts, m.copies, m.copyBytes, m.transactions, m.staging,
-		m.cached, m.store, m.storeFailures, m.about,
+		m.cached, m.store, m.storeFailures, m.refusing, m.about,
 	} {
 		to <- d
 	}
@@ -102,6 +111,11 @@ func (m mountMetrics) collectStore(to chan<- prometheus.Metric, c fs.Counts) {
 	}
 	if c.Commits.Count() > 0 {
 		to <- histogram(m.store, c.Commits, "commit")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), countPatience)
+	defer cancel()
+	if usage, err := m.usage(ctx); err == nil {
+		to <- gauge(m.refusing, float64(min(1, len(usage.Refusing))), usage.Refusing)
 	}
 	if m.cache != nil {
 		to <- gauge(m.cached, float64(m.cache()))

@@ -209,8 +209,8 @@ type served struct {
 	log    *slog.Logger
 	scrubs *scrubbing // nil: the store is another's, or cannot be written
 
-	presence io.Closer // nil: who unmounts cannot wait for us
-	unshow   func()    // ends metrics and profiles
+	presence *mount.Presence // nil: who unmounts cannot wait for us
+	unshow   func()          // ends metrics and profiles
 }
 
 func (d daemon) start(ctx context.Context, log io.Writer) (*served, error) {
@@ -316,7 +316,11 @@ func (s *served) close(ctx context.Context) error {
 	s.unshow()
 	s.log.Info("unmounted", "store", s.store.source)
 	if s.presence != nil {
-		err = errors.Join(err, s.presence.Close())
+		words := ""
+		if err != nil {
+			words = sentence(err)
+		}
+		err = errors.Join(err, s.presence.Close(words))
 	}
 	return err
 }

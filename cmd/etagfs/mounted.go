@@ -19,6 +19,12 @@ import (
 	"github.com/etagfs/etagfs/mount"
 )
 
+const (
+	refusingXattr = "user.etagfs.refusing"
+	// refusingBytesMax is the largest value the kernel passes on.
+	refusingBytesMax = 64 << 10
+)
+
 // mountedTree is a mount, seen by a process that uses it: through its control directory.
 type mountedTree struct {
 	root    string
@@ -68,6 +74,22 @@ func (m mountedTree) config() (c mountConfig, err error) {
 		err = json.Unmarshal(text, &c)
 	}
 	return c, err
+}
+
+// refusing is why the store takes no more writes; empty: it takes them.
+func (m mountedTree) refusing() (string, error) { return refusing(m.root) }
+
+// refusing is why the store of the mount at point takes no more writes; empty: it takes them.
+func refusing(point string) (string, error) {
+	value := make([]byte, refusingBytesMax)
+	n, err := unix.Getxattr(point, refusingXattr, value)
+	if errors.Is(err, unix.ENODATA) {
+		return "", nil
+	}
+	if err != nil {
+		return "", &iofs.PathError{Op: "getxattr " + refusingXattr, Path: point, Err: err}
+	}
+	return string(value[:n]), nil
 }
 
 // transactions are the files open for writing. Who may not know of other users' files is told so.

@@ -43,6 +43,14 @@ func (o *offer) clients() s3server.Clients {
 	return o.engine
 }
 
+// refusing is why the store takes no more writes, or nil.
+func (o *offer) refusing() error {
+	if o.engine == nil {
+		return nil
+	}
+	return o.engine.Refusing()
+}
+
 // begins gives who used the store through the owner before the time to come back, from now on.
 func (o *offer) begins(most time.Duration) {
 	if o.engine == nil || !o.engine.ClientsExpected() {

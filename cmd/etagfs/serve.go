@@ -66,7 +66,7 @@ secrets; the STORE must be that user's, or not exist yet. As a service of system
 (Type=notify) it says when it is ready.
 
 A line of JSON per request goes to standard error. /-/live and /-/ready tell
-whether the server lives and whether it takes requests.`,
+whether the server lives, and whether it takes requests and its store takes writes.`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			s.store = args[0]
@@ -123,11 +123,8 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 		return err
 	}
 	defer listener.Close() // the server has closed it by then, unless it never came to be one
-	if err := s.dropPrivileges(dir); err != nil {
-		return err
-	}
 	memory, err := s.memoryBytes()
-	if err != nil {
+	if err := errors.Join(err, s.dropPrivileges(dir)); err != nil {
 		return err
 	}
 	engine, err := badgerstore.Open(ctx, dir, storeOptions(badgerstore.Options{
@@ -138,9 +135,10 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
 	registry := prometheus.NewRegistry()
+	registry.MustRegister(refusals{engine: engine}.describe())
 	offer := offering(engine)
 	handler, err := s3server.New(s3server.Options{
-		Locks: offer.tables, Clients: engine, Buckets: engine, Users: users, Domain: s.domain, Region: s.region, Conditions: conditions, Logger: logger, Metrics: registry,
+		Locks: offer.tables, Clients: engine, Buckets: engine, Users: users, Domain: s.domain, Region: s.region, Conditions: conditions, Logger: logger, Metrics: registry, Refusing: engine.Refusing,
 	})
 	if err != nil {
 		return usageErrorf("%v", err)

@@ -37,7 +37,7 @@ type socket struct {
 // changes through shown, if that is not nil.
 func listenBeside(dir string, o *offer, shown *mount.Mount, logger *slog.Logger) (*socket, error) {
 	everything := s3server.Users{Anonymous: &s3server.User{Admin: []string{"*"}}}
-	options := s3server.Options{Buckets: o.buckets, Locks: o.tables, Clients: o.clients(), Users: everything, Logger: quietRequests(logger)}
+	options := s3server.Options{Buckets: o.buckets, Locks: o.tables, Clients: o.clients(), Users: everything, Logger: quietRequests(logger), Refusing: o.refusing}
 	if shown != nil {
 		options.Settled, options.Moving = shown.Settle, shown.Moving
 	}

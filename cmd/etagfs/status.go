@@ -19,8 +19,8 @@ func statusCommand(t *terminal) *cobra.Command {
 		Use:   "status DIR",
 		Short: "Say how a mount fares: options, what is being written, commits, conflicts",
 		Long: `Say how the mount at DIR, or the one DIR is in, fares: its store and what that
-can do, the options in force, commits and conflicts since it was mounted, and
-which files are open for writing. Only who runs the mount, and root, is told
+can do, whether it has stopped taking writes and why, the options in force,
+commits and conflicts since it was mounted, and which files are open for writing. Only who runs the mount, and root, is told
 which files those are.`,
 		Args: arguments(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -45,6 +45,7 @@ which files those are.`,
 // mountStatus is what --json prints.
 type mountStatus struct {
 	mountConfig
+	Refusing     string             `json:"refusing,omitempty"` // why the store takes no more writes
 	Requests     float64            `json:"requests"`
 	Running      float64            `json:"running"`
 	ReadBytes    float64            `json:"read_bytes"`
@@ -59,6 +60,9 @@ type mountStatus struct {
 
 func (m mountedTree) status() (s mountStatus, err error) {
 	if s.mountConfig, err = m.config(); err != nil {
+		return s, err
+	}
+	if s.Refusing, err = m.refusing(); err != nil {
 		return s, err
 	}
 	stats, err := m.stats()
@@ -85,6 +89,9 @@ func (t *terminal) printStatus(s mountStatus, now time.Time) error {
 	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
 	row("mounted at", "%s", readable(s.Dir))
 	row("store", "%s (%s)", readable(s.Source), s.Store)
+	if s.Refusing != "" {
+		row("NO WRITES", "the store takes none until it is unmounted and opened again: %s", readable(s.Refusing))
+	}
 	row("daemon", "etagfs %s, pid %d on %s, for %s", s.Version, s.PID, s.Host, now.Sub(s.Began).Round(time.Second))
 	row("options", "%s", strings.Join(optionWords(s.Options), ","))
 	row("the store has", "%s", strings.Join(capabilityWords(s.Capabilities, true), ", "))

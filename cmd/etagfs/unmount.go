@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,7 +30,10 @@ func unmountCommand(t *terminal) *cobra.Command {
 		Long: `Unmount DIR and wait until everything is committed and the store released. A
 mount in which files are open stays mounted; the message names who has them open.
 One whose daemon was killed is taken away. If the wait takes longer than --timeout,
-DIR is unmounted, the exit code is 1, and the message says what is still waited for.`,
+DIR is unmounted, the exit code is 1, and the message says what is still waited for.
+If the store could not be closed as it should, because its disk failed, say, DIR is
+unmounted, the exit code is 1, and the message says why and what becomes of what was
+not committed.`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if timeout <= 0 {
@@ -60,21 +64,27 @@ func (t *terminal) unmount(ctx context.Context, dir string, timeout time.Duratio
 	}{m.Source, m.Dir})
 }
 
-// awaitRelease waits for the daemon of what was unmounted to end.
+// awaitRelease waits for the daemon of what was unmounted to end, and says what it had to say.
 func (t *terminal) awaitRelease(ctx context.Context, m mount.Unmounted, timeout time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if m.Daemon != nil {
+		defer m.Daemon.Close()
+	}
 	if isRemote(m.Source) || strings.HasPrefix(m.Source, attachedPrefix) {
 		return t.awaitDaemon(ctx, m) // the store is another's
 	}
 	if owner, held, err := badgerstore.Owner(m.Source); err == nil && held && owner.MountPoint != "" && owner.MountPoint != m.Dir {
-		return nil // another mount took over already
+		return t.awaitDaemon(ctx, m) // another mount took over already
 	}
 	err := badgerstore.Released(ctx, m.Source, func(owner badgerstore.LockOwner) {
 		fmt.Fprintf(t.err, "waiting for %s to commit and to release %s%s\n", owner, m.Source, obstacles(owner, m))
 	})
-	if err == nil || ctx.Err() == nil {
-		return err
+	switch {
+	case err == nil:
+		return t.awaitDaemon(ctx, m)
+	case ctx.Err() == nil: // the disk does not tell; its daemon may
+		return cmp.Or(t.awaitDaemon(ctx, m), err)
 	}
 	owner, held, err := badgerstore.Owner(m.Source)
 	if err != nil || !held {
@@ -83,21 +93,23 @@ func (t *terminal) awaitRelease(ctx context.Context, m mount.Unmounted, timeout 
 	return fmt.Errorf("%s is unmounted, but %s has yet to commit and to release %s%s", m.Dir, owner, m.Source, obstacles(owner, m))
 }
 
-// awaitDaemon waits for a daemon that has no store of its own to end.
+// awaitDaemon waits for a daemon to end. What went wrong then is an error.
 func (t *terminal) awaitDaemon(ctx context.Context, m mount.Unmounted) error {
 	if m.Daemon == nil {
 		return nil
 	}
-	defer m.Daemon.Close()
 	patient, cancel := context.WithTimeout(ctx, waitPatience)
 	defer cancel()
-	err := m.Daemon.Ended(patient)
+	words, err := m.Daemon.Ended(patient)
 	if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		fmt.Fprintf(t.err, "waiting for process %d to commit to %s\n", m.Daemon.PID(), m.Source)
-		err = m.Daemon.Ended(ctx)
+		words, err = m.Daemon.Ended(ctx)
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%s is unmounted, but process %d has yet to commit to %s", m.Dir, m.Daemon.PID(), m.Source)
+	case err == nil && words != "":
+		return fmt.Errorf("%s is unmounted, but did not end well: %s", m.Dir, readable(words))
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
+	"golang.org/x/sys/unix"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
@@ -172,7 +173,7 @@ func (c *committer) awaitCompactions() error {
 }
 
 // write makes the batch one transaction of Badger. Until that is committed an error is the
-// batch's alone; from then on nobody knows what was applied, and the store stops.
+// batch's alone, unless the disk fails: then, and if committing fails, of which nobody knows what was applied, the store stops.
 func (c *committer) write(ov *overlay, ts uint64, sequence record.Sequence) error {
 	txn := c.e.db.NewTransactionAt(ts, true)
 	defer txn.Discard()
@@ -184,6 +185,9 @@ func (c *committer) write(ov *overlay, ts uint64, sequence record.Sequence) erro
 		err = c.e.logBlocks.writeAhead(bytes)
 	}
 	if err != nil {
+		if errors.Is(err, unix.EIO) {
+			c.fail(err)
+		}
 		return classified("commit", err)
 	}
 	if err := errors.Join(txn.CommitAt(ts, nil), c.e.logBlocks.wrote(bytes, len(ov.changed)+1)); err != nil {

@@ -221,5 +221,8 @@ func (b *Bucket) Usage(context.Context) (objstore.Usage, error) {
 		u.BytesTotal, u.BytesFree, err = b.e.guard.Usage()
 	}
 	u.Objects = b.e.objects.Load()
+	if why := b.e.Refusing(); why != nil {
+		u.Refusing, err = why.Error(), nil // which says why nothing is known of the disk, too
+	}
 	return u, named("usage", "", err)
 }

@@ -2,6 +2,7 @@ package badgerstore
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -20,7 +21,30 @@ func (e *Engine) Close() error {
 	if e.closed.Swap(true) {
 		return nil
 	}
-	return named("close store", e.dir, e.bounded(e.shutDown))
+	err := e.bounded(e.shutDown)
+	if why := e.Refusing(); why != nil {
+		err = e.stopped(why, err == nil)
+	}
+	return named("close store", e.dir, err)
+}
+
+// stopped says what has become of a store that took no more writes for why, and was closed well or not: what else went wrong
+// comes of that.
+func (e *Engine) stopped(why error, well bool) error {
+	has := "It has all that was synced; what was committed in the second before may be lost."
+	if well {
+		has = "It has all that was committed."
+	}
+	waits := ""
+	switch n := e.session.Left(); {
+	case n == 1:
+		waits = " What was written to a file and not committed waits in its directory: it is kept when that is opened again, if the disk has it then."
+	case n > 1:
+		waits = fmt.Sprintf(" What was written to %d files and not committed waits in its directory: it is kept when that is opened again, if the disk has it then.", n)
+	}
+	return &objstore.Error{Kind: objstore.ErrUnavailable, Err: why,
+		Detail: "it had stopped taking writes. " + has + waits +
+			" Look at the disk, then open it again. This is what stopped it"}
 }
 
 // bounded is f, or an error if that waits for what may never come. f goes on then.

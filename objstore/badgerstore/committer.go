@@ -236,16 +236,22 @@ func (c *committer) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failed == nil {
+		if e, ok := err.(*objstore.Error); ok && e.Op == "" {
+			err = named("store", c.e.dir, err)
+		}
 		c.failed = err
 		c.e.log.Error("the store stops taking writes", "error", err)
 	}
 }
 
 // hasFailed reports whether the store refuses everything but reads.
-func (c *committer) hasFailed() bool {
+func (c *committer) hasFailed() bool { return c.failure() != nil }
+
+// failure is why it does, or nil.
+func (c *committer) failure() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.failed != nil
+	return c.failed
 }
 
 // close refuses what comes from now on and waits for what came before.

@@ -149,6 +149,11 @@ func (s *stage) Keep(ctx context.Context, c objstore.Conflict) (objstore.Conflic
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	kept, err := s.keep(ctx, c)
+	err = named("keep", s.Stage.Owner().Path, err)
+	if err != nil && !s.found && s.b.e.Refusing() != nil {
+		s.waits = true
+		err = problemOf("what was written waits in the store's directory, and is kept when the store is opened again", err)
+	}
 	return kept, named("keep", s.Stage.Owner().Path, err)
 }
 

@@ -98,6 +98,9 @@ func (e *Engine) usable(ctx context.Context) error {
 	return cancelled(ctx)
 }
 
+// Refusing is why the store takes no more writes until it is opened again, or nil.
+func (e *Engine) Refusing() error { return e.committer.failure() }
+
 // Sync returns once every mutation acknowledged before the call is durable.
 func (e *Engine) Sync(ctx context.Context) error {
 	if err := e.usable(ctx); err != nil {

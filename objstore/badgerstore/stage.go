@@ -28,6 +28,7 @@ type stage struct {
 	kept     objstore.ConflictID // GUARDED_BY(commitMu): empty: nothing was kept
 	held     []uint64            // GUARDED_BY(commitMu): lineages of kept contents, whose blobs the stage may use again
 	closed   bool                // GUARDED_BY(commitMu)
+	waits    bool                // GUARDED_BY(commitMu): the bytes are to be found when the store is opened again, which takes no more writes
 	// found says that a process that is gone had the stage: nothing may fail for the lack of a
 	// little space. Constant.
 	found bool
@@ -276,7 +277,11 @@ func (s *stage) Close() error {
 		return nil
 	}
 	s.closed = true
-	errs := []error{s.Stage.Close()}
+	end := s.Stage.Close
+	if s.waits {
+		end = s.Leave
+	}
+	errs := []error{end()}
 	for ref := range s.adopted {
 		errs = append(errs, s.b.e.removeUnused(ref))
 		s.b.e.inFlight.remove(ref.ID)

@@ -2,6 +2,7 @@ package s3server_test
 
 import (
 	"encoding/xml"
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -186,4 +187,17 @@ func TestHealthIsNoBucket(t *testing.T) {
 	if b.do("GET", s3server.PathLive, "").status != 200 || b.do("GET", s3server.PathReady, "").status != 503 {
 		t.Error("who is about to go is not ready, but lives")
 	}
+}
+
+// A server whose store takes no more writes is not ready, and says no more of it to strangers than that. It lives.
+func TestServerOfAStoreThatRefusesWritesIsNotReady(t *testing.T) {
+	var why error
+	b := serve(t, s3server.Options{Refusing: func() error { return why }})
+	b.must("GET", s3server.PathReady, "")
+	why = errors.New("sync /secret/place: input/output error")
+	ready := b.do("GET", s3server.PathReady, "")
+	if ready.status != 503 || !strings.Contains(ready.body, "takes no more writes") || strings.Contains(ready.body, "secret") {
+		t.Errorf("%d: %q", ready.status, ready.body)
+	}
+	b.must("GET", s3server.PathLive, "")
 }

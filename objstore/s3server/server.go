@@ -33,9 +33,10 @@ type Options struct {
 	Settled func(context.Context)
 	// Moving is called before a rename by a mount: it returns once those who cache names have forgotten its two. They do not
 	// cache them before moved is called, after Settled. nil: nobody does.
-	Moving  func(context.Context, objstore.MoveRequest) (moved func())
-	Locks   *locks.Buckets // file locks, for several who serve a store; nil: its own
-	Clients Clients        // is told of clients of the namespace; nil: nobody is
+	Moving   func(context.Context, objstore.MoveRequest) (moved func())
+	Locks    *locks.Buckets // file locks, for several who serve a store; nil: its own
+	Clients  Clients        // is told of clients of the namespace; nil: nobody is
+	Refusing func() error   // why the store takes no more writes until it is opened again, nil if it does; nil: nobody can tell
 
 	Logger  *slog.Logger          // one record per request; nil: none
 	Metrics prometheus.Registerer // nil: none are kept
@@ -172,19 +173,29 @@ func (s *Server) serveHealth(w http.ResponseWriter, r *http.Request) bool {
 	switch {
 	case r.URL.Path != PathLive && r.URL.Path != PathReady || targetOf(r, s.opt.Domain).bucket != "-":
 		return false
-	case r.URL.Path == PathReady && !s.isReady(r.Context()):
-		w.WriteHeader(http.StatusServiceUnavailable)
-	default:
+	case r.URL.Path == PathLive:
 		w.WriteHeader(http.StatusOK)
+		return true
 	}
+	if why := s.unready(r.Context()); why != "" {
+		http.Error(w, "not ready: "+why, http.StatusServiceUnavailable)
+		return true
+	}
+	w.WriteHeader(http.StatusOK)
 	return true
 }
 
-// isReady reports whether the store answers and the server is not about to go.
-func (s *Server) isReady(ctx context.Context) bool {
+// unready is why requests are better not sent here, empty if they may be. Anybody may ask: it says no more than which of three
+// things it is.
+func (s *Server) unready(ctx context.Context) string {
 	if !s.ready.Load() {
-		return false
+		return "the server is about to end"
 	}
-	_, err := s.opt.Buckets.ListBuckets(ctx)
-	return err == nil
+	if _, err := s.opt.Buckets.ListBuckets(ctx); err != nil {
+		return "the store does not answer"
+	}
+	if s.opt.Refusing != nil && s.opt.Refusing() != nil {
+		return "the store takes no more writes until it is opened again; the log says why"
+	}
+	return ""
 }

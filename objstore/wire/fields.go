@@ -184,6 +184,7 @@ func (m *Usage) Code(c *Coder) {
 	number(c, &m.Usage.BytesFree)
 	number(c, &m.Usage.Objects)
 	number(c, &m.Usage.ObjectsMax)
+	text(c, &m.Usage.Refusing)
 }
 
 // Code implements [Message].

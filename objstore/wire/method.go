@@ -1,7 +1,7 @@
 package wire
 
 // Protocol is the version of what is spoken here. A server answers no other.
-const Protocol = 3
+const Protocol = 4
 
 // Method is what a request asks for.
 type Method uint8

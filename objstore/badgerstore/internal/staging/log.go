@@ -163,6 +163,16 @@ func clearSlot(slots disk.File, offset int64) error {
 	return err
 }
 
+// leave closes the log and changes nothing of it.
+func (l *stageLog) leave() error {
+	if l.more == nil {
+		return nil
+	}
+	err := l.more.Close()
+	l.more = nil
+	return err
+}
+
 // clear forgets the log: nothing is changed any more.
 func (l *stageLog) clear() error {
 	if l.used == 0 {

@@ -65,6 +65,7 @@ type Session struct {
 	slotsUsed int                 // GUARDED_BY(mu): slots ever used
 	slotsFree []int               // GUARDED_BY(mu)
 	stages    map[*Stage]struct{} // GUARDED_BY(mu): open ones
+	stay      int                 // GUARDED_BY(mu): stages that were left for the next sweep
 	granted   int64               // GUARDED_BY(mu): bytes reserved
 	left      int64               // GUARDED_BY(mu): of them, not yet asked for. INVARIANT: 0 <= left <= granted
 }
@@ -125,7 +126,15 @@ func (s *Session) claim(name string) error {
 // Name is that of the session's directory.
 func (s *Session) Name() string { return filepath.Base(s.dir) }
 
-// Close removes the session. Stages still open are closed, their bytes dropped.
+// Left is how many stages were left for the next sweep.
+func (s *Session) Left() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stay
+}
+
+// Close removes the session, unless stages were left in it: then it becomes as that of a process that is gone. Stages still
+// open are closed, their bytes dropped.
 func (s *Session) Close() error {
 	s.mu.Lock()
 	open := make([]*Stage, 0, len(s.stages))
@@ -141,7 +150,11 @@ func (s *Session) Close() error {
 	s.mu.Lock()
 	s.opt.Space.Release(s.granted)
 	s.granted, s.left = 0, 0
+	left := s.stay
 	s.mu.Unlock()
+	if left > 0 {
+		return disk.Error("close staging", errors.Join(err, s.slots.Close(), s.lock.Close()))
+	}
 	err = errors.Join(err, s.slots.Close(), removeAll(s.fs, s.dir), s.fs.Remove(s.dir+lockSuffix), s.lock.Close())
 	return disk.Error("close staging", err)
 }
@@ -179,6 +192,14 @@ func (s *Session) forget(st *Stage) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.stages, st)
+}
+
+// leave is forget for a stage whose files stay.
+func (s *Session) leave(st *Stage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.stages, st)
+	s.stay++
 }
 
 // nextNumber is a number for a log or a layer, used once in this session.

@@ -279,6 +279,28 @@ func (st *Stage) Close() error {
 	return disk.Error("close stage", err)
 }
 
+// Leave closes a stage that is not found as the death of its process would: the next sweep finds it, and the session's directory
+// stays for that. It waits for a commit that is under way.
+func (st *Stage) Leave() error {
+	st.token <- struct{}{}
+	defer func() { <-st.token }()
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.closed {
+		return nil
+	}
+	st.closed = true
+	st.session.leave(st)
+	err := st.log.leave()
+	for _, l := range st.layers {
+		if l.file != nil {
+			err = errors.Join(err, l.close())
+		}
+	}
+	st.layers, st.current, st.view = nil, nil, view{}
+	return disk.Error("leave stage", err)
+}
+
 // checkInvariants panics if an invariant does not hold. Tests turn it on.
 func (st *Stage) checkInvariants() {
 	if !st.session.checks {
