@@ -65,6 +65,46 @@ func TestHoldsOther(t *testing.T) {
 	}
 }
 
+// A close is answered in the same time however many descriptors its process has: those it opened last are not
+// looked at, and count as not held, so that the close commits.
+func TestHoldsOtherLooksAtTheLowestDescriptors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	held, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	var st syscall.Stat_t
+	if err := syscall.Fstat(int(held.Fd()), &st); err != nil {
+		t.Fatal(err)
+	}
+	p := &processes{}
+	p.mountedOn(fmt.Sprintf("%d:%d", st.Dev>>8&0xfff, st.Dev&0xff))
+	self, inode := uint32(os.Getpid()), objstore.ID(st.Ino)
+	for range descriptorsAsked {
+		other, err := os.Open(os.DevNull)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer other.Close()
+	}
+	if !p.HoldsOther(self, inode) {
+		t.Error("a low descriptor is not found beside many others")
+	}
+	last, err := syscall.Dup(int(held.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(last)
+	held.Close()
+	if last < descriptorsAsked {
+		t.Fatalf("descriptor %d is among the lowest %d", last, descriptorsAsked)
+	}
+	if p.HoldsOther(self, inode) {
+		t.Errorf("descriptor %d is found behind %d others", last, descriptorsAsked)
+	}
+}
+
 func TestProcessesByThread(t *testing.T) {
 	p := &processes{}
 	self := uint32(os.Getpid())
