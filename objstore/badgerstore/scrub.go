@@ -93,7 +93,7 @@ func (s *scrubber) run() error {
 	if s.opt.Resume && last.Ended.IsZero() && last.Next != 0 {
 		s.state = last
 	}
-	s.begun, s.noted = time.Now(), now
+	s.begun, s.noted = now, now
 	tables, blobs, err := s.plan()
 	if err == nil {
 		err = s.tables(tables)
@@ -247,7 +247,7 @@ func (s *scrubber) pace(bytes int) error {
 	if s.opt.RateBytes <= 0 {
 		return nil
 	}
-	now := time.Now()
+	now := s.e.clock()
 	due := s.begun.Add(time.Duration(float64(s.done) / float64(s.opt.RateBytes) * float64(time.Second)))
 	if now.Sub(due) > paceLagMax {
 		s.begun, s.done = now, 0
@@ -255,10 +255,10 @@ func (s *scrubber) pace(bytes int) error {
 	if !due.After(now) {
 		return nil
 	}
-	wait := time.NewTimer(due.Sub(now))
-	defer wait.Stop()
+	waited := make(chan struct{})
+	s.e.after(due.Sub(now), func() { close(waited) })
 	select {
-	case <-wait.C:
+	case <-waited:
 		return nil
 	case <-s.ctx.Done():
 		return cancelled(s.ctx)

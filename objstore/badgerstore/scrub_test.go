@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,7 +128,7 @@ func TestScrubReportsFlippedBitsOfTables(t *testing.T) {
 	}
 }
 
-// A scrub that ends early is gone on with where it was, and keeps to its rate.
+// A scrub that ends early is gone on with where it was.
 func TestScrubGoesOnWhereItEnded(t *testing.T) {
 	e := openTest(t, filepath.Join(testDir(t), "store"), Options{Create: true})
 	b := mainBucket(t, e)
@@ -149,11 +150,37 @@ func TestScrubGoesOnWhereItEnded(t *testing.T) {
 	if len(all) > 0 || !second.Begun.Equal(first.Begun) || second.Bytes < blobs*blobBytes || second.Bytes > (blobs+3)*blobBytes {
 		t.Errorf("%+v, %v", second, all)
 	}
-	begun := time.Now()
-	const rate = 10 * blobs * blobBytes
-	_, _, err = e.scrub(t.Context(), ScrubOptions{RateBytes: rate})
-	if took := time.Since(begun); err != nil || took < 80*time.Millisecond {
-		t.Errorf("a tenth of a second's bytes took %v, %v", took, err)
+}
+
+// A scrub keeps to its rate: by its clock, which goes on by as much as it waits, it takes as long as its bytes should.
+func TestScrubKeepsToItsRate(t *testing.T) {
+	var mu sync.Mutex
+	now := time.Now()
+	parts := testParts(t)
+	parts.Clock = func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	}
+	parts.after = func(d time.Duration, f func()) {
+		mu.Lock()
+		now = now.Add(d)
+		mu.Unlock()
+		f()
+	}
+	e, err := Open(t.Context(), filepath.Join(testDir(t), "store"), Options{Create: true}, parts)
+	must(t, err)
+	defer func() { must(t, e.Close()) }()
+	b := mainBucket(t, e)
+	const blobs, blobBytes, rateBytes = 10, 100 << 10, 50 << 10
+	for i := range blobs {
+		mustPut(t, b, objstore.Key(fmt.Sprint(i)), bytes.Repeat([]byte{byte(i)}, blobBytes))
+	}
+	s, _, err := e.scrub(t.Context(), ScrubOptions{RateBytes: rateBytes})
+	must(t, err)
+	want := time.Duration(float64(s.Bytes) / rateBytes * float64(time.Second))
+	if took := s.Ended.Sub(s.Begun); s.Bytes < blobs*blobBytes || (took-want).Abs() > time.Millisecond {
+		t.Errorf("%d bytes took %v, want %v", s.Bytes, took, want)
 	}
 }
 
