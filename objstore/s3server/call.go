@@ -167,7 +167,7 @@ func (c *call) checkVersionID() error {
 	switch id := c.query.Get("versionId"); {
 	case c.r.Method == http.MethodPut || c.r.Method == http.MethodPost:
 		return s3code.InvalidArgument.With("This operation does not accept a version-id.")
-	case id == "null":
+	case id == versionNull:
 		return nil
 	case id == "":
 		return s3code.InvalidArgument.With("Version id cannot be the empty string")

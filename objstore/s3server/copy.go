@@ -29,7 +29,7 @@ func (c *call) copySource() (source, error) {
 		return source{}, s3code.InvalidArgument.With("Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
 			s3code.Detail{Name: "ArgumentName", Value: hdrCopySource})
 	}
-	if version, ok := strings.CutPrefix(query, "versionId="); ok && version != "null" {
+	if version, ok := strings.CutPrefix(query, "versionId="); ok && version != versionNull {
 		return source{}, s3code.NoSuchVersion.With("")
 	}
 	if err := c.checkOwner("x-amz-source-expected-bucket-owner"); err != nil {

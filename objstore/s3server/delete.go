@@ -135,7 +135,7 @@ func (c *call) deleteOne(object s3xml.ObjectIdentifier) error {
 	switch {
 	case object.Key == "":
 		return s3code.UserKeyMustBeSpecified.With("")
-	case object.VersionID != "" && object.VersionID != "null":
+	case object.VersionID != "" && object.VersionID != versionNull:
 		return s3code.NoSuchVersion.With("")
 	case object.VersionID != "" && test.isPresent() && !test.extended:
 		return s3code.NotImplemented.With("")

@@ -241,3 +241,54 @@ func TestBrowsersAreAnsweredByTheRulesOfTheBucket(t *testing.T) {
 	b.must("DELETE", "/box?cors", "")
 	b.want("gone", b.do("GET", "/box?cors", ""), 404, "NoSuchCORSConfiguration")
 }
+
+// versionsListed is what ListObjectVersions answers.
+type versionsListed struct {
+	IsTruncated                        bool
+	NextKeyMarker, NextVersionIdMarker string
+	Version                            []struct {
+		Key, VersionId, ETag string
+		IsLatest             bool
+		Size                 int64
+	}
+	CommonPrefixes []struct{ Prefix string }
+}
+
+// TestVersionsAreOneOfEachObject: the bucket never kept versions. All that is listed can be deleted as it was listed.
+func TestVersionsAreOneOfEachObject(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	for _, key := range []string{"a", "b/1", "b/2", "c"} {
+		b.must("PUT", "/box/"+key, "x")
+	}
+	var found []string
+	for query := ""; ; {
+		var page versionsListed
+		if err := xml.Unmarshal([]byte(b.must("GET", "/box?versions&delimiter=/&max-keys=1"+query, "").body), &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range page.Version {
+			if v.VersionId != "null" || !v.IsLatest || v.Size != 1 || v.ETag != b.must("HEAD", "/box/"+v.Key, "").header.Get("ETag") {
+				t.Errorf("%+v", v)
+			}
+			found = append(found, v.Key)
+		}
+		for _, p := range page.CommonPrefixes {
+			found = append(found, p.Prefix)
+		}
+		if !page.IsTruncated {
+			break
+		}
+		query = "&key-marker=" + url.QueryEscape(page.NextKeyMarker) + "&version-id-marker=" + page.NextVersionIdMarker
+	}
+	if got := strings.Join(found, " "); got != "a b/ c" {
+		t.Errorf("listed %s", got)
+	}
+	b.want("no key", b.do("GET", "/box?versions&version-id-marker=null", ""), 400, "InvalidArgument")
+	b.want("no version", b.do("GET", "/box?versions&key-marker=a&version-id-marker=7", ""), 400, "InvalidArgument")
+	b.want("no bucket", b.do("GET", "/none?versions", ""), 404, "NoSuchBucket")
+
+	const all = `<Delete><Quiet>true</Quiet><Object><Key>a</Key><VersionId>null</VersionId></Object><Object><Key>b/1</Key><VersionId>null</VersionId></Object>` +
+		`<Object><Key>b/2</Key><VersionId>null</VersionId></Object><Object><Key>c</Key><VersionId>null</VersionId></Object></Delete>`
+	b.must("POST", "/box?delete", all, contentMD5(all), "x-amz-bypass-governance-retention: true")
+	b.must("DELETE", "/box", "")
+}

@@ -30,7 +30,7 @@ func (c *call) permitOperation() error {
 	}
 	keys, prefix := noKeys, string(c.key)
 	switch c.op.action {
-	case "s3:ListBucket", "s3:ListBucketMultipartUploads":
+	case "s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads":
 		prefix = c.query.Get("prefix")
 		keys = c.listingKeys
 	case "s3:PutObject":

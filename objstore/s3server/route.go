@@ -164,6 +164,7 @@ func bucketRoutes() []route {
 		{levelBucket, http.MethodHead, "", "", operation{"HeadBucket", "s3:ListBucket", accessRead, (*call).headBucket}},
 		{levelBucket, http.MethodGet, "", "", operation{"ListObjects", "s3:ListBucket", accessRead, (*call).listObjects}},
 		{levelBucket, http.MethodGet, "list-type", "", operation{"ListObjectsV2", "s3:ListBucket", accessRead, (*call).listObjectsV2}},
+		{levelBucket, http.MethodGet, "versions", "", operation{"ListObjectVersions", "s3:ListBucketVersions", accessRead, (*call).listVersions}},
 		{levelBucket, http.MethodGet, "location", "", operation{"GetBucketLocation", "s3:GetBucketLocation", accessRead, (*call).bucketLocation}},
 		{levelBucket, http.MethodGet, "versioning", "", operation{"GetBucketVersioning", "s3:GetBucketVersioning", accessRead, (*call).bucketVersioning}},
 		{levelBucket, http.MethodGet, "uploads", "", operation{"ListMultipartUploads", "s3:ListBucketMultipartUploads", accessRead, (*call).listUploads}},

@@ -21,8 +21,8 @@ func TestUnknownSubresourcesAreNotImplemented(t *testing.T) {
 	} {
 		for _, path := range []string{"/box?", "/box/k?", "/?"} {
 			for _, method := range []string{"GET", "HEAD", "PUT", "POST", "DELETE"} {
-				if sub == "versions" && path == "/?" {
-					continue
+				if sub == "versions" && path == "/box?" && method == "GET" {
+					continue // the one form that is there
 				}
 				a := b.do(method, path+sub, "")
 				if a.status != 501 || method != "HEAD" && a.failure().Code != "NotImplemented" {

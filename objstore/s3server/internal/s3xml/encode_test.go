@@ -37,6 +37,8 @@ func responses() map[string]s3xml.Response {
 		"list-empty": &s3xml.ListBucketResult{Name: "b", MaxKeys: 1000},
 		"list-v2": &s3xml.ListBucketResultV2{Name: "b", Prefix: "N", StartAfter: "M", ContinuationToken: "t", NextContinuationToken: "u", KeyCount: 3, MaxKeys: 3,
 			Delimiter: "/", EncodingType: "url", IsTruncated: true, Contents: objects, CommonPrefixes: prefixes},
+		"list-versions": &s3xml.ListVersionsResult{Name: "b", Prefix: "N", KeyMarker: "M", VersionIDMarker: "null", NextKeyMarker: "Z", NextVersionIDMarker: "null",
+			MaxKeys: 3, Delimiter: "/", EncodingType: "url", IsTruncated: true, VersionID: "null", Versions: objects, CommonPrefixes: prefixes},
 		"delete": &s3xml.DeleteResult{Deleted: []s3xml.Deleted{{Key: "k"}, {Key: "l", VersionID: "null"}},
 			Errors: []s3xml.DeleteError{{Key: "m", Code: "PreconditionFailed", Message: "<no>"}}},
 		"copy":      &s3xml.CopyObjectResult{ETag: `"e"`, LastModified: now, Checksum: crc},

@@ -48,20 +48,23 @@ type Object struct {
 
 func (w *writer) objects(all []Object) {
 	for i := range all {
-		o := &all[i]
 		w.open("Contents")
-		w.text("Key", o.Key)
-		w.time("LastModified", o.LastModified)
-		w.text("ETag", o.ETag)
-		w.given("ChecksumAlgorithm", o.ChecksumAlgorithm)
-		w.given("ChecksumType", o.ChecksumType)
-		w.number("Size", o.Size)
-		if o.Owner != nil {
-			w.owner("Owner", *o.Owner)
-		}
-		w.given("StorageClass", o.StorageClass)
+		w.object(&all[i])
 		w.close("Contents")
 	}
+}
+
+func (w *writer) object(o *Object) {
+	w.text("Key", o.Key)
+	w.time("LastModified", o.LastModified)
+	w.text("ETag", o.ETag)
+	w.given("ChecksumAlgorithm", o.ChecksumAlgorithm)
+	w.given("ChecksumType", o.ChecksumType)
+	w.number("Size", o.Size)
+	if o.Owner != nil {
+		w.owner("Owner", *o.Owner)
+	}
+	w.given("StorageClass", o.StorageClass)
 }
 
 // ListBucketResult is a page of the first version of ListObjects. Keys and
