@@ -7,7 +7,8 @@ import (
 	"github.com/etagfs/etagfs/objstore"
 )
 
-// Refresh moves an unchanged handle on to what is committed now: for a lock that has just been taken. forget, called
+// Refresh moves an unchanged handle on to what is committed now: for a lock that has just been taken. One that has only
+// made the file, which another handle has committed since, is unchanged, too. forget, called
 // with no lock held, returns once the kernel has dropped what it has of the handle's bytes. The caller sees to it
 // that no two refreshes of a handle run at once, and that nobody else's bytes are in what is dropped.
 //
@@ -48,7 +49,7 @@ func (fs *FS) newer(ctx context.Context, id objstore.ID, version objstore.Versio
 // left to be read, and stores into old pages, which come in while those are dropped, find the old base.
 func (t *transaction) refresh(ctx context.Context, forget func()) error {
 	state, base, work := t.snapshot()
-	if state != txOpen || work.changed() || base.Version == "" || t.isFollowed() {
+	if state != txOpen || !work.nothingOf(base) || t.isFollowed() {
 		return nil
 	}
 	p, err := t.fs.newer(ctx, t.file.id, base.Version)
@@ -102,14 +103,16 @@ func (t *transaction) moveTo(p *pin, version objstore.Version) bool {
 	return true
 }
 
-// rebaseClean makes info the base if that is version and nothing has changed since.
+// rebaseClean makes info the base if that is version and nothing has changed since. Who had only made the file
+// has, after that, opened what another handle made of it.
 func (t *transaction) rebaseClean(info objstore.Info, version objstore.Version) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.state != txOpen || t.changed() || t.base.Version != version {
+	if t.state != txOpen || !t.nothingOf(t.base) || t.base.Version != version {
 		return false
 	}
 	t.base, t.appendOff = info, info.Size
+	t.committed, t.deferred = t.changes, false
 	return true
 }
 

@@ -65,6 +65,47 @@ func TestC3RefreshedWriterCommitsOnWhatItSaw(t *testing.T) {
 	m.want("stored", m.stored("f"), want)
 }
 
+// C3: who made a file and who opened it before its first commit take turns under a lock.
+func TestC3MakersThatTakeTurnsLoseNothing(t *testing.T) {
+	m := newMount(t)
+	a := m.createMode(alice, "f", readWrite)
+	b, c := m.open(bob, "f", readWrite), m.open(bob, "f", readWrite)
+	want := ""
+	for range 3 {
+		for _, h := range []*Handle{b, c, a} {
+			m.refresh(h, nil)
+			m.want("before the write", m.read(h), want)
+			m.write(h, int64(len(want)), "x")
+			want += "x"
+			if err := h.Commit(m.ctx, h.opener()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, h := range []*Handle{a, b, c} {
+		m.close(h)
+	}
+	m.want("stored", m.stored("f"), want)
+}
+
+// C3: a store through a mapping comes in while the kernel forgets what the maker's empty file was.
+func TestC3MakerThatWritesDuringARefreshLoses(t *testing.T) {
+	m := newMount(t)
+	a := m.createMode(alice, "f", readWrite)
+	b := m.open(bob, "f", readWrite)
+	m.write(b, 0, "two")
+	if err := b.Commit(m.ctx, b.opener()); err != nil {
+		t.Fatal(err)
+	}
+	if n := m.refresh(a, func() { m.write(a, 0, "ONE") }); n != 2 {
+		t.Errorf("the kernel was asked %d times to forget, want again what it read meanwhile", n)
+	}
+	m.want("after the refresh", m.read(a), "ONE")
+	m.loses(a)
+	m.close(b)
+	m.want("stored", m.stored("f"), "two")
+}
+
 // C2, C3: base and visible bytes never part.
 func TestC3ChangedHandleIsNotRefreshed(t *testing.T) {
 	m := newMount(t)

@@ -103,6 +103,14 @@ func (w *work) madeOnly(base objstore.Info) bool {
 	return base.Version == "" && !w.bytes && w.rewrites == 0
 }
 
+// nothingOf reports whether no bytes are lost by leaving base for a later version of the file.
+func (w *work) nothingOf(base objstore.Info) bool {
+	if base.Version == "" {
+		return w.madeOnly(base)
+	}
+	return !w.changed()
+}
+
 // emptiedNothing reports whether the only change to base, which is empty, is that it was opened with O_TRUNC.
 func (w *work) emptiedNothing(base objstore.Info) bool {
 	return w.emptied && !w.bytes && base.Version != "" && base.Size == 0

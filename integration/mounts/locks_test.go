@@ -3,6 +3,7 @@ package mounts
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -86,6 +87,49 @@ func TestC3SixteenProcessesCountUnderALock(t *testing.T) {
 			run(t, times(t, 16, "count", path, "100", kind)...)
 			if got, err := os.ReadFile(path); err != nil || string(got) != "1600" {
 				t.Errorf("counted to %q (%v)", got, err)
+			}
+			checkKept(t, m)
+		})
+	}
+}
+
+// C3: those who have opened a file before anything of it was committed, its maker among them, append in turns to what the
+// others have appended, each through one descriptor.
+func TestC3ANewFileIsSharedUnderALock(t *testing.T) {
+	for kind, lock := range fileLocks {
+		if kind == "fcntl" {
+			continue // which does not tell descriptors of a process apart
+		}
+		t.Run(kind, func(t *testing.T) {
+			m := start(t)
+			path := m.Path("log")
+			var files []*os.File
+			for range 4 {
+				f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+				must(t, err)
+				defer f.Close()
+				files = append(files, f)
+			}
+			want := ""
+			for i := range 3 * len(files) {
+				f := files[(i+1)%len(files)]
+				must(t, lock(f, true))
+				end, err := f.Seek(0, io.SeekEnd)
+				must(t, err)
+				if end != int64(len(want)) {
+					t.Fatalf("turn %d finds %d bytes, want %d", i, end, len(want))
+				}
+				turn := fmt.Sprintln("turn", i)
+				_, err = f.WriteString(turn)
+				must(t, err)
+				must(t, lock(f, false))
+				want += turn
+			}
+			for _, f := range files {
+				must(t, f.Close())
+			}
+			if got, err := os.ReadFile(path); err != nil || string(got) != want {
+				t.Errorf("the file is %q (%v), want %q", got, err, want)
 			}
 			checkKept(t, m)
 		})
