@@ -174,6 +174,31 @@ func TestCompleteChecksItsParts(t *testing.T) {
 }
 
 // 1.1: where conditions mean nothing they are ignored.
+// A client that got no answer in time sends a part again, and names it by whichever answer it has. Other bytes are another part.
+func TestPartSentTwiceIsNamedByEitherTag(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	const whole = "first of two, last"
+	for _, named := range []int{0, 1} {
+		id := b.createUpload("k")
+		sent := []string{b.putPart("k", id, 1, "first of two, "), b.putPart("k", id, 1, "first of two, ")}
+		if sent[0] == sent[1] {
+			t.Fatal("the two have one tag")
+		}
+		last := b.putPart("k", id, 2, "last")
+		b.want("of the same bytes", b.completeUpload("k", id, []string{sent[named], last}), 200, "")
+		if got := b.must("GET", "/box/k", "").body; got != whole {
+			t.Errorf("tag %d: %q", named, got)
+		}
+	}
+	id := b.createUpload("k")
+	replaced := b.putPart("k", id, 1, "first")
+	b.putPart("k", id, 1, "other")
+	b.want("of other bytes", b.completeUpload("k", id, []string{replaced}), 400, "InvalidPart")
+	if got := b.must("GET", "/box/k", "").body; got != whole {
+		t.Errorf("after a refusal: %q", got)
+	}
+}
+
 func TestConditionsThatMeanNothing(t *testing.T) {
 	b := serve(t, s3server.Options{})
 	b.given("exists")
