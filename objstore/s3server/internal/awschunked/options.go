@@ -33,14 +33,14 @@ func OptionsOf(h http.Header, s *sigv4.Signed) (Options, error) {
 }
 
 // StripEncoding is a Content-Encoding without aws-chunked, which is a matter
-// of the transfer and not of the object.
+// of the transfer and not of the object. The rest is as it was sent, with its spaces.
 func StripEncoding(contentEncoding string) string {
 	var kept []string
 	for coding := range strings.SplitSeq(contentEncoding, ",") {
-		coding = strings.TrimSpace(coding)
-		if coding != "" && !strings.EqualFold(coding, "aws-chunked") {
+		name := strings.TrimSpace(coding)
+		if name != "" && !strings.EqualFold(name, "aws-chunked") {
 			kept = append(kept, coding)
 		}
 	}
-	return strings.Join(kept, ",")
+	return strings.TrimSpace(strings.Join(kept, ","))
 }

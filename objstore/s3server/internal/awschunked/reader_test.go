@@ -284,7 +284,8 @@ func TestOptionsComeFromHeaders(t *testing.T) {
 
 func TestTransferCodingIsNotStored(t *testing.T) {
 	for in, want := range map[string]string{
-		"aws-chunked": "", "": "", "gzip": "gzip", "aws-chunked,gzip": "gzip", "gzip, AWS-Chunked , br": "gzip,br", "aws-chunked,": "",
+		"aws-chunked": "", "": "", "gzip": "gzip", "aws-chunked,gzip": "gzip", "gzip, AWS-Chunked , br": "gzip, br", "aws-chunked,": "",
+		"deflate, gzip": "deflate, gzip", "deflate,gzip": "deflate,gzip", " aws-chunked, gzip ": "gzip",
 	} {
 		if got := awschunked.StripEncoding(in); got != want {
 			t.Errorf("%q: %q, want %q", in, got, want)
