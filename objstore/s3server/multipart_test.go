@@ -173,7 +173,6 @@ func TestCompleteChecksItsParts(t *testing.T) {
 	}
 }
 
-// 1.1: where conditions mean nothing they are ignored.
 // A client that got no answer in time sends a part again, and names it by whichever answer it has. Other bytes are another part.
 func TestPartSentTwiceIsNamedByEitherTag(t *testing.T) {
 	b := serve(t, s3server.Options{})
@@ -199,6 +198,7 @@ func TestPartSentTwiceIsNamedByEitherTag(t *testing.T) {
 	}
 }
 
+// 1.1: where conditions mean nothing they are ignored.
 func TestConditionsThatMeanNothing(t *testing.T) {
 	b := serve(t, s3server.Options{})
 	b.given("exists")
