@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
 // step is one call on an open file.
@@ -182,6 +184,7 @@ func TestLargestFile(t *testing.T) {
 
 // Times are set to the nanosecond, or left, or set to now, as utimensat(2) says; and by whom.
 func TestUtimensat(t *testing.T) {
+	mounttest.Need(t, "root")
 	omit, now := unix.Timespec{Nsec: unix.UTIME_OMIT}, unix.Timespec{Nsec: unix.UTIME_NOW}
 	times := map[string]unix.Timespec{
 		"omit": omit, "now": now, "exact": {Sec: 1234567890, Nsec: 123456789}, "negative": {Sec: -5, Nsec: 7},

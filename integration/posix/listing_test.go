@@ -171,7 +171,9 @@ func TestListingAgreesWithStat(t *testing.T) {
 		make(t, dir+"/"+thing)
 	}
 	must(t, unix.Mknod(dir+"/socket", unix.S_IFSOCK|0o644, 0))
-	must(t, unix.Mknod(dir+"/device", unix.S_IFBLK|0o644, 0x7f00))
+	if os.Geteuid() == 0 { // else it is EPERM
+		must(t, unix.Mknod(dir+"/device", unix.S_IFBLK|0o644, 0x7f00))
+	}
 	all := walk(t, openDirectory(t, dir), 4096)
 	for _, e := range all {
 		var st unix.Stat_t

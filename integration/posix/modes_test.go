@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
 // started runs a program that lasts, and returns what ends it.
@@ -92,6 +94,7 @@ func through(path string, flags int, do func(fd int) error) error {
 
 // Set-user-id and set-group-id go when a local disk takes them off, whoever changes what.
 func TestSetIDBits(t *testing.T) {
+	mounttest.Need(t, "root")
 	compare(t, func(t *testing.T, dir string) lines {
 		all := make(lines)
 		for i, c := range clearings() {
@@ -171,6 +174,7 @@ func makers() []clearing {
 
 // What is made gets its owner, group, mode and umask as on a local disk: beside who makes it these depend on the directory.
 func TestAttributesOfWhatIsMade(t *testing.T) {
+	mounttest.Need(t, "root")
 	compare(t, func(t *testing.T, dir string) lines {
 		all := make(lines)
 		for _, mode := range []uint32{0o777, 0o1777, 0o2777, 0o3777, 0o6777, 0o755, 0o775} {

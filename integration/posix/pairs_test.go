@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
 // things can have a name and be renamed onto each other.
@@ -101,6 +103,7 @@ func untimed(s, before state) string {
 
 // What is open, or a process's directory, goes on without its name.
 func TestWhatIsOpenGoesOnWithoutAName(t *testing.T) {
+	mounttest.Need(t, "root")
 	removals := map[string]func(path string) error{
 		"unlink":      func(p string) error { return unix.Unlink(p) },
 		"rmdir":       func(p string) error { return unix.Rmdir(p) },

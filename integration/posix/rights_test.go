@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
 // deeds are calls that somebody may not be allowed to make, on d/f, which may be a file or a directory.
@@ -68,6 +70,7 @@ func parents() []struct {
 
 // Who may do what is decided as on a local disk, by owner, group, supplementary group, other, sticky bit and root, for objects and for directories.
 func TestWhoMayDoWhat(t *testing.T) {
+	mounttest.Need(t, "root")
 	compare(t, func(t *testing.T, dir string) lines {
 		all := make(lines)
 		for _, parent := range parents() {

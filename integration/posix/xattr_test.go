@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
 // xattrs lists the extended attributes of an object with their values, to one who may see them all.
@@ -59,6 +61,7 @@ func (s setting) on(path string) error {
 
 // Extended attributes of every namespace are set, replaced, read, listed and removed as on a local disk, on every kind of object and by everyone.
 func TestExtendedAttributes(t *testing.T) {
+	mounttest.Need(t, "root")
 	compare(t, func(t *testing.T, dir string) lines {
 		all := make(lines)
 		kinds := map[string]func(t *testing.T, path string){
@@ -143,6 +146,7 @@ func TestExtendedAttributesOfOpenFiles(t *testing.T) {
 
 // Capabilities of a program go when it is written, truncated or given away, and not when its mode or name changes.
 func TestCapabilitiesGoWithAChange(t *testing.T) {
+	mounttest.Need(t, "root")
 	compare(t, func(t *testing.T, dir string) lines {
 		all := make(lines)
 		capability := []byte{1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}
@@ -193,6 +197,7 @@ const (
 
 // ACLs decide who may do what, show in the mode, follow chmod(2), and are removed, as on a local disk.
 func TestAccessControlLists(t *testing.T) {
+	mounttest.Need(t, "root")
 	compare(t, func(t *testing.T, dir string) lines {
 		all := make(lines)
 		for name, acl := range acls() {
@@ -226,6 +231,7 @@ func TestAccessControlLists(t *testing.T) {
 
 // What is made in a directory with a default ACL inherits it, whatever the umask.
 func TestInheritedAccessControlLists(t *testing.T) {
+	mounttest.Need(t, "root")
 	compare(t, func(t *testing.T, dir string) lines {
 		all := make(lines)
 		for name, acl := range acls() {
