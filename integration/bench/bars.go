@@ -45,7 +45,7 @@ func nativeBars() (bars []measure.Bar) {
 		ratio float64
 	}{
 		{rowBigWrite, 1 / 0.9}, {rowBigCold, 1 / 0.9}, {rowBigAgain, 1 / 0.9}, {rowBigRandom, 1 / 0.9},
-		{rowStatWithin, 1.3}, {rowFstat, 1.3}, {rowPread, 1.3}, {rowListLong, 1.5},
+		{rowStatWithin, 1.3}, {rowFstat, 1.3}, {rowPread, 1.3}, {rowListFirst, 1.5}, {rowListAgain, 1.5},
 	} {
 		bars = append(bars, measure.RatioAtMost(b.row+" against native", measure.At(b.row, etagfsName), measure.At(b.row, nativeName), b.ratio))
 	}
