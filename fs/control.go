@@ -357,7 +357,7 @@ func (f *controlFile) read(ctx context.Context, p []byte, off int64) (n int, err
 	default:
 		n = f.textAt(ctx, p, off)
 	}
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF {
 		err = nil
 	}
 	return n, err

@@ -3,15 +3,20 @@ package fs
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/etagfs/etagfs/objstore"
 )
 
-// corrupt is a namespace whose readers find every byte damaged.
+// corrupt is a namespace whose readers find every byte damaged, or find what cause is.
 type corrupt struct {
 	objstore.Namespace
-	on bool
+	on    bool
+	cause error
 }
 
 func (c *corrupt) Open(ctx context.Context, id objstore.ID, want objstore.Version) (objstore.Reader, error) {
@@ -19,12 +24,18 @@ func (c *corrupt) Open(ctx context.Context, id objstore.ID, want objstore.Versio
 	if err != nil || !c.on {
 		return r, err
 	}
-	return damaged{r}, nil
+	return damaged{r, c.cause}, nil
 }
 
-type damaged struct{ objstore.Reader }
+type damaged struct {
+	objstore.Reader
+	cause error
+}
 
-func (damaged) ReadAt(context.Context, []byte, int64) (int, error) {
+func (d damaged) ReadAt(context.Context, []byte, int64) (int, error) {
+	if d.cause != nil {
+		return 0, d.cause
+	}
 	return 0, &objstore.Error{Op: "read", Kind: objstore.ErrCorrupt}
 }
 
@@ -55,5 +66,36 @@ func TestC11CorruptBytesAreAnErrorEverywhere(t *testing.T) {
 	}
 	if _, _, err := m.Create(m.ctx, alice, m.Root(), "lost", readWrite, 0o644); !errors.Is(err, objstore.ErrCorrupt) {
 		t.Errorf("create: %v", err)
+	}
+}
+
+// C1: a connection that ends in the middle of a read is no end of the file, though its error says EOF, too.
+func TestC1BrokenConnectionIsNoEndOfFile(t *testing.T) {
+	w := newWorld(t)
+	broken := &corrupt{Namespace: w.store, cause: &objstore.Error{Op: "read", Kind: objstore.ErrUnavailable, Err: fmt.Errorf("send request: %w", io.EOF)}}
+	w.store = broken
+	m := w.mount(Options{})
+	m.put("f", "text")
+	broken.on = true
+	for _, mode := range []OpenMode{readOnly, readWrite} {
+		h := m.open(alice, "f", mode)
+		if n, err := h.ReadAt(m.ctx, make([]byte, 10), 0); !errors.Is(err, objstore.ErrUnavailable) || n != 0 {
+			t.Errorf("read: %d, %v", n, err)
+		}
+		m.close(h)
+	}
+}
+
+// What is put in place of a file is all of what was read, or nothing: a body that breaks off is an error.
+func TestFillTakesABodyThatBreaksOffForNoEnd(t *testing.T) {
+	for _, cause := range []error{io.ErrUnexpectedEOF, fmt.Errorf("read: %w", io.EOF)} {
+		body := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(cause))
+		if n, err := readPiece(body, make([]byte, 10)); n != 4 || err != cause {
+			t.Errorf("%v: %d, %v", cause, n, err)
+		}
+	}
+	body := iotest.OneByteReader(strings.NewReader("whole"))
+	if n, err := readPiece(body, make([]byte, 10)); n != 5 || err != io.EOF {
+		t.Errorf("whole: %d, %v", n, err)
 	}
 }

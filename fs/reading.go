@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"errors"
 	"io"
 	"sync"
 
@@ -42,10 +41,10 @@ func (r *reading) read(ctx context.Context, p []byte, off int64) (int, error) {
 }
 
 // endOrStale is what a read answers for a reader's error: nothing for the end of the file, and ErrStale where the
-// store has no pins and the version is gone.
+// store has no pins and the version is gone. The end is io.EOF itself: one with another error around it is a connection that broke.
 func endOrStale(err error) error {
 	switch {
-	case errors.Is(err, io.EOF):
+	case err == io.EOF:
 		return nil
 	case objstore.IsLostCondition(err):
 		return &Error{Op: "read", Kind: ErrStale, Err: err}

@@ -178,20 +178,30 @@ func parentOf(ctx context.Context, ns objstore.Namespace, path string) (dir objs
 func fill(ctx context.Context, stage objstore.Stage, body io.Reader) error {
 	p := make([]byte, copyBytes)
 	for off := int64(0); ; {
-		n, err := io.ReadFull(body, p)
+		n, err := readPiece(body, p)
 		if n > 0 {
 			if _, err := stage.WriteAt(ctx, p[:n], off); err != nil {
 				return err
 			}
 			off += int64(n)
 		}
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if err == io.EOF {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
 	}
+}
+
+// readPiece fills p as far as body goes. Only io.EOF itself is body's end: one with another error around it is a connection that broke.
+func readPiece(body io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = body.Read(p[n:])
+		n += m
+	}
+	return n, err
 }
 
 func sorted(names []string) []string {

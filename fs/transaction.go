@@ -243,10 +243,20 @@ func (t *transaction) read(ctx context.Context, p []byte, off int64) (int, error
 		n, err = t.next.reader.ReadAt(ctx, p, off)
 	case t.stage != nil:
 		n, err = t.stage.ReadAt(ctx, p, off)
-	case t.pin != nil && !t.isEmptied():
+	case t.isEmptied():
+	case t.pin != nil:
 		n, err = t.pin.reader.ReadAt(ctx, p, off)
+	case t.hasBase(): // and let go of its bytes: that is no empty file
+		err = stale("read")
 	}
 	return n, endOrStale(err)
+}
+
+// hasBase reports whether there is content below what is written.
+func (t *transaction) hasBase() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.base.Version != "" && t.base.Size > 0
 }
 
 func (t *transaction) isEmptied() bool {

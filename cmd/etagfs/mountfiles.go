@@ -139,7 +139,7 @@ func (m mountFiles) replace(f *os.File, key objstore.Key, body io.Reader, cond o
 func overwrite(f *os.File, body io.Reader) (size int64, err error) {
 	piece := make([]byte, 1<<20)
 	for {
-		n, err := io.ReadFull(body, piece)
+		n, err := readPiece(body, piece)
 		if n > 0 {
 			if _, err := f.WriteAt(piece[:n], size); err != nil {
 				return size, err
@@ -147,12 +147,22 @@ func overwrite(f *os.File, body io.Reader) (size int64, err error) {
 			size += int64(n)
 		}
 		switch {
-		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		case err == io.EOF:
 			return size, nil
 		case err != nil:
 			return size, err
 		}
 	}
+}
+
+// readPiece fills p as far as body goes. Only io.EOF itself is its end.
+func readPiece(body io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = body.Read(p[n:])
+		n += m
+	}
+	return n, err
 }
 
 // forget drops the kept copy of what lost: it is computed again.

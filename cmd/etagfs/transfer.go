@@ -223,7 +223,7 @@ type reading struct {
 // Read reads from the body.
 func (r *reading) Read(p []byte) (int, error) {
 	n, err := r.from.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
+	if err != nil && err != io.EOF {
 		r.failed = err
 	}
 	return n, err
