@@ -272,6 +272,14 @@ func (fs *FS) detach(f *file, last objstore.Info) {
 	}
 }
 
+// wasPending reports whether f lost its name before anything of it was committed. Any other file without a name has
+// content, and is not to be taken for an empty one.
+func (fs *FS) wasPending(f *file) bool {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return f.orphan != nil && f.orphan.Version == ""
+}
+
 // path names f for people.
 func (fs *FS) path(ctx context.Context, f *file) string {
 	if create, pending := fs.creationOf(f); pending {

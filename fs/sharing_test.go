@@ -418,6 +418,31 @@ func TestC9HeldVersionOfAnUnlinkedFileOpensDetached(t *testing.T) {
 	}
 }
 
+// C1: a file that was committed and has lost its name is never taken for an empty one by who opens it to write just then: there
+// is what was held of it, or nothing.
+func TestC1CommittedFileWithoutANameIsNotEmpty(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "text")
+	m.put("new", "newer")
+	held := m.open(bob, "f", OpenMode{Read: true, Pinned: true})
+	if err := m.Rename(m.ctx, alice, m.Root(), "new", m.Root(), "f", objstore.RenameReplace); err != nil {
+		t.Fatal(err)
+	}
+	mode := OpenMode{Read: true, Write: true, Pinned: true}
+	if h, _, err := m.Open(m.ctx, bob, View{Object: held.View().Object}, mode); !errors.Is(err, ErrStale) {
+		t.Errorf("nothing in particular of it: %v", err)
+		m.want("read", m.read(h), "text")
+	}
+	h, _, err := m.Open(m.ctx, bob, held.View(), mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.want("what was held", m.read(h), "text")
+	m.close(h)
+	m.close(held)
+	m.want("stored", m.stored("f"), "newer")
+}
+
 // A change of attributes that finds the file replaced under a writer's view is to look again; through an open
 // file without a name it changes what its handles show.
 func TestAttributesOfAWritersViewWhoseFileIsGone(t *testing.T) {
