@@ -177,12 +177,16 @@ func (c *committer) awaitCompactions() error {
 func (c *committer) write(ov *overlay, ts uint64, sequence record.Sequence) error {
 	txn := c.e.db.NewTransactionAt(ts, true)
 	defer txn.Discard()
-	bytes, err := c.fill(txn, ov, sequence)
+	part := newLogPart(ts)
+	err := c.fill(txn, &part, ov, sequence)
 	if err == nil {
-		err = c.e.logBlocks.reserve(bytes)
+		err = c.e.logBlocks.reserve(part.bytesMax)
 	}
 	if err == nil && c.e.syncer.asked.Swap(false) {
-		err = c.e.logBlocks.writeAhead(bytes)
+		err = c.e.logBlocks.writeAhead(part.bytesMax)
+	}
+	if err == nil {
+		err = c.e.logBlocks.touch(part)
 	}
 	if err != nil {
 		if errors.Is(err, unix.EIO) {
@@ -190,16 +194,15 @@ func (c *committer) write(ov *overlay, ts uint64, sequence record.Sequence) erro
 		}
 		return classified("commit", err)
 	}
-	if err := errors.Join(txn.CommitAt(ts, nil), c.e.logBlocks.wrote(bytes, len(ov.changed)+1)); err != nil {
+	if err := errors.Join(txn.CommitAt(ts, nil), c.e.logBlocks.wrote(part)); err != nil {
 		c.fail(err)
 		return &objstore.Error{Kind: objstore.ErrUnknown, Err: err}
 	}
 	return nil
 }
 
-// fill puts a batch and its sequence record into txn, and returns how long its part of a log is at most.
-func (c *committer) fill(txn *badger.Txn, ov *overlay, sequence record.Sequence) (bytes int64, err error) {
-	bytes = logEndBytes
+// fill puts a batch and its sequence record into txn and part.
+func (c *committer) fill(txn *badger.Txn, part *logPart, ov *overlay, sequence record.Sequence) (err error) {
 	for key, value := range ov.changed {
 		k := []byte(key)
 		var p []byte
@@ -209,13 +212,14 @@ func (c *committer) fill(txn *badger.Txn, ov *overlay, sequence record.Sequence)
 			err = c.set(txn, k, p)
 		}
 		if err != nil {
-			return 0, err
+			return err
 		}
-		bytes += int64(len(k) + len(p) + logEntryBytes)
+		part.add(len(k), len(p))
 	}
 	key := record.SequenceKey()
 	p := record.EncodeSequence(key, sequence)
-	return bytes + int64(len(key)+len(p)+logEntryBytes), c.set(txn, key, p)
+	part.add(len(key), len(p))
+	return c.set(txn, key, p)
 }
 
 // set refuses what Badger would move to its value log.

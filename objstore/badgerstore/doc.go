@@ -73,6 +73,13 @@
 // within the milliseconds a table is written in; nothing acknowledged is lost by that either. On file systems that copy on write
 // blocks cannot be had ahead for good, and the reserve is all there is.
 //
+// # Failing disks
+//
+// A page of a mapping that the file system refuses to have written, as one that has shut itself down does, is the end of the process,
+// too. So the leader writes to the pages of the log the next commit goes to before Badger does, without changing them, where
+// being refused is an error ([logBlocks.touch]): the store stops, and is read. What is left is a disk that fails within the
+// microseconds in which Badger goes on to another log, and a compaction that reads a table which is not in memory.
+//
 // # Damaged files of Badger
 //
 // Badger panics over damaged blocks, and in goroutines of its own where nobody can catch that. So the manifest, and of every table

@@ -63,9 +63,12 @@ type blockedLog struct {
 	number    int
 	file      disk.File
 	used      int64 // at most; what follows was not written to
+	next      int64 // where Badger writes next
 	memory    int64 // at most, of what is in it
 	allocated int64
 	zeroed    int64 // what is below it, from somewhere behind used on, was written
+	mapping   disk.Mapping
+	isSought  bool // mapping has been asked for
 }
 
 // newLogBlocks takes over the log Badger has just begun.
@@ -79,7 +82,7 @@ func newLogBlocks(fs disk.FS, dir string, logBytes int64, log *slog.Logger, now 
 		return nil, problem(objstore.ErrCorrupt, "there is no log")
 	}
 	b := &logBlocks{fs: fs, dir: dir, logBytes: logBytes, log: log, now: now, zeros: make([]byte, zerosAheadBytes)}
-	b.active = blockedLog{number: numbers[len(numbers)-1], used: logHeaderBytes}
+	b.active = blockedLog{number: numbers[len(numbers)-1], used: logHeaderBytes, next: logHeaderBytes}
 	if b.active.file, err = fs.OpenRW(b.path(b.active.number)); err != nil {
 		return nil, disk.Error("open log", err)
 	}
@@ -161,7 +164,7 @@ func (b *logBlocks) makeSpare() error {
 	if err != nil {
 		return disk.Error("make log", err)
 	}
-	b.spare = blockedLog{number: number, file: file, used: logHeaderBytes}
+	b.spare = blockedLog{number: number, file: file, used: logHeaderBytes, next: logHeaderBytes}
 	return nil
 }
 
@@ -207,14 +210,15 @@ func (b *logBlocks) allocate(f disk.File, off, length int64) error {
 	return disk.Error("allocate log", err)
 }
 
-// wrote notes that a transaction of so many entries and up to n bytes was written.
-func (b *logBlocks) wrote(n int64, entries int) error {
+// wrote notes that a transaction was written.
+func (b *logBlocks) wrote(part logPart) error {
 	var err error
 	if b.tableBytes() > 0 {
 		err = b.goOn()
 	}
-	b.active.used += n
-	b.active.memory += n + int64(entries)*memoryEntryBytes
+	b.active.used += part.bytesMax
+	b.active.next += part.bytes
+	b.active.memory += part.bytesMax + int64(part.entries)*memoryEntryBytes
 	return err
 }
 

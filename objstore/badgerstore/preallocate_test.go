@@ -30,6 +30,7 @@ func writtenBytes(t *testing.T, name string) int64 {
 // goes on to has blocks and no length, and when it has gone on that is noticed; (4) all this across rotations and a reopen; (5) a closed store has no spare.
 // Badger goes on to a log that is there: if a new version of it does not, this fails. C8
 func TestLogsHaveBlocksBeforeTheyAreWritten(t *testing.T) {
+	const checksumBytes = 4 // an entry ends with one, which may have zeros
 	dir := filepath.Join(t.TempDir(), "store")
 	parts := testParts(t)
 	parts.sizes = smallSizes()
@@ -41,8 +42,12 @@ func TestLogsHaveBlocksBeforeTheyAreWritten(t *testing.T) {
 		for i := range 400 {
 			must(t, step{kind: "put", key: "k", body: bodyOf(5*i + 2)}.run(t.Context(), b, 1))
 			blocks := e.logBlocks
-			if end := writtenBytes(t, blocks.path(blocks.active.number)); end > blocks.active.used || end > blocks.active.allocated {
+			end := writtenBytes(t, blocks.path(blocks.active.number))
+			if end > blocks.active.used || end > blocks.active.allocated {
 				t.Fatalf("put %d: log written to %d, counted %d, allocated %d", i, end, blocks.active.used, blocks.active.allocated)
+			}
+			if next := blocks.active.next; blocks.active.isSought && blocks.active.mapping.IsZero() || end > next || end < next-checksumBytes {
+				t.Fatalf("put %d: log written to %d, the next pages asked for are those of %d", i, end, next)
 			}
 			checkBlocks(t, blocks.active)
 			if blocks.spare.file != nil {

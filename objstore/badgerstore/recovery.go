@@ -136,20 +136,22 @@ func (e *Engine) takeBack(good, top, objects uint64) (uint64, error) {
 	}
 	then := e.db.NewTransactionAt(good, false)
 	defer then.Discard()
-	bytesMax := e.db.MaxBatchSize() + e.db.MaxBatchCount()*logEntryBytes
 	for {
 		top++
 		txn := e.db.NewTransactionAt(top, true)
-		n, err := e.restore(txn, then, keys)
+		part := newLogPart(top)
+		n, err := e.restore(txn, &part, then, keys)
 		if err == nil {
 			key := record.SequenceKey()
-			err = txn.Set(key, record.EncodeSequence(key, record.Sequence{Objects: objects}))
+			p := record.EncodeSequence(key, record.Sequence{Objects: objects})
+			part.add(len(key), len(p))
+			err = txn.Set(key, p)
 		}
 		if err == nil {
-			err = e.logBlocks.reserve(bytesMax)
+			err = errors.Join(e.logBlocks.reserve(part.bytesMax), e.logBlocks.touch(part))
 		}
 		if err == nil {
-			err = errors.Join(txn.CommitAt(top, nil), e.logBlocks.wrote(bytesMax, n+1))
+			err = errors.Join(txn.CommitAt(top, nil), e.logBlocks.wrote(part))
 		}
 		txn.Discard()
 		if err != nil {
@@ -179,26 +181,26 @@ func (e *Engine) changedAfter(good, top uint64) (keys [][]byte, err error) {
 	return keys, nil
 }
 
-// restore adds older values to a transaction, as many as go in.
-func (e *Engine) restore(txn, then *badger.Txn, keys [][]byte) (n int, err error) {
+// restore adds older values to a transaction and part, as many as go in.
+func (e *Engine) restore(txn *badger.Txn, part *logPart, then *badger.Txn, keys [][]byte) (n int, err error) {
 	defer e.caught(debug.SetPanicOnFault(true), &err)
 	size := 0
 	for n < len(keys) && n < e.batchKeysMax && size < e.batchBytesMax/2 {
+		var p []byte
 		item, err := then.Get(keys[n])
 		switch {
 		case errors.Is(err, badger.ErrKeyNotFound):
 			err = txn.Delete(keys[n])
-			size += len(keys[n])
 		case err == nil:
-			var p []byte
 			if p, err = item.ValueCopy(nil); err == nil {
 				err = txn.Set(keys[n], p)
 			}
-			size += len(keys[n]) + len(p)
 		}
 		if err != nil {
 			return n, err
 		}
+		part.add(len(keys[n]), len(p))
+		size += len(keys[n]) + len(p)
 		n++
 	}
 	return n, nil
