@@ -36,6 +36,8 @@ func mergeConflict(t *terminal, place *conflictPlace) *cobra.Command {
 from base, and put the result in place if the file is still what it was merged with. This
 takes git merge-file, or $MERGETOOL: a shell command that finds the names of four files
 in BASE, LOCAL (mine), REMOTE (theirs) and MERGED, where it leaves its result.
+What it made of MERGED and could not be put in place is left in a file in the
+working directory, which is named, however the merge ended.
 
 Where both changed the same lines, the result with marks is left in a file in the
 working directory, which is named, and the exit code is 4. Edit it, and put it
@@ -81,16 +83,22 @@ func (m *conflictMerge) run(ctx context.Context, kept keptCopies, info keptInfo)
 	if err != nil {
 		return err
 	}
-	return errors.Join(m.merge(ctx, dir, kept, info, now), os.RemoveAll(dir))
+	err = m.merge(ctx, mergeFiles{dir}, kept, info, now)
+	if err != nil {
+		var stays bool
+		if stays, err = (mergeFiles{dir}).save(leftName(info), err); stays {
+			return err
+		}
+	}
+	return errors.Join(err, os.RemoveAll(dir))
 }
 
 func (m *conflictMerge) refusal(info keptInfo, kind objstore.Kind, why string) error {
 	return &objstore.Error{Op: "merge", Key: string(info.ID), Kind: kind, Detail: why}
 }
 
-// merge merges in dir.
-func (m *conflictMerge) merge(ctx context.Context, dir string, kept keptCopies, info keptInfo, now objstore.Reader) error {
-	files := mergeFiles{dir}
+// merge merges in files, and puts the result in place.
+func (m *conflictMerge) merge(ctx context.Context, files mergeFiles, kept keptCopies, info keptInfo, now objstore.Reader) error {
 	for _, name := range []string{"base", "mine", "theirs"} {
 		err := fillFile(files.name(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, func(w io.Writer) error {
 			switch {
@@ -110,23 +118,18 @@ func (m *conflictMerge) merge(ctx context.Context, dir string, kept keptCopies, 
 		return fmt.Errorf("merge %s: %w", info.ID, err)
 	}
 	if marked {
-		return m.leave(files.name("merged"), info, now)
+		return m.leave(files, info, now)
 	}
 	return putMerged(ctx, kept, info, now, files.name("merged"))
 }
 
+// leftName is the file, in the working directory, where a merge is left for a person.
+func leftName(info keptInfo) string { return path.Base(info.Path) + "." + string(info.ID) + ".merge" }
+
 // leave puts a merge with marks where a person finds it.
-func (m *conflictMerge) leave(merged string, info keptInfo, now objstore.Reader) error {
-	file := path.Base(info.Path) + "." + string(info.ID) + ".merge"
-	err := fillFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, func(w io.Writer) error {
-		from, err := os.Open(merged)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(w, from)
-		return errors.Join(err, from.Close())
-	})
-	if err != nil {
+func (m *conflictMerge) leave(files mergeFiles, info keptInfo, now objstore.Reader) error {
+	file := leftName(info)
+	if err := files.leave(file); err != nil {
 		return err
 	}
 	return m.refusal(info, objstore.ErrPrecondition, fmt.Sprintf(
@@ -165,6 +168,60 @@ func putMerged(ctx context.Context, kept keptCopies, info keptInfo, now objstore
 type mergeFiles struct{ dir string }
 
 func (m mergeFiles) name(which string) string { return filepath.Join(m.dir, which) }
+
+// leave copies merged to a new file, which is the user's alone: the file that was merged may be no other's to read.
+func (m mergeFiles) leave(file string) error {
+	from, err := os.Open(m.name("merged"))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	if err = errors.Join(err, to.Close()); err != nil {
+		os.Remove(file)
+	}
+	return err
+}
+
+// save leaves what a person has made of merged with a tool, and could not be put in place because of why, in a new file, and tells so
+// beside why. stays: that failed, and it is where it was. What a merge by git has made can be made again.
+func (m mergeFiles) save(file string, why error) (stays bool, err error) {
+	if os.Getenv(mergeToolVariable) == "" || !m.worked() {
+		return false, why
+	}
+	if errors.Is(why, context.Canceled) {
+		why = errInterrupted
+	}
+	if err := m.leave(file); err != nil && !m.isLeftAs(file) {
+		return true, fmt.Errorf("what was merged by hand stays in %s (%v), since it is not in place: %w", m.name("merged"), err, why)
+	}
+	return false, fmt.Errorf("what was merged by hand is in %s, since it is not in place: %w", file, why)
+}
+
+// worked reports whether merged has, or may have, what a tool has put there: it begins as mine.
+func (m mergeFiles) worked() bool {
+	same, err := sameBytes(m.name("merged"), m.name("mine"))
+	return !same && !errors.Is(err, os.ErrNotExist)
+}
+
+// isLeftAs reports whether file has what merged has.
+func (m mergeFiles) isLeftAs(file string) bool {
+	same, err := sameBytes(m.name("merged"), file)
+	return same && err == nil
+}
+
+func sameBytes(a, b string) (bool, error) {
+	one, err := os.ReadFile(a)
+	if err != nil {
+		return false, err
+	}
+	other, err := os.ReadFile(b)
+	return bytes.Equal(one, other), err
+}
 
 // merge makes merged of the others, with tool or with git. marked: it has marks where both changed the same lines.
 func (m mergeFiles) merge(ctx context.Context, tool string) (marked bool, err error) {

@@ -58,7 +58,7 @@ through its mount point DIR, another one by its name.`,
 	c.PersistentFlags().StringVar(&place.cache, "cache", "", "--cache of the mounts of a STORE that used it through another process")
 	c.PersistentFlags().StringVar(&place.control, "control", controlDefault, "name of the mount's control directory")
 	c.AddCommand(
-		listConflicts(t, &place), showConflict(t, &place), diffConflict(t, &place), mergeConflict(t, &place), pruneConflicts(t, &place),
+		listConflicts(t, &place), showConflict(t, &place), diffConflict(t, &place), takingItsTime(mergeConflict(t, &place)), pruneConflicts(t, &place),
 		decideConflicts(t, &place, "keep-mine", "Put the kept bytes in place of theirs, if those are still there", keptCopies.keepMine),
 		decideConflicts(t, &place, "keep-theirs", "Leave what won in place and forget the kept bytes", keptCopies.drop),
 		decideConflicts(t, &place, "drop", "Forget the kept bytes", keptCopies.drop),

@@ -16,6 +16,15 @@ import (
 // interruptGrace is how long a command may take to end by itself after a signal.
 const interruptGrace = 10 * time.Second
 
+// endings are the signals that tell a command to end. A terminal that is closed is one, unless nohup was asked to have it ignored.
+func endings() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
+}
+
 // errAbandoned ends a command that did not end by itself.
 var errAbandoned = errors.New("interrupted, and not waited for any longer: what was under way may yet be done")
 
@@ -46,7 +55,7 @@ func besideMainThread(program func() int) int {
 // has ended, which it is about to do with a code of its own, no signal ends it.
 func execute(ctx context.Context, root *cobra.Command) error {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, endings()...)
 	var takes atomic.Bool
 	root.PersistentPreRun = func(c *cobra.Command, _ []string) {
 		_, ok := c.Annotations[takesItsTime]

@@ -10,7 +10,6 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +32,7 @@ type terminal struct {
 
 // run executes one command line of the program and returns its exit code.
 func run(args []string, t terminal, program func(*terminal) *cobra.Command) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), endings()...)
 	defer stop()
 	out := &output{to: t.out, interrupted: ctx.Done()}
 	t.in, t.out = &input{from: t.in, interrupted: ctx.Done()}, out

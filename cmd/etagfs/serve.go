@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -244,7 +243,7 @@ func (s server) serve(ctx context.Context, t *terminal, listener net.Listener, h
 func (s server) shutdown(ctx context.Context, handler *s3server.Server, h *http.Server, ended <-chan error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
 	defer cancel()
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, endings()...)
 	defer stop()
 	err := handler.Shutdown(ctx, h)
 	handler.Close()

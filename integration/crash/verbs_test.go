@@ -143,8 +143,9 @@ func (k *killing) run(dir string, before ...string) (through bool, err error) {
 		args = append(args, a)
 	}
 	cmd := exec.Command(before[0], args...)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1") // so that one thread makes most of the calls
-	cmd.Dir = k.t.TempDir()                        // a merge that a person has to finish leaves a file
+	cmd.Dir = k.t.TempDir()                           // a merge that a person has to finish leaves a file
+	cmd.Env = append(os.Environ(), "TMPDIR="+cmd.Dir, // and one that is killed all of them
+		"GOMAXPROCS=1") // so that one thread makes most of the calls
 	said, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err == nil || !errors.As(err, &exit) {
