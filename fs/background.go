@@ -33,7 +33,7 @@ func (fs *FS) autocommit(ctx context.Context) {
 	fs.mu.Lock()
 	var appenders []*transaction
 	for _, f := range fs.files {
-		for _, h := range f.handles {
+		for _, h := range f.handles.all {
 			if h.tx != nil && h.mode.Append && h.tx.users > 0 {
 				h.tx.users++
 				appenders = append(appenders, h.tx)

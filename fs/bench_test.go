@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"testing"
 )
@@ -73,6 +74,39 @@ func BenchmarkOpenRead(b *testing.B) {
 	}
 }
 
+// BenchmarkOpenBesideReaders is lookup, open and release of a file that others have open to read: it takes the same however many they are.
+func BenchmarkOpenBesideReaders(b *testing.B) {
+	for _, options := range []Options{{}, {Isolation: IsolateMount}} {
+		for _, readers := range []int{0, 20_000} {
+			b.Run(fmt.Sprintf("%v/%d", options.Isolation, readers), func(b *testing.B) {
+				fs, ctx := benchMountWith(b, options), context.Background()
+				h, _, err := fs.Create(ctx, alice, fs.Root(), "f", writeOnly, 0o644)
+				if err != nil {
+					b.Fatal(err)
+				}
+				finishBench(ctx, b, h, []byte("text"))
+				open := func() *Handle {
+					entry, err := fs.Lookup(ctx, alice, fs.Root(), "f")
+					if err != nil {
+						b.Fatal(err)
+					}
+					h, _, err := fs.Open(ctx, alice, entry.View, readOnly)
+					if err != nil {
+						b.Fatal(err)
+					}
+					return h
+				}
+				for range readers {
+					defer open().Release(ctx)
+				}
+				for b.Loop() {
+					open().Release(ctx)
+				}
+			})
+		}
+	}
+}
+
 func finishBench(ctx context.Context, b *testing.B, h *Handle, p []byte) {
 	if _, err := h.WriteAt(ctx, p, 0, WriteMode{}); err != nil {
 		b.Fatal(err)
@@ -83,8 +117,10 @@ func finishBench(ctx context.Context, b *testing.B, h *Handle, p []byte) {
 	h.Release(ctx)
 }
 
-func benchMount(b *testing.B) *FS {
-	fs, err := New(context.Background(), Config{Namespace: newStore(b)})
+func benchMount(b *testing.B) *FS { return benchMountWith(b, Options{}) }
+
+func benchMountWith(b *testing.B, options Options) *FS {
+	fs, err := New(context.Background(), Config{Namespace: newStore(b), Options: options})
 	if err != nil {
 		b.Fatal(err)
 	}

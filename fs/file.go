@@ -19,7 +19,7 @@ type file struct {
 	appending sync.Mutex
 
 	// Guarded by FS.mu.
-	handles []*Handle
+	handles openHandles
 	create  *creation      // set while the file is pending
 	lost    *creation      // what create was, if another mount made the file first: says where the bytes belong
 	shared  *transaction   // what new handles join, with IsolateMount
@@ -98,7 +98,7 @@ func (fs *FS) register(h *Handle, id objstore.ID, create *creation) error {
 		fs.listings.changed(create.at.dir)
 	}
 	h.file = f
-	f.handles = append(f.handles, h)
+	f.handles.add(h)
 	if h.tx != nil {
 		if h.tx.shared = fs.sharing(); h.tx.shared {
 			f.shared = h.tx
@@ -123,11 +123,11 @@ func (fs *FS) unregister(h *Handle) {
 // unlist is unregister with mu held.
 func (fs *FS) unlist(h *Handle) {
 	f := h.file
-	f.handles = slices.DeleteFunc(f.handles, func(other *Handle) bool { return other == h })
+	f.handles.remove(h)
 	if f.published != nil && f.published == h.tx {
 		f.published = nil
 	}
-	if len(f.handles) == 0 {
+	if len(f.handles.all) == 0 {
 		fs.endCreation(f)
 		delete(fs.files, f.id)
 	}
@@ -187,13 +187,12 @@ func (fs *FS) writersOf(f *file) []*transaction {
 	}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	var all []*transaction
-	for _, h := range slices.Backward(f.handles) {
-		if h.tx != nil {
-			all = append(all, h.tx)
-		}
+	if len(f.handles.transactions) == 0 {
+		return nil
 	}
-	return all
+	newest := slices.Clone(f.handles.transactions)
+	slices.Reverse(newest)
+	return newest
 }
 
 // writer is the transaction of a handle, as long as anybody shows it.
@@ -242,7 +241,7 @@ func (fs *FS) orphanInfo(f *file, known objstore.Info) objstore.Info {
 
 // lastKnown is what a handle knows of a file that lost its name elsewhere; requires mu.
 func (f *file) lastKnown() *objstore.Info {
-	for _, h := range f.handles {
+	for _, h := range f.handles.all {
 		var known objstore.Info
 		if p := h.pinned(); p != nil {
 			known = p.reader.Info()
@@ -265,10 +264,8 @@ func (fs *FS) detach(f *file, last objstore.Info) {
 	last.Nlink = 0
 	f.orphan, f.detached = &last, true
 	fs.endCreation(f)
-	for _, h := range f.handles {
-		if h.tx != nil {
-			h.tx.detach()
-		}
+	for _, t := range f.handles.transactions {
+		t.detach()
 	}
 }
 

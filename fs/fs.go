@@ -152,7 +152,7 @@ func (fs *FS) Close(ctx context.Context) error {
 	fs.closed = true
 	var open []*Handle
 	for _, f := range fs.files {
-		open = append(open, f.handles...)
+		open = append(open, f.handles.all...)
 	}
 	fs.mu.Unlock()
 

@@ -21,6 +21,8 @@ type Handle struct {
 	reading *reading
 	control *controlFile
 
+	place int // in its file's handles; guarded by FS.mu
+
 	ending sync.Once
 }
 
@@ -155,7 +157,7 @@ func (t *transaction) defers(c Caller) bool {
 func (fs *FS) isOnly(t *transaction) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	return len(t.file.handles) == 1 && t.file.handles[0].tx == t
+	return len(t.file.handles.all) == 1 && t.file.handles.all[0].tx == t
 }
 
 // Sync is fsync(2): like Flush, durable, and never deferred. The kernel has the file locked meanwhile: so it, a

@@ -15,16 +15,17 @@ func checkInvariants(t testing.TB, fs *FS) {
 		if f.id != id {
 			t.Errorf("file %d is kept as %d", f.id, id)
 		}
-		if len(f.handles) == 0 {
+		if len(f.handles.all) == 0 {
 			t.Errorf("file %d is kept without a handle", id)
 		}
 		if f.create != nil && fs.creations[f.create.at] != f {
 			t.Errorf("the pending create of %d is not at its name", id)
 		}
-		if f.published != nil && !slices.ContainsFunc(f.handles, func(h *Handle) bool { return h.tx == f.published }) {
+		if f.published != nil && !slices.Contains(f.handles.transactions, f.published) {
 			t.Errorf("file %d was published by a handle that is gone", id)
 		}
-		for _, h := range f.handles {
+		checkOpenHandles(t, f)
+		for _, h := range f.handles.all {
 			handles++
 			if h.file != f {
 				t.Errorf("a handle of %d belongs to another file", id)
@@ -50,6 +51,34 @@ func checkInvariants(t testing.TB, fs *FS) {
 	defer fs.notices.mu.Unlock()
 	if len(fs.notices.own) != 0 {
 		t.Errorf("%d changes are still expected", len(fs.notices.own))
+	}
+}
+
+// checkOpenHandles checks what a file keeps about its handles against these.
+func checkOpenHandles(t testing.TB, f *file) {
+	t.Helper()
+	writing, running, of := 0, 0, make(map[*transaction]int)
+	for place, h := range f.handles.all {
+		if h.place != place {
+			t.Errorf("a handle of %d is at %d and believes to be at %d", f.id, place, h.place)
+		}
+		if h.mode.Write {
+			writing++
+		}
+		if h.mode.Exec {
+			running++
+		}
+		if h.tx != nil {
+			of[h.tx]++
+		}
+	}
+	if writing != f.handles.writing || running != f.handles.running || len(of) != len(f.handles.transactions) {
+		t.Errorf("file %d: %d handles write, %d run, of %d transactions: %+v", f.id, writing, running, len(of), f.handles)
+	}
+	for _, tx := range f.handles.transactions {
+		if tx.handles != of[tx] || tx.handles == 0 {
+			t.Errorf("file %d: writer %d has %d handles and counts %d", f.id, tx.id, of[tx], tx.handles)
+		}
 	}
 }
 

@@ -164,13 +164,11 @@ func (fs *FS) textBusy(object objstore.ID, mode OpenMode) error {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f := fs.files[object]
-	if f == nil || !mode.Exec && !mode.Write {
+	if f == nil {
 		return nil
 	}
-	for _, h := range f.handles {
-		if mode.Exec && h.mode.Write || mode.Write && h.mode.Exec {
-			return &Error{Op: "open", Kind: ErrTextBusy}
-		}
+	if mode.Exec && f.handles.writing > 0 || mode.Write && f.handles.running > 0 {
+		return &Error{Op: "open", Kind: ErrTextBusy}
 	}
 	return nil
 }
@@ -285,7 +283,7 @@ func (fs *FS) heldPin(v View) *pin {
 	if f == nil {
 		return nil
 	}
-	for _, h := range f.handles {
+	for _, h := range f.handles.all {
 		if p := h.pinned(); p != nil && p.version() == v.Version && p.acquire() {
 			return p
 		}

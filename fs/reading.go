@@ -185,7 +185,7 @@ func (fs *FS) readersOf(id objstore.ID) []*reading {
 		return nil
 	}
 	var all []*reading
-	for _, h := range f.handles {
+	for _, h := range f.handles.all {
 		if h.reading != nil {
 			all = append(all, h.reading)
 		}

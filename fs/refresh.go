@@ -64,8 +64,11 @@ func (t *transaction) refresh(ctx context.Context, forget func()) error {
 	return nil
 }
 
-// isFollowed reports whether a reader shows what t shows.
+// isFollowed reports whether a reader shows what t shows. What is shared has no followers: its readers are handles on it.
 func (t *transaction) isFollowed() bool {
+	if t.shared {
+		return false
+	}
 	for _, r := range t.fs.readersOf(t.file.id) {
 		if follows, _ := r.source(); follows == t {
 			return true

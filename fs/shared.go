@@ -117,7 +117,7 @@ func (fs *FS) join(c Caller, id objstore.ID, mode OpenMode) (h *Handle, first bo
 func (fs *FS) another(t *transaction, c Caller, mode OpenMode) *Handle {
 	h := &Handle{fs: fs, mode: mode, caller: c, tx: t, file: t.file}
 	t.users++
-	t.file.handles = append(t.file.handles, h)
+	t.file.handles.add(h)
 	return h
 }
 
@@ -233,7 +233,7 @@ func (fs *FS) resizeShared(ctx context.Context, c Caller, v View, change Change)
 func (fs *FS) writesBeside(h *Handle) bool {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	for _, other := range h.file.handles {
+	for _, other := range h.file.handles.all {
 		if other != h && other.tx == h.tx && other.mode.Write {
 			return true
 		}

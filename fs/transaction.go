@@ -23,8 +23,9 @@ type transaction struct {
 
 	inCommit atomic.Bool // for those who watch
 
-	users  int  // the handle and the readers that follow it, or all handles that share it; guarded by FS.mu
-	shared bool // it is a working copy; set when it is registered
+	handles int  // that are open on it; guarded by FS.mu
+	users   int  // the handle and the readers that follow it, or all handles that share it; guarded by FS.mu
+	shared  bool // it is a working copy; set when it is registered
 
 	// refreshing is held while a working copy is made or moved on, over store calls and calls of the kernel.
 	refreshing sync.Mutex

@@ -73,7 +73,7 @@ func (t *table) checkNode(tb testing.TB, n *node) {
 	if n.reservation != nil && !t.sharing && (n.owner != nil || n.files != nil) {
 		tb.Errorf("node %d is reserved and open", n.id)
 	}
-	users := int(n.opening)
+	users, leaving := int(n.opening), 0
 	for f := n.files; f != nil; f = f.next {
 		if f.through != nil && f.through != t.through[n] {
 			tb.Errorf("node %d: file %d uses a way that is not its node's", n.id, f.id)
@@ -81,6 +81,12 @@ func (t *table) checkNode(tb testing.TB, n *node) {
 		if f.through != nil {
 			users++
 		}
+		if f.leaving {
+			leaving++
+		}
+	}
+	if s := t.shared[n.id]; s != nil && s.leaving != leaving {
+		tb.Errorf("node %d: %d of its files are being released, and %d are counted", n.id, leaving, s.leaving)
 	}
 	if w := t.through[n]; w != nil && (w.users < 1 || w.users > users || n.owner != nil) {
 		tb.Errorf("node %d: its way has %d users of %d", n.id, w.users, users)
@@ -91,6 +97,9 @@ func (t *table) checkNode(tb testing.TB, n *node) {
 	for f := n.files; f != nil; f = f.next {
 		if f.node != n || f.next != nil && f.next.before != f {
 			tb.Errorf("node %d: file %d is not where it belongs", n.id, f.id)
+		}
+		if f.next != nil && f.next.guest && !f.guest {
+			tb.Errorf("node %d: guest %d is behind file %d", n.id, f.next.id, f.id)
 		}
 		if d := f.description; d.mode.Write && !t.sharing && !f.guest && d != n.owner && !n.busy && !n.spent {
 			tb.Errorf("node %d: file %d writes and is not its owner's", n.id, f.id)

@@ -311,12 +311,12 @@ func (t *table) witness(n *node, thread uint32) (view fs.View, h *fs.Handle, cac
 	}
 	cached = n.settled() && !volatile(n.object) && !t.isWritten(n)
 	n.timesKnown = n.timesKnown || !n.regular
-	for f := n.files; f != nil; f = f.next {
-		if f.guest {
-			cached = false
-		} else if h == nil {
-			h = f.description.handle
-		}
+	f := n.files
+	for ; f != nil && f.guest; f = f.next {
+		cached = false
+	}
+	if f != nil {
+		h = f.description.handle
 	}
 	return n.view(), h, cached
 }
@@ -339,13 +339,18 @@ func (t *table) handlesOf(n *node) []*fs.Handle {
 	return append(own, guests...)
 }
 
+// attach puts f on n, behind the guests if it is none: whoever looks for one or the other finds it without going through all.
 func (n *node) attach(f *file) {
 	f.node = n
-	f.next = n.files
+	place := &n.files
+	for !f.guest && *place != nil && (*place).guest {
+		f.before, place = *place, &(*place).next
+	}
+	f.next = *place
 	if f.next != nil {
 		f.next.before = f
 	}
-	n.files = f
+	*place = f
 }
 
 func (n *node) detach(f *file) {

@@ -18,6 +18,7 @@ import (
 // shared is what the table keeps of a node that has been open. table.mu guards it.
 type shared struct {
 	writers int // of its files
+	leaving int // of its files, how many are being released
 	// pages is the version the kernel's pages are of once nobody has the file open; empty: of none that is committed.
 	pages objstore.Version
 }
@@ -61,6 +62,9 @@ func (t *table) leaves(f *file) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f.leaving = true
+	if s := t.shared[f.node.id]; s != nil {
+		s.leaving++
+	}
 }
 
 // awaitLeaving waits until n has no file that is being released of another working copy than the one about to be opened: that
@@ -68,13 +72,16 @@ func (t *table) leaves(f *file) {
 func (t *table) awaitLeaving(n *node, opened fs.HandleID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for n.isLeft(opened) {
+	for t.isLeft(n, opened) {
 		t.left.Wait()
 	}
 }
 
-// isLeft reports whether a file of another working copy is being released. table.mu is held.
-func (n *node) isLeft(opened fs.HandleID) bool {
+// isLeft reports whether a file of another working copy is being released. mu is held.
+func (t *table) isLeft(n *node, opened fs.HandleID) bool {
+	if s := t.shared[n.id]; s == nil || s.leaving == 0 {
+		return false
+	}
 	for f := n.files; f != nil; f = f.next {
 		if f.leaving && f.description.handle.ID() != opened {
 			return true
@@ -125,7 +132,7 @@ func (t *table) unreserve(o *opening) {
 // createdShared is created for a file that is shared; nil if f cannot join its node. mu is held.
 func (t *table) createdShared(f *file, v fs.View) *node {
 	n := t.currentOf(v.Object)
-	for n != nil && n.isLeft(f.description.handle.ID()) {
+	for n != nil && t.isLeft(n, f.description.handle.ID()) {
 		t.left.Wait()
 		n = t.currentOf(v.Object)
 	}
@@ -145,6 +152,9 @@ func (t *table) leaveShared(f *file, version objstore.Version) {
 	s := t.shared[f.node.id]
 	if f.description.mode.Write {
 		s.writers--
+	}
+	if f.leaving {
+		s.leaving--
 	}
 	if f.node.files == nil {
 		s.pages = version
