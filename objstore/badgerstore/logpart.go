@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"strconv"
 
+	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 )
 
@@ -39,7 +40,8 @@ func varintBytes(n int) int { return (bits.Len(uint(n)|1) + 6) / 7 }
 
 // touch lets a disk that takes no more writes refuse the next transaction here, where that is an error. Badger
 // writes to a mapping of its log, and dies of what it finds out ([disk.Mapping]). Asking the file system for the
-// log finds out at once about most that have failed; pages that are touched already say nothing about it.
+// log finds out at once about most that have failed, of which pages that are touched already say nothing, and about a store that
+// was removed.
 // What Badger writes when it goes on to the next log, one transaction in thousands, is not touched.
 func (b *logBlocks) touch(part logPart) error {
 	l := &b.active
@@ -54,6 +56,12 @@ func (b *logBlocks) touch(part logPart) error {
 	if err := l.mapping.Touch(l.next, part.bytes+zerosBytes); err != nil {
 		return disk.Error("write log", err)
 	}
-	_, err := l.file.Stat()
-	return disk.Error("look at log", err)
+	info, err := l.file.Stat()
+	if err != nil {
+		return disk.Error("look at log", err)
+	}
+	if info.Links == 0 {
+		return problem(objstore.ErrUnavailable, "the files of the store were removed")
+	}
+	return nil
 }

@@ -254,7 +254,7 @@ func (e *Engine) startBadger(dir string, unverified []uint64) (err error) {
 	}
 	e.compactions.db = db
 	e.verifier = newVerifier(e, unverified)
-	e.logBlocks, err = newLogBlocks(e.fs, dir, e.sizes.memTableBytes, e.log, e.clock)
+	e.logBlocks, err = newLogBlocks(e.fs, dir, e.sizes.memTableBytes, e.log)
 	return err
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -27,8 +26,6 @@ const (
 	zerosAheadBytes = 64 << 10
 	// manifestAheadBytes is far more than the manifest grows between two rotations.
 	manifestAheadBytes = 64 << 10
-	// lookEvery is how often the directory of the logs is looked at.
-	lookEvery = 10 * time.Millisecond
 )
 
 // logBlocks gives Badger's write-ahead logs their blocks before they are written to. Badger
@@ -48,14 +45,12 @@ type logBlocks struct {
 	dir      string
 	logBytes int64 // of the log, or of its keys and values in memory: then Badger goes on to the next
 	log      *slog.Logger
-	now      func() time.Time
 	zeros    []byte
 
 	// Owned by the leader; by Open before there is one.
-	active   blockedLog
-	spare    blockedLog // file is nil: there is none
-	lookedAt time.Time  // zero: never
-	off      bool       // this file system cannot allocate blocks ahead
+	active blockedLog
+	spare  blockedLog // file is nil: there is none
+	off    bool       // this file system cannot allocate blocks ahead
 }
 
 // blockedLog is a log whose blocks are looked after.
@@ -72,7 +67,7 @@ type blockedLog struct {
 }
 
 // newLogBlocks takes over the log Badger has just begun.
-func newLogBlocks(fs disk.FS, dir string, logBytes int64, log *slog.Logger, now func() time.Time) (*logBlocks, error) {
+func newLogBlocks(fs disk.FS, dir string, logBytes int64, log *slog.Logger) (*logBlocks, error) {
 	names, err := fs.ReadDir(dir)
 	if err != nil {
 		return nil, disk.Error("list logs", err)
@@ -81,7 +76,7 @@ func newLogBlocks(fs disk.FS, dir string, logBytes int64, log *slog.Logger, now 
 	if len(numbers) == 0 {
 		return nil, problem(objstore.ErrCorrupt, "there is no log")
 	}
-	b := &logBlocks{fs: fs, dir: dir, logBytes: logBytes, log: log, now: now, zeros: make([]byte, zerosAheadBytes)}
+	b := &logBlocks{fs: fs, dir: dir, logBytes: logBytes, log: log, zeros: make([]byte, zerosAheadBytes)}
 	b.active = blockedLog{number: numbers[len(numbers)-1], used: logHeaderBytes, next: logHeaderBytes}
 	if b.active.file, err = fs.OpenRW(b.path(b.active.number)); err != nil {
 		return nil, disk.Error("open log", err)
@@ -108,25 +103,7 @@ func (b *logBlocks) reserve(n int64) error {
 			return err
 		}
 	}
-	return errors.Join(b.look(), b.grow(&b.active, n), b.grow(&b.spare, n))
-}
-
-// look finds out every lookEvery whether the files of the store are still there: with them goes what was
-// committed before, so that a few commits more make no difference.
-func (b *logBlocks) look() error {
-	now := b.now()
-	if since := now.Sub(b.lookedAt); since >= 0 && since < lookEvery {
-		return nil
-	}
-	info, err := b.spare.file.Stat()
-	if err != nil {
-		return disk.Error("look at log", err)
-	}
-	if info.Links == 0 {
-		return problem(objstore.ErrUnavailable, "the files of the store were removed")
-	}
-	b.lookedAt = now
-	return nil
+	return errors.Join(b.grow(&b.active, n), b.grow(&b.spare, n))
 }
 
 // writeAhead writes zeros behind the next n bytes of the log in use, where Badger has written nothing yet,
