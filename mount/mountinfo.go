@@ -52,6 +52,17 @@ func Points() (dirs []string, err error) {
 	return dirs, err
 }
 
+// pointsBelow are the directories below dir at which this process sees mounts of any kind.
+func pointsBelow(dir string) (dirs []string, err error) {
+	table, err := mountTable("self")
+	for _, m := range table {
+		if path, ok := within(m.dir, dir); ok && path != "." {
+			dirs = append(dirs, m.dir)
+		}
+	}
+	return dirs, err
+}
+
 // parseMounted reads "id parent major:minor root dir options optional... - type source ...".
 func parseMounted(line string) (mounted, error) {
 	before, after, found := strings.Cut(line, " - ")

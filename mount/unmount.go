@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -22,18 +23,26 @@ const (
 type BusyError struct {
 	Dir     string
 	Holders []Holder // empty if nobody the caller may know of
+	Within  []string // what is mounted below Dir
 }
 
 // Error is one sentence.
 func (e *BusyError) Error() string {
-	if len(e.Holders) == 0 {
-		return fmt.Sprintf("%s is busy: a process of another user has it open", e.Dir)
+	var why []string
+	for _, dir := range e.Within {
+		why = append(why, fmt.Sprintf("%q is mounted in it: unmount that first", dir))
 	}
-	who := make([]string, len(e.Holders))
-	for i, h := range e.Holders {
-		who[i] = h.String()
+	for _, h := range e.Holders {
+		why = append(why, h.String())
 	}
-	return fmt.Sprintf("%s is busy: %s", e.Dir, strings.Join(who, "; "))
+	switch {
+	case len(why) > 0:
+	case os.Geteuid() != 0:
+		why = append(why, "a process of another user has it open")
+	default: // a loop device or swap, say, or a process that has ended for /proc, or is another machine's behind an NFS server
+		why = append(why, "the kernel has something of it open, and no process that can be seen: see losetup -a, swapon --show")
+	}
+	return fmt.Sprintf("%s is busy: %s", e.Dir, strings.Join(why, "; "))
 }
 
 // Unmounted is a mount that was taken out of the tree.
@@ -136,12 +145,15 @@ func take(point string) error {
 			return nil
 		}
 		holders, listErr := Holders(point)
+		within, tableErr := pointsBelow(point)
+		known := len(holders) > 0 || len(within) > 0
+		listErr = cmp.Or(listErr, tableErr)
 		busy := errors.Is(err, syscall.EBUSY)
 		switch {
-		case busy && len(holders) == 0 && listErr == nil && attempt < busyAttempts:
+		case busy && !known && listErr == nil && attempt < busyAttempts:
 			<-time.After(busyPause)
-		case busy || len(holders) > 0:
-			return errors.Join(&BusyError{point, holders}, listErr)
+		case busy || known:
+			return errors.Join(&BusyError{point, holders, within}, listErr)
 		default:
 			return fmt.Errorf("unmount %s: %w", point, err)
 		}

@@ -50,6 +50,25 @@ func TestUnmountOfABusyMountNamesTheHolder(t *testing.T) {
 	}
 }
 
+// A mount in which something else is mounted stays, and the sentence says what is to be unmounted first.
+func TestUnmountOfAMountWithAnotherInItNamesThat(t *testing.T) {
+	shortIsParallel(t)
+	m, inner := start(t), start(t)
+	mounttest.Need(t, "root")
+	shell(t, m, `mkdir below`)
+	if err := unix.Mount(inner.Dir, m.Path("below"), "", unix.MS_BIND, ""); err != nil {
+		t.Fatal(err)
+	}
+	_, err := mount.Unmount(m.Dir, mounttest.NobodyKnows)
+	if err := unix.Unmount(m.Path("below"), 0); err != nil {
+		t.Error(err)
+	}
+	want := fmt.Sprintf("%s is busy: %q is mounted in it: unmount that first", m.Dir, m.Path("below"))
+	if err == nil || err.Error() != want {
+		t.Errorf("it says %q, not %q", err, want)
+	}
+}
+
 // mapAndEcho has a mapping of FILE, and nothing else, while it copies its input to its output.
 func mapAndEcho(args []string) error {
 	f, err := os.Open(args[0])
