@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -374,6 +375,7 @@ type KeptInfo struct {
 	ID           objstore.ConflictID `json:"id"`
 	Reason       string              `json:"reason"`
 	Path         string              `json:"path"`
+	PathBytes    []byte              `json:"path_base64,omitempty"` // if Path could not say it: JSON has no strings that are not UTF-8
 	Object       objstore.ID         `json:"object"`
 	UID          uint32              `json:"uid"`
 	PID          uint32              `json:"pid"`
@@ -395,6 +397,9 @@ func ConflictInfo(c objstore.Conflict) []byte {
 		Time: c.Time.UTC(), Operation: c.Operation, Base: c.Base.ETag, Theirs: c.Theirs.ETag, Bytes: c.Bytes, Detail: c.Detail,
 		Gaps:         c.Gaps,
 		NotAvailable: []string{},
+	}
+	if !utf8.ValidString(c.Path) {
+		info.PathBytes = []byte(c.Path)
 	}
 	if !c.Base.Held {
 		info.NotAvailable = append(info.NotAvailable, missing("base", c.Base))

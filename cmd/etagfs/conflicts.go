@@ -150,10 +150,14 @@ func (t *terminal) printDecided(id, verb string) error {
 	}{id, verb})
 }
 
+// parseKept reads an info.json. Its Path is the path, UTF-8 or not.
 func parseKept(text []byte) (keptInfo, error) {
 	var info keptInfo
 	if err := json.Unmarshal(text, &info); err != nil {
 		return info, &objstore.Error{Op: "read info.json", Kind: objstore.ErrCorrupt, Err: err}
+	}
+	if info.PathBytes != nil {
+		info.Path = string(info.PathBytes)
 	}
 	return info, nil
 }
@@ -197,7 +201,7 @@ theirs     %s
 		}
 	}
 	if err == nil && info.Detail != "" {
-		_, err = fmt.Fprintf(t.out, "detail     %s\n", info.Detail)
+		_, err = fmt.Fprintf(t.out, "detail     %s\n", inLine(info.Detail))
 	}
 	return err
 }

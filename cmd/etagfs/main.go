@@ -57,7 +57,7 @@ func sentence(err error) string {
 	if errors.Is(err, context.Canceled) && exitCode(err) == exitFailed {
 		err = errInterrupted // which of the things that waited said so is no news
 	}
-	text := strings.ReplaceAll(err.Error(), "\n", "; ") // joined errors have lines
+	text := inLine(strings.ReplaceAll(err.Error(), "\n", "; ")) // joined errors have lines
 	var e *objstore.Error
 	if errors.As(err, &e) && e.Winner != "" && e.Detail == "" {
 		text += ": its ETag is " + string(e.Winner)
