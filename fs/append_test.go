@@ -306,7 +306,7 @@ func TestAppendThatCannotBeKeptIsNotBusy(t *testing.T) {
 	if err := h.Flush(m.ctx, alice); !errors.Is(err, objstore.ErrNoSpace) || errors.Is(err, ErrBusy) {
 		t.Fatalf("flush: %v, want no space", err)
 	}
-	if lines := m.log.matching("nowhere"); len(lines) != 1 {
+	if lines := m.log.matching("kept=\"not yet: "); len(lines) != 1 {
 		t.Errorf("logged %q", lines)
 	}
 	faults.keep = 0

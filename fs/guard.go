@@ -398,7 +398,7 @@ func (fs *FS) changedSince(ctx context.Context, c Caller, p actor, op string, at
 	}
 	where := string(kept)
 	if kept == "" {
-		where = "nowhere: nothing was written"
+		where = "nothing: nothing was written"
 	}
 	fs.log.LogAttrs(ctx, slog.LevelWarn, "the file is not what the process had read",
 		slog.String("operation", op), slog.String("path", path), slog.Uint64("object", uint64(info.ID)),

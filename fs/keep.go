@@ -198,7 +198,7 @@ func (t *transaction) report(ctx context.Context, o order, c objstore.Conflict, 
 	kept, level := string(c.ID), slog.LevelError
 	switch {
 	case keepErr != nil:
-		kept = "nowhere: " + keepErr.Error()
+		kept = "not yet: " + reason(keepErr)
 	case c.Reason == objstore.ReasonLost:
 		level = slog.LevelWarn
 	}
@@ -207,6 +207,15 @@ func (t *transaction) report(ctx context.Context, o order, c objstore.Conflict, 
 		slog.String("base", string(c.Base.ETag)), slog.String("winner", string(c.Theirs.ETag)),
 		slog.String("kept", kept), slog.Uint64("uid", uint64(o.caller.UID)), slog.Uint64("pid", uint64(c.PID)),
 		slog.String("program", t.fs.processes.Name(c.PID)), slog.Any("error", why.failed))
+}
+
+// reason is an error in a line that tells of the operation and the path already.
+func reason(err error) string {
+	var e *objstore.Error
+	if errors.As(err, &e) && e.Detail != "" && e.Err == nil {
+		return e.Detail
+	}
+	return err.Error()
 }
 
 // forget drops the copy of a commit that failed before and has succeeded now.

@@ -17,7 +17,7 @@ import (
 // C4, C10: of a mount whose store has stopped taking writes (1) status, health, doctor and the statistics say so and why, while
 // it is read; (2) it can be unmounted, which is exit code 1 and a sentence that says why, and what becomes of what was not
 // committed; (3) of a disk that lets itself be written to and not synced, every byte a program wrote, and was told EIO for,
-// is in the files or a kept copy once the store is opened again.
+// is in its file or in a kept copy, once, when the store is opened again.
 func TestMountThatTakesNoMoreWritesSaysSoAndKeepsWhatWasWritten(t *testing.T) {
 	program := program(t)
 	for _, fault := range diskErrors() {
@@ -125,6 +125,10 @@ func (s stopping) tell(d *daemon) error {
 		return err
 	}
 	<-d.ended
+	const waits = `kept="not yet: what was written waits in the store's directory, and is kept when the store is opened again" `
+	if words := d.words(); !strings.Contains(words, waits) {
+		return fmt.Errorf("its log does not say %s: %s", waits, words)
+	}
 	return nil
 }
 
@@ -162,13 +166,14 @@ func (s stopping) checkKept(all bool) error {
 			return err
 		}
 		for name, want := range s.refused {
-			found := false
+			found := 0
 			for _, path := range append(copies, filepath.Join(s.dir, name)) {
-				got, err := os.ReadFile(path)
-				found = found || err == nil && bytes.Equal(got, want)
+				if got, err := os.ReadFile(path); err == nil && bytes.Equal(got, want) {
+					found++
+				}
 			}
-			if !found {
-				err = errors.Join(err, fmt.Errorf("what was written to %s is nowhere: %d kept copies", name, len(copies)))
+			if found != 1 {
+				err = errors.Join(err, fmt.Errorf("what was written to %s is at %d places, of %d kept copies", name, found, len(copies)))
 			}
 		}
 		return err

@@ -149,10 +149,9 @@ func (s *stage) Keep(ctx context.Context, c objstore.Conflict) (objstore.Conflic
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	kept, err := s.keep(ctx, c)
-	err = named("keep", s.Stage.Owner().Path, err)
-	if err != nil && !s.found && s.b.e.Refusing() != nil {
+	if err != nil && !s.found && s.b.e.Refusing() != nil { // which has told why, and tells it with each commit
 		s.waits = true
-		err = problemOf("what was written waits in the store's directory, and is kept when the store is opened again", err)
+		err = problem(objstore.KindOf(problemOf("", err)), "what was written waits in the store's directory, and is kept when the store is opened again")
 	}
 	return kept, named("keep", s.Stage.Owner().Path, err)
 }
@@ -252,20 +251,32 @@ func (k *keeping) identify(c objstore.Conflict) (objstore.ConflictID, error) {
 	return "", nil
 }
 
-// refuseTwin is ErrPrecondition if the same bytes are kept already for the same file: a
-// stage that was kept stays until it is closed, and is found again after a crash.
+// refuseTwin is ErrPrecondition if the file has the same bytes already, or they are kept for it: a stage that was kept stays until it is
+// closed, and is found again after a crash, and a commit or a keep that was not synced may have come through one. The file may have
+// been renamed since the stage began.
 func (k *keeping) refuseTwin(c objstore.Conflict) error {
-	in := k.s.in
+	now, err := k.t.object(uint64(c.Object))
+	if err != nil {
+		return err
+	}
+	if now != nil && !c.Gaps && k.isIn(now.Content) {
+		return objstore.ErrPrecondition
+	}
 	return k.t.src.scan(record.ConflictPrefix(k.s.b.root), func(_ []byte, value any) (bool, error) {
 		old, ok := value.(*record.Conflict)
 		if !ok {
 			return false, damaged("a conflict is none")
 		}
-		if old.Path == c.Path && old.Object == c.Object && old.Mine.Content.Hash == in.hash && old.Mine.Content.Size == in.size {
+		if old.Object == c.Object && (c.Object != 0 || old.Path == c.Path) && k.isIn(old.Mine.Content) {
 			return false, objstore.ErrPrecondition
 		}
 		return true, nil
 	})
+}
+
+// isIn reports whether a content is the bytes that are to be kept.
+func (k *keeping) isIn(c record.Content) bool {
+	return c.Hash == k.s.in.hash && c.Size == k.s.in.size
 }
 
 // fill completes the sides.

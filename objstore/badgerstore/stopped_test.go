@@ -3,6 +3,7 @@ package badgerstore
 import (
 	"context"
 	"errors"
+	"maps"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -72,6 +73,74 @@ func TestWhatAStoppedStoreCouldNotKeepIsKeptWhenItIsOpenedAgain(t *testing.T) {
 	if err != nil || len(left) != 1 {
 		t.Errorf("sessions: %q, %v", left, err)
 	}
+}
+
+// What became of a commit or a keep is unknown if the sync after it failed. If it came through, (1) bytes that are in the file, and (2) those
+// that are kept, though under the name the file had got meanwhile, are not kept once more when the store is opened again; (3) bytes
+// that were written since are. C4
+func TestBytesThatWereStoredBeforeASyncFailedAreThereOnce(t *testing.T) {
+	var sick atomic.Bool
+	sickHook := func(op disk.Op) error {
+		if sick.Load() && (op.Kind == disk.OpSync || op.Kind == disk.OpSyncDir) {
+			return errSick
+		}
+		return nil
+	}
+	for name, c := range map[string]struct {
+		commits bool   // or keeps, as another path
+		then    string // is written afterwards
+		kept    map[string]string
+	}{
+		"committed":                {commits: true},
+		"kept":                     {kept: map[string]string{"renamed": "written"}},
+		"committed, then changed":  {commits: true, then: "W", kept: map[string]string{"file": "Written"}},
+		"kept, then written again": {then: "written", kept: map[string]string{"renamed": "written"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sick.Store(false)
+			o := newOrphanage(t, sickHook)
+			s := o.stage("file", nil)
+			o.write(s, "file", nil, "written", 0)
+			object := s.(*stage).Owner().Object
+			conflict := objstore.Conflict{Reason: objstore.ReasonLost, Path: "renamed", Object: object}
+			sick.Store(true)
+			var err error
+			if c.commits {
+				_, err = s.Commit(t.Context(), objstore.CommitRequest{
+					Target: objstore.Target{ID: object, Parent: o.b.Root(), Name: "file"}, Cond: objstore.IfAbsent(), Durability: objstore.Durable,
+				})
+			} else {
+				_, err = s.Keep(t.Context(), conflict)
+			}
+			if objstore.KindOf(err).Applied() == objstore.NotApplied {
+				t.Fatalf("it was not applied: %v", err)
+			}
+			_, err = s.WriteAt(t.Context(), []byte(c.then), 0)
+			must(t, err)
+			if _, err := s.Keep(t.Context(), conflict); err == nil {
+				t.Fatal("a store that takes no writes keeps")
+			}
+			must(t, s.Close())
+			must(t, errSickOnly(o.e.Close()))
+			kept, err := o.adopted(o.dir, nil)
+			must(t, err)
+			got := map[string]string{}
+			for _, k := range kept {
+				got[k.Path] += string(k.bytes)
+			}
+			if !maps.Equal(got, c.kept) {
+				t.Errorf("kept: %q, want %q", got, c.kept)
+			}
+		})
+	}
+}
+
+// errSickOnly is err, if that is not what the disk said.
+func errSickOnly(err error) error {
+	if errors.Is(err, errSick) {
+		return nil
+	}
+	return err
 }
 
 func checkRefusing(t *testing.T, b *Bucket, why string) {
