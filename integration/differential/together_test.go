@@ -17,6 +17,7 @@ var strange = []string{"ESTALE", "EIO", "EBUSY", "ENOLCK", "ENOTCONN", "ECONNABO
 // The same calls, those of each process at the same time as those of the others: nothing hangs, nobody loses, and in the end all see the same.
 func TestProcessesThatCallTogetherMeetNoStrangeErrors(t *testing.T) {
 	m := mounttest.Start(t, mounttest.Options{Mount: "isolation=mount", Deadline: duration() + 5*time.Minute})
+	t.Cleanup(m.ExpectNothingLeft)
 	c := newCrew(t, m.Dir)
 	seed, runs, until := seedGiven(t, rand.Uint64()), 0, time.Now().Add(duration())
 	t.Logf("run again with ETAGFS_SEED=%d", seed)

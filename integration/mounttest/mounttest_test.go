@@ -87,3 +87,26 @@ func TestHangingTestIsEnded(t *testing.T) {
 		t.Logf("%s", out)
 	}
 }
+
+// A file that is open for writing is told as left over, and is not once it is closed.
+func TestWhatIsLeftOpenIsTold(t *testing.T) {
+	Need(t, "fuse", "binary")
+	m := Start(t, Options{})
+	if left := m.left(); left != "" {
+		t.Errorf("before anything was opened: %s", left)
+	}
+	f, err := os.Create(m.Path("f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString("text"); err != nil {
+		t.Error(err)
+	}
+	if left := m.left(); !strings.HasPrefix(left, "1 files open for writing, ") {
+		t.Errorf("while a file was being written: %q", left)
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	m.ExpectNothingLeft()
+}

@@ -50,11 +50,12 @@ func native(t *testing.T) string {
 	return ""
 }
 
-// mounted is an empty directory on a mount.
+// mounted is an empty directory on a mount, in which nothing may be open at the end of the test.
 func mounted(t *testing.T) string {
 	t.Helper()
 	unmasked(t)
 	m := mounttest.Start(t, mounttest.Options{})
+	t.Cleanup(m.ExpectNothingLeft)
 	dir := m.Path("w")
 	if err := os.Mkdir(dir, 0o777); err != nil {
 		t.Fatal(err)
