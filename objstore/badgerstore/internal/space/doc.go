@@ -6,9 +6,9 @@
 //
 //   - The reserve is free space that writers may not use: room for logs,
 //     flushes and compactions of what was accepted.
-//   - The ballast is a file of allocated blocks. It goes when the disk runs
-//     full all the same (others write to it too) and comes back when there is
-//     room: without it a full store could not even be opened to delete from.
+//   - The ballast is a file of allocated blocks. When others have filled the disk all the same it goes as soon as something
+//     essential is to be written, and no sooner: they would have that, too. It comes back when there is
+//     room. Without it a full store could not even be opened to delete from.
 //   - In flight are bytes admitted and not yet written.
 //
 // # Guarantees

@@ -84,10 +84,13 @@ func Open(fsys disk.FS, dir string, p Profile, now func() time.Time) (*Guard, er
 	case errors.Is(err, fs.ErrNotExist):
 		err = nil
 	}
-	if err == nil {
-		err = g.Tend()
+	if err != nil {
+		return g, err
 	}
-	return g, err
+	if free := space.BytesFree; g.ballast > 0 && free < g.profile.ReserveBytes/2 {
+		return g, g.release()
+	}
+	return g, g.Tend()
 }
 
 func (g *Guard) ballastName() string { return filepath.Join(g.dir, BallastName) }
@@ -106,7 +109,7 @@ func (g *Guard) Reserve(n int64) error {
 		return err
 	}
 	if room := free - g.missing() - g.profile.ReserveBytes; n > room {
-		return errors.Join(noSpace(n, room), g.tendLocked(free))
+		return noSpace(n, room)
 	}
 	g.admit(n)
 	return nil
@@ -138,18 +141,24 @@ func (g *Guard) ReserveEssential(n int64) error {
 	if err != nil {
 		return err
 	}
-	if err := g.tendLocked(free - n); err != nil {
-		return err
+	if g.ballast > 0 && n > g.essentialRoom(free) {
+		if err := g.release(); err != nil {
+			return err
+		}
+		if free, err = g.freeLocked(); err != nil {
+			return err
+		}
 	}
-	if free, err = g.freeLocked(); err != nil {
-		return err
-	}
-	if room := free - g.profile.BallastBytes/2; n > room {
+	if room := g.essentialRoom(free); n > room {
 		return noSpace(n, room)
 	}
 	g.admit(n)
 	return nil
 }
+
+// essentialRoom is what may be admitted to essential writes of what is free: half of the ballast's size stays, for others who
+// write to the disk between the admission and the write.
+func (g *Guard) essentialRoom(free int64) int64 { return free - g.profile.BallastBytes/2 }
 
 // Room is nil if ReserveEssential would admit n bytes.
 func (g *Guard) Room(n int64) error {
@@ -192,28 +201,15 @@ func (g *Guard) Usage() (total, free int64, err error) {
 	return g.total, max(free-g.missing()-g.profile.ReserveBytes, 0), err
 }
 
-// Tend gives the ballast up if the disk runs full and remakes it if there is
-// room again. Call it every second or so.
+// Tend remakes the ballast if there is room again; so much that it does not come and go. Call it every second or so.
 func (g *Guard) Tend() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	free, err := g.freeLocked()
-	if err != nil {
+	if err != nil || g.ballast > 0 || free-g.missing() < 2*g.profile.ReserveBytes {
 		return err
 	}
-	return g.tendLocked(free)
-}
-
-// tendLocked acts on free as returned by freeLocked. The gap between the two
-// thresholds keeps the ballast from coming and going.
-func (g *Guard) tendLocked(free int64) error {
-	switch {
-	case g.ballast > 0 && free < g.profile.ReserveBytes/2:
-		return g.release()
-	case g.ballast == 0 && free-g.missing() >= 2*g.profile.ReserveBytes:
-		return g.make()
-	}
-	return nil
+	return g.make()
 }
 
 // freeLocked asks for the free space beyond bytes in flight. It may be negative.

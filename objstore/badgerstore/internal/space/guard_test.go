@@ -175,6 +175,27 @@ func TestEssentialWritesUseReserveAndBallast(t *testing.T) {
 	}
 }
 
+// Whoever fills the disk, however slowly, does not get the ballast: it is there for the deletes that come then.
+func TestBallastIsNotForOthersWhoFillTheDisk(t *testing.T) {
+	d := &fakeDisk{total: 100 * mib, dir: t.TempDir()}
+	g := open(t, d, small)
+	for used := int64(90); used <= 98; used++ {
+		d.fill(used * mib)
+		if err := g.Tend(); err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Reserve(1); !errors.Is(err, objstore.ErrNoSpace) {
+			t.Errorf("a writer, with %d MiB used: %v", used, err)
+		}
+		if !d.ballast() {
+			t.Fatalf("the ballast is gone with %d MiB used", used)
+		}
+	}
+	if err := g.ReserveEssential(mib / 2); err != nil || d.ballast() {
+		t.Errorf("a delete: %v, ballast %v", err, d.ballast())
+	}
+}
+
 // Opening a full disk releases the ballast first.
 func TestOpenOfFullDiskReleasesBallast(t *testing.T) {
 	d := &fakeDisk{total: 100 * mib, dir: t.TempDir()}
