@@ -52,6 +52,7 @@ type Engine struct {
 	needs       sync.Mutex   // held while the identity is changed
 	openUploads atomic.Int64 // uploads that have records, and some that may be about to
 
+	bodies      sync.Pool // of *[bodyBytes]byte: what is being received
 	numbers     *numbers
 	cache       *cache
 	epochs      epochs

@@ -62,6 +62,7 @@ func Open(ctx context.Context, dir string, opt Options, parts Parts) (*Engine, e
 	if parts.sizes != nil {
 		e.sizes = *parts.sizes
 	}
+	e.bodies.New = func() any { return new([bodyBytes]byte) }
 	e.cache = newCache(e.sizes.cacheBytes)
 	e.pins.counts = map[uint64]map[uint64]int{}
 	e.committer.e = e

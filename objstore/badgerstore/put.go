@@ -170,18 +170,22 @@ func (b *Bucket) receiveLarge(ctx context.Context, head []byte, body io.Reader, 
 	return &upload{in: s.in, stage: s}, nil
 }
 
+// bodyBytes is how much of a body is received at once: it passes through several hashes and to its file while
+// a processor has it at hand. It is so many whole units of checksum.
+const bodyBytes = 256 << 10
+
 // fill writes head and then body, from an offset on, and returns where they end.
 func (s *stage) fill(ctx context.Context, head []byte, body io.Reader, off int64) (size int64, err error) {
-	const bufferBytes = 1 << 20
 	if _, err := s.WriteAt(ctx, head, off); err != nil {
 		return 0, err
 	}
 	size = off + int64(len(head))
-	buf := make([]byte, bufferBytes)
+	buf := s.b.e.bodies.Get().(*[bodyBytes]byte)
+	defer s.b.e.bodies.Put(buf)
 	for {
-		n, ended, err := fill(ctx, body, buf)
+		n, ended, err := fill(ctx, body, buf[size%bodyBytes:]) // to where the next piece is aligned
 		if err == nil && n > 0 {
-			_, err = s.WriteAt(ctx, buf[:n], size)
+			_, err = s.WriteAt(ctx, buf[size%bodyBytes:][:n], size)
 		}
 		if size += int64(n); ended || err != nil {
 			return size, err

@@ -91,20 +91,29 @@ func (s *Store) takeUnsynced() (refs []Ref, dirs []string) {
 	return refs, dirs
 }
 
+// syncFiles syncs blobs and the checksums beside them.
 func (s *Store) syncFiles(refs []Ref) error {
-	if len(refs) == 1 {
-		return s.syncFile(refs[0])
+	var files []func() error
+	for _, ref := range refs {
+		path := s.Path(ref)
+		files = append(files, func() error { return s.syncFile(ref, path) })
+		if ref.Bare {
+			files = append(files, func() error { return s.syncFile(ref, path+sumSuffix) })
+		}
+	}
+	if len(files) == 1 {
+		return files[0]()
 	}
 	var (
 		wait sync.WaitGroup
 		mu   sync.Mutex
 		all  error
 	)
-	work := make(chan Ref)
-	for range min(syncParallel, len(refs)) {
+	work := make(chan func() error)
+	for range min(syncParallel, len(files)) {
 		wait.Go(func() {
-			for ref := range work {
-				if err := s.syncFile(ref); err != nil {
+			for sync := range work {
+				if err := sync(); err != nil {
 					mu.Lock()
 					all = errors.Join(all, err)
 					mu.Unlock()
@@ -112,22 +121,19 @@ func (s *Store) syncFiles(refs []Ref) error {
 			}
 		})
 	}
-	for _, ref := range refs {
-		work <- ref
+	for _, sync := range files {
+		work <- sync
 	}
 	close(work)
 	wait.Wait()
 	return all
 }
 
-func (s *Store) syncFile(ref Ref) error {
-	path := s.Path(ref)
+// syncFile syncs a file of a blob. One that is gone is none if the blob was removed meanwhile.
+func (s *Store) syncFile(ref Ref, path string) error {
 	err := s.syncPath(path)
-	if err == nil && ref.Bare {
-		err = s.syncPath(path + sumSuffix)
-	}
 	if errors.Is(err, fs.ErrNotExist) && !s.stillSyncing(ref) {
-		return nil // removed meanwhile
+		return nil
 	}
 	return err
 }
