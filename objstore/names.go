@@ -67,3 +67,11 @@ func (e ETag) Split() (hash [16]byte, v Version, ok bool) {
 	_, ok = v.Number()
 	return hash, v, ok
 }
+
+// Content is what of an ETag tells the bytes apart: one made by [MakeETag] without its version, any other as it is.
+func (e ETag) Content() ETag {
+	if _, v, ok := e.Split(); ok {
+		return e[:len(e)-len(v)]
+	}
+	return e
+}

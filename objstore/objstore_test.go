@@ -263,6 +263,13 @@ func TestETagsAreMadeAndTakenApart(t *testing.T) {
 		if _, _, ok := bad.Split(); ok {
 			t.Errorf("%q is taken for one of ours", bad)
 		}
+		if c := bad.Content(); c != bad {
+			t.Errorf("of %q only %q tells the bytes", bad, c)
+		}
+	}
+	later, other := objstore.MakeETag(hash, objstore.VersionOf(7)), objstore.MakeETag([16]byte{1}, objstore.VersionOf(7))
+	if later.Content() != etag.Content() || other.Content() == etag.Content() {
+		t.Errorf("%q, %q and %q tell bytes apart as %q, %q and %q", etag, later, other, etag.Content(), later.Content(), other.Content())
 	}
 }
 

@@ -3,6 +3,7 @@ package objstore
 import (
 	"context"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -65,7 +66,8 @@ type CopyPartRequest struct {
 	Durability Durability
 }
 
-// CompletedPart names a part to be assembled. ETag is what makes sure that it is the one meant.
+// CompletedPart names a part to be assembled. ETag is what makes sure that it is the one meant, or one with the same bytes: who
+// sent a part twice, as the first answer was late, may name it by either.
 type CompletedPart struct {
 	Number int
 	ETag   ETag
@@ -80,6 +82,15 @@ type CompleteRequest struct {
 	Cond       Cond
 	Digests    Digests // of the object
 	Durability Durability
+}
+
+// Contents are the parts by number and [ETag.Content].
+func (r CompleteRequest) Contents() []CompletedPart {
+	parts := slices.Clone(r.Parts)
+	for i := range parts {
+		parts[i].ETag = parts[i].ETag.Content()
+	}
+	return parts
 }
 
 // UploadListOptions select uploads. They come by key in byte order, and by id within a key.
@@ -127,7 +138,7 @@ type Uploads interface {
 	ListUploads(ctx context.Context, opt UploadListOptions) (UploadPage, error)
 	// CompleteUpload assembles the object in one atomic step that moves no bytes, and ends the upload.
 	//
-	// In this order: the upload must be open; the parts must be there, with those ETags
+	// In this order: the upload must be open; the parts must be there, with ETags of the same [ETag.Content]
 	// ([NoSuchPart]); Cond must hold; and unless Cond is Unconditional, the
 	// key must not have changed since the upload was created: ErrConflict with the cause
 	// [KeyChanged]. It has if the object there now is of another version than the one that was
@@ -136,7 +147,7 @@ type Uploads interface {
 	// tags is none.
 	//
 	// A failure leaves the upload as it was. A completion whose reply was lost may be asked for again:
-	// for a day a request for the same key, id and parts gets the same answer, whatever its condition.
+	// for a day a request for the same key, id and parts, as [CompleteRequest.Contents] has them, gets the same answer, whatever its condition.
 	CompleteUpload(ctx context.Context, req CompleteRequest) (Info, error)
 	// AbortUpload ends an upload and drops its parts. Parts still being put fail.
 	AbortUpload(ctx context.Context, key Key, id UploadID, d Durability) error

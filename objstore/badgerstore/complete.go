@@ -104,7 +104,7 @@ func (c *completion) parts(v *view) (pieces []piece, told []objstore.Part, err e
 			return nil, nil, err
 		}
 		p, ok := value.(*record.Part)
-		if !ok || objstore.ETag(p.ETag) != asked.ETag || asked.Number <= last {
+		if !ok || objstore.ETag(p.ETag).Content() != asked.ETag.Content() || asked.Number <= last {
 			return nil, nil, noSuchPart(asked.Number)
 		}
 		pin, err := v.pin(p.ID, p.ID, p.Content)
@@ -182,7 +182,9 @@ func (c *completion) check(t *tx, u *record.Upload) error {
 // writeID is the one under which the outcome is kept.
 func (c *completion) writeID() string    { return "upload\x00" + string(c.req.ID) }
 func (c *completion) outcomeKey() []byte { return record.OutcomeKey(c.b.root, c.writeID()) }
-func (c *completion) digest() [16]byte   { return requestOf("complete", string(c.req.Key), c.req.Parts) }
+func (c *completion) digest() [16]byte {
+	return requestOf("complete", string(c.req.Key), c.req.Contents())
+}
 
 // replay takes the answer of an earlier call, if there was one that was applied.
 func (c *completion) replay(t tree) error {

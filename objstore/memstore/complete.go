@@ -47,7 +47,7 @@ func (b *Bucket) CompleteUpload(ctx context.Context, req objstore.CompleteReques
 func completeID(id objstore.UploadID) string { return "upload\x00" + string(id) }
 
 func completeText(req objstore.CompleteRequest) string {
-	return fmt.Sprintf("complete %q %v", req.Key, req.Parts)
+	return fmt.Sprintf("complete %q %v", req.Key, req.Contents())
 }
 
 // completed is the answer to a completion that was applied before.
@@ -70,7 +70,7 @@ func (b *Bucket) completeParts(req objstore.CompleteRequest) ([]*part, error) {
 	last := 0
 	for _, asked := range req.Parts {
 		p := u.parts[asked.Number]
-		if p == nil || p.ETag != asked.ETag || p.Number <= last {
+		if p == nil || p.ETag.Content() != asked.ETag.Content() || p.Number <= last {
 			return nil, &objstore.Error{Kind: objstore.ErrInvalid, Detail: fmt.Sprintf("part %d", asked.Number), Err: objstore.NoSuchPart}
 		}
 		parts, last = append(parts, p), p.Number

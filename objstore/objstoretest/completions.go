@@ -17,6 +17,7 @@ func completionCases() []Case {
 		{Name: "CompletionsSeeChangesThroughTheNamespace", needs: needMultipart | needNamespace, run: completionsSeeChangesThroughTheNamespace},
 		{Name: "ChangesOfTheKeySurviveACrash", needs: needMultipart | needReopen, run: changesOfTheKeySurviveACrash},
 		{Name: "RepeatedCompletionsAreAnswered", needs: needMultipart, run: repeatedCompletionsAreAnswered},
+		{Name: "PartsAreNamedByTheirBytes", needs: needMultipart, run: partsAreNamedByTheirBytes},
 		{Name: "OneCompletionWins", needs: needMultipart, run: oneCompletionWins},
 		{Name: "LayoutsGoWithTheContent", needs: needMultipart | needRenameFile, run: layoutsGoWithTheContent},
 		{Name: "AssembledObjectsAreEdited", needs: needMultipart | needNamespace, run: assembledObjectsAreEdited},
@@ -208,6 +209,27 @@ func repeatedCompletionsAreAnswered(ctx context.Context, e *Env) {
 	e.wantContent(ctx, "k", "another writer's")
 	_, err = e.tryComplete(ctx, "k", id, objstore.Unconditional(), p)
 	e.wantCause(err, objstore.ErrNotFound, objstore.NoSuchUpload, "a completion of other parts")
+}
+
+// partsAreNamedByTheirBytes: who sent a part twice, as the first answer was late, names it by either, then and when the answer
+// to the completion was lost, too. A part with other bytes is another.
+func partsAreNamedByTheirBytes(ctx context.Context, e *Env) {
+	id := e.begin(ctx, "k")
+	other := e.part(ctx, "k", id, 1, "two")
+	older := e.part(ctx, "k", id, 1, "one")
+	newer := e.part(ctx, "k", id, 1, "one")
+	_, err := e.tryComplete(ctx, "k", id, objstore.IfAbsent(), other)
+	e.wantCause(err, objstore.ErrInvalid, objstore.NoSuchPart, "a completion with bytes that were replaced")
+	first, err := e.tryComplete(ctx, "k", id, objstore.IfAbsent(), older)
+	e.ok(err, "complete")
+	for _, part := range []objstore.CompletedPart{older, newer} {
+		again, err := e.tryComplete(ctx, "k", id, objstore.IfAbsent(), part)
+		e.ok(err, "the same completion again")
+		equal(e, again.Version, first.Version, "version of the repetition")
+	}
+	_, err = e.tryComplete(ctx, "k", id, objstore.IfAbsent(), other)
+	e.wantCause(err, objstore.ErrNotFound, objstore.NoSuchUpload, "a repetition with bytes that were replaced")
+	e.wantContent(ctx, "k", "one")
 }
 
 func oneCompletionWins(ctx context.Context, e *Env) {

@@ -188,7 +188,7 @@ func uploadsAreInvisible(ctx context.Context, e *Env) {
 
 func partsAreReplaced(ctx context.Context, e *Env) {
 	id := e.begin(ctx, "k")
-	first := e.part(ctx, "k", id, 1, string(pattern(1, 100<<10)))
+	first := e.part(ctx, "k", id, 1, string(pattern(2, 100<<10)))
 	again := e.part(ctx, "k", id, 1, string(pattern(1, 100<<10)))
 	if first.ETag == again.ETag {
 		e.Failf("two parts have the etag %s", first.ETag)

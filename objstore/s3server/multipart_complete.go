@@ -118,11 +118,6 @@ func (c *call) complete(uploads objstore.Uploads, named []s3xml.CompletedPart) (
 	if err != nil {
 		return objstore.Info{}, err
 	}
-	for i, asked := range req.Parts {
-		if p, ok := parts[asked.Number]; ok && sameBytes(asked.ETag, p.ETag) {
-			req.Parts[i].ETag = p.ETag
-		}
-	}
 	chosen, err := c.chooseParts(upload, parts, named)
 	if err != nil {
 		return objstore.Info{}, err
@@ -167,7 +162,7 @@ func (c *call) chooseParts(upload objstore.Upload, parts map[int]objstore.Part, 
 	total := int64(0)
 	for i, n := range named {
 		p, ok := parts[n.PartNumber]
-		if !ok || !sameBytes(parseTag(n.ETag).value, p.ETag) {
+		if !ok || parseTag(n.ETag).value.Content() != p.ETag.Content() {
 			return nil, s3code.InvalidPart.With("")
 		}
 		if err := matchPart(upload.Options, p, n); err != nil {
@@ -185,17 +180,6 @@ func (c *call) chooseParts(upload objstore.Upload, parts map[int]objstore.Part, 
 		return nil, s3code.InvalidRequest.With(fmt.Sprintf("The provided 'x-amz-mp-object-size' header value %s does not match what was computed: %d", want, total))
 	}
 	return chosen, nil
-}
-
-// sameBytes reports whether a tag is that of a part, or of one with the same bytes: a client that sent a part twice, as its
-// first answer was late, may name it by either, as with S3's tags.
-func sameBytes(named, part objstore.ETag) bool {
-	if named == part {
-		return true
-	}
-	a, _, ok := named.Split()
-	b, _, unique := part.Split()
-	return ok && unique && a == b
 }
 
 // matchPart compares a part's checksum with the one named. A composite checksum is made of what the client
