@@ -352,10 +352,11 @@ func TestRestoreThatDiesLeavesNoHalfStore(t *testing.T) {
 	errDied := errors.New("died")
 	for n, whole := 0, false; !whole; n++ {
 		dir := filepath.Join(testDir(t), "restored")
-		left := n
+		var left atomic.Int64 // operations; some are made at the same time
+		left.Store(int64(n))
 		parts := testParts(t)
 		parts.Disk = disk.Hooked(disk.OS{}, func(disk.Op) error {
-			if left--; left < 0 {
+			if left.Add(-1) < 0 {
 				return errDied
 			}
 			return nil
