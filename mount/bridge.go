@@ -28,6 +28,7 @@ type bridge struct {
 	notifier *notifier
 	passer   *passer
 	pruner   *pruner
+	releases releases
 }
 
 func newBridge(t *table, k *notifier, files *fs.FS, l locks.Locker, log *slog.Logger, now func() time.Time) *bridge {

@@ -2,7 +2,9 @@ package mount
 
 import (
 	"context"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -136,7 +138,7 @@ func (b *bridge) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fus
 		return fuse.Status(syscall.ESTALE)
 	}
 	b.notifier.expire(o.stale)
-	f, shown, err := b.open(&o, c, mode)
+	f, shown, err := b.openReleased(&o, c, mode)
 	if err != nil {
 		again := !o.last && movedOn(err)
 		b.table.abandon(&o, again)
@@ -174,6 +176,53 @@ func (b *bridge) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fus
 // movedOn reports whether the name may stand for something else by now.
 func movedOn(err error) bool {
 	return fs.KindOf(err) == fs.ErrStale || objectGone(err)
+}
+
+// openReleased is open, but for who runs what has just been written, or writes what has just been run: close(2), and a process that
+// ends, do not wait until their RELEASE has been served. It is on its way then, and is waited for.
+func (b *bridge) openReleased(o *opening, c fs.Caller, mode fs.OpenMode) (f *file, shown fs.View, err error) {
+	if f, shown, err = b.open(o, c, mode); fs.KindOf(err) != fs.ErrTextBusy {
+		return f, shown, err
+	}
+	const patience = 100 * time.Millisecond
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
+	for {
+		served := b.releases.next()
+		if f, shown, err = b.open(o, c, mode); fs.KindOf(err) != fs.ErrTextBusy {
+			return f, shown, err
+		}
+		select {
+		case <-served:
+		case <-enough.C:
+			return f, shown, err
+		}
+	}
+}
+
+// releases tells those who wait for a RELEASE that one was served.
+type releases struct {
+	mu     sync.Mutex
+	served chan struct{} // GUARDED_BY(mu): closed by the next; nil: nobody waits
+}
+
+// next is closed when a RELEASE has been served after the call.
+func (r *releases) next() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.served == nil {
+		r.served = make(chan struct{})
+	}
+	return r.served
+}
+
+func (r *releases) tell() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.served != nil {
+		close(r.served)
+		r.served = nil
+	}
 }
 
 // open carries out a plan.
@@ -280,6 +329,7 @@ func (b *bridge) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 	b.bequeath(f.description.handle)
 	passes := b.passesLater(context.Background(), f)
 	shown, ok, ended := b.leave(f.description)
+	b.releases.tell()
 	b.unlockFile(f) // after the commit of what no flush could see
 	if ended {
 		dirty, stale := b.table.disown(f, shown, ok)
