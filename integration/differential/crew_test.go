@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -153,12 +154,26 @@ func (p *pair) shrink(t *testing.T, ops []op) []op {
 	})
 }
 
-// shrunk is a part of ops that still fails, from which no call can be taken away.
+// shrunk is a part of ops that still fails, from which neither a call nor two can be taken away.
+// Two at once, because a call names its descriptor by a number: without one of two opens that do not matter it may mean another file,
+// without both the right one again.
 func shrunk(ops []op, fails func([]op) bool) []op {
-	for size := len(ops) / 2; size > 0; {
+	for {
+		ops = withoutRuns(ops, fails)
+		rest := withoutTwo(ops, fails)
+		if len(rest) == len(ops) {
+			return ops
+		}
+		ops = rest
+	}
+}
+
+// withoutRuns takes away calls that follow each other, fewer and fewer, until no single call can be.
+func withoutRuns(ops []op, fails func([]op) bool) []op {
+	for size := max(len(ops)/2, 1); size > 0; {
 		less := false
 		for from := 0; from < len(ops); {
-			rest := append(ops[:from:from], ops[min(from+size, len(ops)):]...)
+			rest := slices.Concat(ops[:from], ops[min(from+size, len(ops)):])
 			if fails(rest) {
 				ops, less = rest, true
 			} else {
@@ -170,6 +185,33 @@ func shrunk(ops []op, fails func([]op) bool) []op {
 		}
 	}
 	return ops
+}
+
+// withoutTwo takes away the first two calls that are not needed together; none if there are no such.
+func withoutTwo(ops []op, fails func([]op) bool) []op {
+	for second := range ops {
+		for first := range second {
+			if rest := slices.Concat(ops[:first], ops[first+1:second], ops[second+1:]); fails(rest) {
+				return rest
+			}
+		}
+	}
+	return ops
+}
+
+// What fails if two calls are both there or both not is taken to neither of them, however far apart they are.
+func TestCallsThatMatterOnlyByTheirNumberAreTakenAway(t *testing.T) {
+	var ops []op
+	for slot := range 9 {
+		ops = append(ops, op{Do: "open", Slot: slot})
+	}
+	short := shrunk(ops, func(left []op) bool {
+		has := func(slot int) bool { return slices.ContainsFunc(left, func(o op) bool { return o.Slot == slot }) }
+		return has(4) && has(1) == has(7)
+	})
+	if len(short) != 1 || short[0].Slot != 4 {
+		t.Errorf("it is shrunk to\n%s", listed(short))
+	}
 }
 
 // listed are calls for people, a line each.

@@ -8,7 +8,7 @@
 //
 // The mount has isolation=mount: only then are processes on one machine promised what a local disk gives them.
 //
-// A sequence that differs is shrunk to one from which no call can be taken away, and printed, with the line that runs it again.
+// A sequence that differs is shrunk to one from which neither a call nor two can be taken away, and printed, with the line that runs it again.
 // Seeds that found something are kept in the test and run every time.
 //
 // Calls with odd arguments (offsets that overflow, names too long or of any bytes, flags and requests that nobody knows) are compared
