@@ -24,7 +24,7 @@ import (
 const patience = time.Minute
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"etagfs": main, "mount.etagfs": main, "umount.fuse.etagfs": main})
+	testscript.Main(m, map[string]func(){"apart": runApart, "etagfs": main, "mount.etagfs": main, "umount.fuse.etagfs": main})
 }
 
 // TestScripts runs testdata/*.txtar: each is what a person types and sees.

@@ -1,6 +1,7 @@
 package containers
 
 import (
+	"bufio"
 	"fmt"
 	"net"
 	"os"
@@ -39,7 +40,7 @@ func newLocal(t *testing.T, base string) *local {
 		t.Logf("hosts are plain processes: %v", err)
 		return l
 	}
-	hub, err := holdNamespaces()
+	hub, err := holdNamespaces(t)
 	if err != nil {
 		t.Logf("hosts are plain processes: %v", err)
 		return l
@@ -57,20 +58,26 @@ func newLocal(t *testing.T, base string) *local {
 }
 
 // holdNamespaces starts a process that has network and mounts of its own, and does nothing.
-func holdNamespaces() (*exec.Cmd, error) {
-	program, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	cmd := exec.Command(program)
-	cmd.Env = append(os.Environ(), roleVariable+"=idle")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Unshareflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL,
-	}
+func holdNamespaces(t *testing.T) (*exec.Cmd, error) {
+	t.Helper()
+	cmd := mounttest.Apart(t, "", "sh", "-c", "echo ready; exec cat")
+	cmd.SysProcAttr.Unshareflags |= syscall.CLONE_NEWNET
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	if _, err := cmd.StdinPipe(); err != nil { // which ends when this process does
 		return nil, err
 	}
-	return cmd, cmd.Start()
+	said, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	if line, err := bufio.NewReader(said).ReadString('\n'); line != "ready\n" {
+		end(cmd)
+		return nil, fmt.Errorf("the holder of namespaces says %q: %w", line, err)
+	}
+	return cmd, nil
 }
 
 // ip is a line of ip(8) in the network of a holder.
@@ -163,7 +170,7 @@ type process struct {
 func (p *process) isolate() {
 	p.t.Helper()
 	var err error
-	if p.holder, err = holdNamespaces(); err != nil {
+	if p.holder, err = holdNamespaces(p.t); err != nil {
 		p.t.Fatal(err)
 	}
 	p.link = fmt.Sprint("host", p.number)

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/etagfs/etagfs/integration/mounttest"
 	"github.com/etagfs/etagfs/objstore/badgerstore"
 )
 
@@ -35,6 +36,12 @@ func TestMain(m *testing.M) {
 	}
 	if os.Getuid() == 0 && os.Getenv(namespaceVariable) == "" {
 		os.Exit(inNamespace())
+	}
+	if os.Getenv(namespaceVariable) != "" {
+		if err := mounttest.ForgetMounts(""); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
 	}
 	flag.Parse()
 	os.Exit(m.Run())
@@ -92,18 +99,10 @@ func openStore(dir string, full bool) (target, error) {
 
 func inNamespace() int {
 	runtime.LockOSThread() // Pdeathsig is sent when the thread ends
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		fmt.Fprintln(os.Stderr, "mount namespace:", err)
-		return 1
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		fmt.Fprintln(os.Stderr, "private mounts:", err)
-		return 1
-	}
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
 	cmd.Env = append(os.Environ(), namespaceVariable+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL}
+	cmd.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGKILL, Unshareflags: unix.CLONE_NEWNS}
 	err := cmd.Run()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -101,11 +101,11 @@ func hold(t *testing.T, cmd *exec.Cmd) *exec.Cmd {
 	return cmd
 }
 
-// elsewhere is a process whose mount namespace has a copy of every mount.
-func elsewhere(t *testing.T) *exec.Cmd {
+// elsewhere is a process whose mount namespace has a copy of m.
+func elsewhere(t *testing.T, m *mounttest.Mount) *exec.Cmd {
 	t.Helper()
-	mounttest.Need(t, "root", "unshare")
-	return hold(t, exec.Command("unshare", "-m", "sh", "-c", "cd /; exec cat"))
+	mounttest.Need(t, "root")
+	return hold(t, mounttest.Apart(t, m.Dir, "sh", "-c", "cd /; exec cat"))
 }
 
 // unmounting starts etagfs unmount, and returns it with what it says while it waits.
@@ -154,7 +154,7 @@ func TestUnmountNamesOtherMountNamespaces(t *testing.T) {
 	shortIsParallel(t)
 	m := onDisk(t)
 	put(t, m.Path("f"), "content")
-	other := elsewhere(t)
+	other := elsewhere(t, m)
 	cmd, line := unmounting(t, m)
 	if want := fmt.Sprintf("cat (pid %d): a mount namespace of its own", other.Process.Pid); !strings.Contains(line, want) {
 		t.Errorf("it says %q, not %q", line, want)
@@ -173,7 +173,7 @@ func TestTermEndsDespiteOtherMountNamespaces(t *testing.T) {
 	shortIsParallel(t)
 	m := onDisk(t)
 	put(t, m.Path("f"), "content")
-	elsewhere(t)
+	elsewhere(t, m)
 	m.Signal(syscall.SIGTERM)
 	if code := m.Wait(); code != 0 {
 		t.Errorf("exit code %d", code)

@@ -35,6 +35,8 @@ type Role func(args []string) error
 func Main(m *testing.M, roles map[string]Role) {
 	var err error
 	switch role := os.Getenv(roleVariable); {
+	case role == apartRole:
+		err = becomeApart(os.Args[1:])
 	case role != "":
 		err = roles[role](os.Args[1:])
 	case os.Getenv(dirVariable) != "":

@@ -2,7 +2,6 @@ package packaging
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,7 +12,7 @@ import (
 // mount(8) mounts by a line of fstab, refuses what it does not know, and umount(8) returns when the store is free. All
 // that happens in a mount namespace of its own, in which /usr/sbin has nothing but the programs of mount(8).
 func TestFstabLineMountsAndUmountWaits(t *testing.T) {
-	mounttest.Need(t, "root", "fuse", "binary", "unshare", "flock")
+	mounttest.Need(t, "root", "fuse", "binary", "flock")
 	if _, err := os.Stat("/sbin/mount.etagfs"); err == nil {
 		t.Skip("needs a machine on which etagfs is not installed")
 	}
@@ -51,7 +50,9 @@ umount -l mnt
 test ! -e mnt/f
 kill $!
 `
-	out, err := exec.Command("unshare", "--mount", "sh", "-c", script, "sh", dir, mounttest.Binary()).CombinedOutput()
+	cmd := mounttest.Apart(t, "", "sh", "-c", script, "sh", dir, mounttest.Binary())
+	cmd.Stderr = nil
+	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
