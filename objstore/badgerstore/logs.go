@@ -47,10 +47,10 @@ type badgerLogs struct {
 }
 
 // newBadgerLogs looks after the logs in dir. The log with the number active has commits after
-// begin only, and so have all that follow it.
-func newBadgerLogs(fs disk.FS, dir string, active int, begin uint64) *badgerLogs {
+// begin only, and so have all that follow it. Steps is how many logs were made or begun so far.
+func newBadgerLogs(fs disk.FS, dir string, active int, begin uint64, steps func() uint64) *badgerLogs {
 	return &badgerLogs{
-		fs: fs, dir: dir, first: active, open: map[int]disk.File{}, listing: logListing{now: time.Now},
+		fs: fs, dir: dir, first: active, open: map[int]disk.File{}, listing: logListing{now: time.Now, steps: steps},
 		begins: map[int]uint64{active: begin}, published: begin,
 	}
 }
@@ -89,34 +89,43 @@ func (l *badgerLogs) sync(published uint64) error {
 // logListing is what the directory has. It is made again when the directory was modified: one of many tables takes long.
 type logListing struct {
 	now      func() time.Time
+	steps    func() uint64 // logs made or begun so far
 	names    []string
 	numbers  []int     // of the logs among them, ascending
 	modified time.Time // the directory, before it was listed
 	since    time.Time // when it was first seen as modified then
 	made     time.Time
+	step     uint64 // before it was made
 }
 
-// stampsMax is the longest time after which another change of a directory certainly has another time of modification: that of
-// file systems whose times are even seconds, and more.
-const stampsMax = 3 * time.Second
+const (
+	// stampsMax is the longest time after which another change of a directory certainly has another time of modification: that of
+	// file systems whose times are even seconds, and more.
+	stampsMax = 3 * time.Second
+	// listedMax is how long at most the name of a table goes unseen that was made with the time of the change before it.
+	listedMax = 250 * time.Millisecond
+)
 
-// of lists a directory, unless nothing can have changed since that was done. Its clock and that of the file system need not
-// agree. What is returned is not to be changed.
+// of lists a directory, unless nothing can have changed since that was done, but for what a log that is flushed leaves: where times
+// of modification do not tell, that no log was made or begun tells that what was written since is in the log in use. Its clock and that
+// of the file system need not agree. What is returned is not to be changed.
 func (l *logListing) of(fs disk.FS, dir string) (names []string, numbers []int, err error) {
+	step := l.steps()
 	info, err := fs.Stat(dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	now := l.now()
-	if !info.Modified.Equal(l.modified) {
+	switch {
+	case !info.Modified.Equal(l.modified):
 		l.modified, l.since = info.Modified, now
-	} else if l.made.Sub(l.since) > stampsMax {
+	case l.made.Sub(l.since) > stampsMax, step == l.step && now.Sub(l.made) < listedMax:
 		return l.names, l.numbers, nil
 	}
 	if names, err = fs.ReadDir(dir); err != nil {
 		return nil, nil, err
 	}
-	l.made, l.names, l.numbers = now, names, logNumbers(names)
+	l.made, l.step, l.names, l.numbers = now, step, names, logNumbers(names)
 	return l.names, l.numbers, nil
 }
 

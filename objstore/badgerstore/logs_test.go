@@ -22,6 +22,7 @@ type logDir struct {
 	synced []string // base names, of files and of the directory, since they were last asked for
 
 	published uint64 // commit
+	steps     uint64 // logs made or begun
 }
 
 func newLogDir(t *testing.T) *logDir {
@@ -31,7 +32,7 @@ func newLogDir(t *testing.T) *logDir {
 			l.synced = append(l.synced, filepath.Base(op.Name))
 		}
 		return nil
-	}), l.dir, 1, 0)
+	}), l.dir, 1, 0, func() uint64 { return l.steps })
 	t.Cleanup(func() {
 		if err := l.logs.close(); err != nil {
 			t.Error(err)
@@ -100,8 +101,8 @@ func (f *listedFS) ReadDir(name string) ([]string, error) {
 	return f.FS.ReadDir(name)
 }
 
-// TestDirectoryOfLogsIsListedIfItMayHaveChanged: (1) while a change may have the time of the one before, each round
-// lists; (2) none does later, (3) until there is a change. C8
+// TestDirectoryOfLogsIsListedIfItMayHaveChanged: (1) while a change may have the time of the one before, a round
+// lists if a log was made or begun since, (2) or the last list is old; (3) none does later, (4) until there is a change. C8
 func TestDirectoryOfLogsIsListedIfItMayHaveChanged(t *testing.T) {
 	l := newLogDir(t)
 	fs := &listedFS{FS: l.logs.fs}
@@ -128,8 +129,16 @@ func TestDirectoryOfLogsIsListedIfItMayHaveChanged(t *testing.T) {
 	expect("first round", "00001.mem directory", 1)
 	l.make(t, "00002.mem")
 	stamp(first)
-	now = now.Add(1900 * time.Millisecond)
-	expect("changed at the same time", "00001.mem 00002.mem directory", 1)
+	l.steps++
+	expect("a log was made at the same time", "00001.mem 00002.mem directory", 1)
+	l.make(t, "000001.sst")
+	stamp(first)
+	now = now.Add(listedMax - 1)
+	expect("a table was made at the same time", "00002.mem", 0)
+	now = now.Add(1)
+	expect("and is seen a moment later", "00002.mem directory", 1)
+	now = now.Add(time.Second)
+	expect("nothing changed, or it did at the same time", "00002.mem", 1)
 	now = now.Add(time.Minute)
 	expect("unchanged since, which nobody knows yet", "00002.mem", 1)
 	now = now.Add(time.Minute)
@@ -137,7 +146,9 @@ func TestDirectoryOfLogsIsListedIfItMayHaveChanged(t *testing.T) {
 	l.make(t, "00003.mem")
 	stamp(first.Add(2 * time.Minute))
 	expect("changed", "00002.mem 00003.mem directory", 1)
-	expect("changed just now", "00003.mem", 1)
+	expect("changed just now", "00003.mem", 0)
+	l.steps++
+	expect("changed just now, and a log was begun", "00003.mem", 1)
 }
 
 // TestVersionsThatALogMayHoldOlderOnesOfAreNotDropped: (1) what was committed since a log began may

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 
 	"github.com/dgraph-io/badger/v4"
 
@@ -51,6 +52,8 @@ type logBlocks struct {
 	active blockedLog
 	spare  blockedLog // file is nil: there is none
 	off    bool       // this file system cannot allocate blocks ahead
+
+	steps atomic.Uint64 // logs made or begun, counted before a commit in them is published
 }
 
 // blockedLog is a log whose blocks are looked after.
@@ -141,6 +144,7 @@ func (b *logBlocks) makeSpare() error {
 	if err != nil {
 		return disk.Error("make log", err)
 	}
+	b.steps.Add(1)
 	b.spare = blockedLog{number: number, file: file, used: logHeaderBytes, next: logHeaderBytes}
 	return nil
 }
@@ -209,6 +213,7 @@ func (b *logBlocks) goOn() error {
 		return nil
 	}
 	err = disk.Error("close log", b.active.file.Close())
+	b.steps.Add(1)
 	b.active, b.spare = b.spare, blockedLog{}
 	return err
 }

@@ -148,7 +148,10 @@ func (e *Engine) takeBack(good, top, objects uint64) (uint64, error) {
 			err = txn.Set(key, p)
 		}
 		if err == nil {
-			err = errors.Join(e.logBlocks.reserve(part.bytesMax), e.logBlocks.touch(part))
+			err = e.logBlocks.reserve(part.bytesMax)
+		}
+		if err == nil {
+			err = e.logBlocks.touch(part)
 		}
 		if err == nil {
 			err = errors.Join(txn.CommitAt(top, nil), e.logBlocks.wrote(part))
@@ -209,7 +212,7 @@ func (e *Engine) restore(txn *badger.Txn, part *logPart, then *badger.Txn, keys 
 // newBadgerLogs are the logs Badger has now. What was found when the store was opened is in
 // older ones than that in use.
 func (e *Engine) newBadgerLogs() *badgerLogs {
-	return newBadgerLogs(e.fs, e.path(badgerName), e.logBlocks.active.number, e.found)
+	return newBadgerLogs(e.fs, e.path(badgerName), e.logBlocks.active.number, e.found, e.logBlocks.steps.Load)
 }
 
 // settleRecovery makes the state that was found durable, so that the mark may say so.

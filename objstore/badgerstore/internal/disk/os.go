@@ -118,11 +118,15 @@ func (OS) Stat(name string) (Info, error) {
 
 // SyncDir implements FS.
 func (OS) SyncDir(name string) error {
-	d, err := os.Open(name)
+	const flags = os.O_RDONLY | unix.O_DIRECTORY
+	d, err := open(name, flags)
 	if err != nil {
 		return err
 	}
-	err = d.Sync()
+	err = retry(func() error { return unix.Fsync(d.Fd()) })
+	if err != nil {
+		err = &os.PathError{Op: "sync", Path: name, Err: err}
+	}
 	return errors.Join(err, d.Close())
 }
 
