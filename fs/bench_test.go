@@ -35,15 +35,7 @@ func BenchmarkOverwrite(b *testing.B) {
 	finishBench(ctx, b, h, p)
 	b.ReportAllocs()
 	for b.Loop() {
-		entry, err := fs.Lookup(ctx, alice, fs.Root(), "f")
-		if err != nil {
-			b.Fatal(err)
-		}
-		h, _, err := fs.Open(ctx, alice, entry.View, truncate)
-		if err != nil {
-			b.Fatal(err)
-		}
-		finishBench(ctx, b, h, p)
+		finishBench(ctx, b, openBench(ctx, b, fs, truncate), p)
 	}
 }
 
@@ -59,14 +51,7 @@ func BenchmarkOpenRead(b *testing.B) {
 	finishBench(ctx, b, h, p)
 	b.ReportAllocs()
 	for b.Loop() {
-		entry, err := fs.Lookup(ctx, alice, fs.Root(), "f")
-		if err != nil {
-			b.Fatal(err)
-		}
-		h, _, err := fs.Open(ctx, alice, entry.View, readOnly)
-		if err != nil {
-			b.Fatal(err)
-		}
+		h := openBench(ctx, b, fs, readOnly)
 		if n, err := h.ReadAt(ctx, p, 0); n != len(p) || err != nil {
 			b.Fatal(n, err)
 		}
@@ -85,17 +70,7 @@ func BenchmarkOpenBesideReaders(b *testing.B) {
 					b.Fatal(err)
 				}
 				finishBench(ctx, b, h, []byte("text"))
-				open := func() *Handle {
-					entry, err := fs.Lookup(ctx, alice, fs.Root(), "f")
-					if err != nil {
-						b.Fatal(err)
-					}
-					h, _, err := fs.Open(ctx, alice, entry.View, readOnly)
-					if err != nil {
-						b.Fatal(err)
-					}
-					return h
-				}
+				open := func() *Handle { return openBench(ctx, b, fs, readOnly) }
 				for range readers {
 					defer open().Release(ctx)
 				}
@@ -105,6 +80,20 @@ func BenchmarkOpenBesideReaders(b *testing.B) {
 			})
 		}
 	}
+}
+
+// openBench opens f by its name.
+func openBench(ctx context.Context, b *testing.B, fs *FS, mode OpenMode) *Handle {
+	b.Helper()
+	entry, err := fs.Lookup(ctx, alice, fs.Root(), "f")
+	if err != nil {
+		b.Fatal(err)
+	}
+	h, _, err := fs.Open(ctx, alice, entry.View, mode)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return h
 }
 
 func finishBench(ctx context.Context, b *testing.B, h *Handle, p []byte) {

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"testing"
-	"testing/iotest"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -83,19 +81,5 @@ func TestC1BrokenConnectionIsNoEndOfFile(t *testing.T) {
 			t.Errorf("read: %d, %v", n, err)
 		}
 		m.close(h)
-	}
-}
-
-// What is put in place of a file is all of what was read, or nothing: a body that breaks off is an error.
-func TestFillTakesABodyThatBreaksOffForNoEnd(t *testing.T) {
-	for _, cause := range []error{io.ErrUnexpectedEOF, fmt.Errorf("read: %w", io.EOF)} {
-		body := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(cause))
-		if n, err := readPiece(body, make([]byte, 10)); n != 4 || err != cause {
-			t.Errorf("%v: %d, %v", cause, n, err)
-		}
-	}
-	body := iotest.OneByteReader(strings.NewReader("whole"))
-	if n, err := readPiece(body, make([]byte, 10)); n != 5 || err != io.EOF {
-		t.Errorf("whole: %d, %v", n, err)
 	}
 }

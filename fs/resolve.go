@@ -178,7 +178,7 @@ func parentOf(ctx context.Context, ns objstore.Namespace, path string) (dir objs
 func fill(ctx context.Context, stage objstore.Stage, body io.Reader) error {
 	p := make([]byte, copyBytes)
 	for off := int64(0); ; {
-		n, err := readPiece(body, p)
+		n, err := objstore.Fill(body, p)
 		if n > 0 {
 			if _, err := stage.WriteAt(ctx, p[:n], off); err != nil {
 				return err
@@ -192,16 +192,6 @@ func fill(ctx context.Context, stage objstore.Stage, body io.Reader) error {
 			return err
 		}
 	}
-}
-
-// readPiece fills p as far as body goes. Only io.EOF itself is body's end: one with another error around it is a connection that broke.
-func readPiece(body io.Reader, p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		var m int
-		m, err = body.Read(p[n:])
-		n += m
-	}
-	return n, err
 }
 
 func sorted(names []string) []string {

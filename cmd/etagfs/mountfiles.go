@@ -139,7 +139,7 @@ func (m mountFiles) replace(f *os.File, key objstore.Key, body io.Reader, cond o
 func overwrite(f *os.File, body io.Reader) (size int64, err error) {
 	piece := make([]byte, 1<<20)
 	for {
-		n, err := readPiece(body, piece)
+		n, err := objstore.Fill(body, piece)
 		if n > 0 {
 			if _, err := f.WriteAt(piece[:n], size); err != nil {
 				return size, err
@@ -153,16 +153,6 @@ func overwrite(f *os.File, body io.Reader) (size int64, err error) {
 			return size, err
 		}
 	}
-}
-
-// readPiece fills p as far as body goes. Only io.EOF itself is its end.
-func readPiece(body io.Reader, p []byte) (n int, err error) {
-	for n < len(p) && err == nil {
-		var m int
-		m, err = body.Read(p[n:])
-		n += m
-	}
-	return n, err
 }
 
 // forget drops the kept copy of what lost: it is computed again.

@@ -38,10 +38,9 @@ func loggedBytes(key, value int) int64 {
 
 func varintBytes(n int) int { return (bits.Len(uint(n)|1) + 6) / 7 }
 
-// touch lets a disk that takes no more writes refuse the next transaction here, where that is an error. Badger
-// writes to a mapping of its log, and dies of what it finds out ([disk.Mapping]). Asking the file system for the
-// log finds out at once about most that have failed, of which pages that are touched already say nothing, and about a store that
-// was removed.
+// touch lets a disk that takes no more writes refuse the next transaction here, where that is an error. Badger writes to a mapping of
+// its log, and dies of what it finds out ([disk.Mapping]). Asking the file system for the log finds out at once about most disks that
+// have failed, of which pages that are touched already say nothing, and about a store that was removed.
 // What Badger writes when it goes on to the next log, one transaction in thousands, is not touched.
 func (b *logBlocks) touch(part logPart) error {
 	l := &b.active

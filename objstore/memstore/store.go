@@ -97,7 +97,7 @@ func readBody(ctx context.Context, body io.Reader, opt objstore.PutOptions) (*co
 		if err := orCancelled(ctx, nil); err != nil {
 			return nil, err
 		}
-		n, err := fill(body, buf)
+		n, err := objstore.Fill(body, buf)
 		if werr := appendTo(d, buf[:n]); werr != nil {
 			return nil, werr
 		}
@@ -112,17 +112,6 @@ func readBody(ctx context.Context, body io.Reader, opt objstore.PutOptions) (*co
 		return nil, problem(objstore.ErrInvalid, fmt.Sprintf("the body has %d bytes instead of %d", d.size, opt.Length))
 	}
 	return d.freeze(), orCancelled(ctx, nil)
-}
-
-// fill reads until buf is full. Unlike io.ReadFull it returns io.EOF for a clean end
-// alone: a body that was cut off ends with io.ErrUnexpectedEOF.
-func fill(body io.Reader, buf []byte) (n int, err error) {
-	for n < len(buf) && err == nil {
-		var part int
-		part, err = body.Read(buf[n:])
-		n += part
-	}
-	return n, err
 }
 
 // appendTo adds p to d; zeros become a hole.

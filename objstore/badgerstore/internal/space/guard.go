@@ -87,7 +87,7 @@ func Open(fsys disk.FS, dir string, p Profile, now func() time.Time) (*Guard, er
 	if err != nil {
 		return g, err
 	}
-	if free := space.BytesFree; g.ballast > 0 && free < g.profile.ReserveBytes/2 {
+	if g.ballast > 0 && space.BytesFree < g.profile.ReserveBytes/2 {
 		return g, g.release()
 	}
 	return g, g.Tend()
