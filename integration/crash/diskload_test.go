@@ -59,9 +59,17 @@ func (w *writers) run(d *daemon, root string, files int64) error {
 	for lane := range lanes {
 		go func() { errs <- w.write(lane, files, enough) }()
 	}
-	<-enough
-	_, err := shutDown(d, root)
-	for range lanes {
+	var early error
+	left := lanes
+	select {
+	case <-enough:
+	case err := <-errs:
+		left--
+		early = errors.Join(errors.New("a writer ended before the disk failed"), err)
+	}
+	_, err := shutDown(d, root) // which ends the writers in any case
+	err = errors.Join(early, err)
+	for range left {
 		err = errors.Join(err, <-errs)
 	}
 	if err != nil {
