@@ -18,10 +18,10 @@ const (
 	eventsFD       = 3
 )
 
-// A worker that takes longer is made to print its stacks, then killed.
+// A worker that takes longer hangs: it is made to print its stacks, then killed.
 const (
-	roundDeadline = 30 * time.Second
-	stackDeadline = 10 * time.Second
+	roundDeadline = 3 * time.Minute
+	stackDeadline = 30 * time.Second
 )
 
 // process is a worker process as its parent sees it.
