@@ -12,6 +12,7 @@ import (
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/formatfile"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/space"
 )
 
@@ -59,7 +60,8 @@ func newIdentity() (identity, error) {
 func parseIdentity(dir string, p []byte) (id identity, err error) {
 	text := string(p)
 	id.text = text
-	if n, _ := fmt.Sscanf(text, "etagfs store\nformat %d\n", &id.version); n != 1 {
+	var ok bool
+	if id.version, ok = formatfile.Version(text, "etagfs store"); !ok {
 		return id, &objstore.Error{Op: "open store", Key: dir, Kind: objstore.ErrCorrupt,
 			Detail: "the file FORMAT is damaged: restore a copy of the store"}
 	}

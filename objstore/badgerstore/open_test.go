@@ -81,6 +81,12 @@ func TestOpenRefusesWithASentence(t *testing.T) {
 		{"damaged format", func(t *testing.T, dir string) {
 			must(t, os.WriteFile(filepath.Join(dir, formatName), []byte("hello"), 0o600))
 		}, Options{}, objstore.ErrCorrupt, "FORMAT is damaged: restore a copy"},
+		{"damaged number of the format", func(t *testing.T, dir string) {
+			must(t, os.WriteFile(filepath.Join(dir, formatName), []byte("etagfs store\nformat 99x\nuuid x\n"), 0o600))
+		}, Options{}, objstore.ErrCorrupt, "FORMAT is damaged: restore a copy"},
+		{"damaged number of the known format", func(t *testing.T, dir string) {
+			must(t, os.WriteFile(filepath.Join(dir, formatName), []byte("etagfs store\nformat 1x\nuuid x\n"), 0o600))
+		}, Options{}, objstore.ErrCorrupt, "FORMAT is damaged: restore a copy"},
 		{"marks gone", func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, marksName))) },
 			Options{}, objstore.ErrCorrupt, "marks is missing: restore a copy"},
 		{"marks damaged", func(t *testing.T, dir string) {

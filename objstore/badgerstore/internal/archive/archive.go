@@ -14,6 +14,7 @@ import (
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/formatfile"
 )
 
 const (
@@ -67,8 +68,7 @@ func Open(fsys disk.FS, dir string) (*Archive, error) {
 	case string(text) == formatText:
 		return &Archive{fs: fsys, dir: dir, dirty: map[string]bool{}}, nil
 	}
-	var version int
-	if n, _ := fmt.Sscanf(string(text), "etagfs backup\nformat %d\n", &version); n == 1 && version > 1 {
+	if version, ok := formatfile.Version(string(text), "etagfs backup"); ok && version > 1 {
 		return nil, &objstore.Error{Op: "open backups", Key: dir, Kind: objstore.ErrNewerFormat,
 			Detail: fmt.Sprintf("the backups have format %d and this program knows format 1: use a newer one", version)}
 	}
