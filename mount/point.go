@@ -108,11 +108,17 @@ func (e absentError) Error() string { return string(e) }
 // Unwrap makes it [os.ErrNotExist].
 func (e absentError) Unwrap() error { return os.ErrNotExist }
 
+func notADirectory(point string) error {
+	return fmt.Errorf("mount point %s is not a directory, or below a file: choose an empty directory", point)
+}
+
 func emptyDirectory(point string) error {
 	d, err := os.Open(point)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return absentError("mount point " + point + " does not exist: create the directory first")
+	case errors.Is(err, syscall.ENOTDIR):
+		return notADirectory(point)
 	case err != nil:
 		return fmt.Errorf("mount point %s: %w", point, cause(err))
 	}
@@ -122,11 +128,11 @@ func emptyDirectory(point string) error {
 		return fmt.Errorf("mount point %s: %w", point, cause(err))
 	}
 	if !info.IsDir() {
-		return fmt.Errorf("mount point %s is not a directory", point)
+		return notADirectory(point)
 	}
 	switch _, err = d.Readdirnames(1); {
 	case err == nil:
-		return fmt.Errorf("mount point %s is not empty: the mount would hide what is in it", point)
+		return fmt.Errorf("mount point %s is not empty: the mount would hide what is in it: choose an empty directory", point)
 	case !errors.Is(err, io.EOF):
 		return fmt.Errorf("mount point %s: %w", point, cause(err))
 	}

@@ -15,7 +15,7 @@ func rmCommand(t *terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rm STORE KEY...",
 		Short: "Delete objects",
-		Args:  arguments(2, -1),
+		Args:  keyed(2, -1, -1),
 		RunE: func(c *cobra.Command, args []string) error {
 			otherwise := objstore.IfPresent()
 			if force {
@@ -71,7 +71,7 @@ that is in it.
 Most S3 stores cannot rename. With --copy an object is copied there and then
 deleted, which is not one step: for a moment it has both names, and where the
 store has no conditional delete a change of FROM in that moment is lost.`,
-		Args: arguments(3, 3),
+		Args: keyed(3, 3, 2),
 		RunE: func(c *cobra.Command, args []string) error {
 			from := objstore.Key(args[1])
 			to, err := newKey(args[2])

@@ -150,8 +150,8 @@ func (f *symptoms) space(dir string) {
 // examineStore looks at the directory of a store, from outside.
 func examineStore(ctx context.Context, dir string) (found symptoms, err error) {
 	if _, err := os.Stat(filepath.Join(dir, "FORMAT")); err != nil {
-		if errors.Is(err, iofs.ErrNotExist) {
-			err = fmt.Errorf("%s is no mount of etagfs and holds no store: %w", dir, iofs.ErrNotExist)
+		if errors.Is(err, iofs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) {
+			err = absentError(dir + " is no mount of etagfs and holds no store: name one of these")
 		}
 		return nil, err
 	}

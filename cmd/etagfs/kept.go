@@ -85,7 +85,7 @@ func (k keptInStore) list(ctx context.Context) (infos [][]byte, err error) {
 func (k keptInStore) info(ctx context.Context, id objstore.ConflictID) ([]byte, error) {
 	c, err := k.ns.Conflict(ctx, id)
 	if err != nil {
-		return nil, err
+		return nil, noSuchConflict(id, err)
 	}
 	return fs.ConflictInfo(c), nil
 }
@@ -102,6 +102,9 @@ func (k keptInStore) copySide(ctx context.Context, id objstore.ConflictID, side 
 	default:
 		return noSuchSide(side)
 	}
+	if _, err := k.info(ctx, id); err != nil {
+		return err
+	}
 	reader, err := k.ns.OpenConflict(ctx, id, which)
 	if err != nil {
 		return err
@@ -110,11 +113,17 @@ func (k keptInStore) copySide(ctx context.Context, id objstore.ConflictID, side 
 }
 
 func (k keptInStore) keepMine(ctx context.Context, id objstore.ConflictID) error {
+	if _, err := k.info(ctx, id); err != nil {
+		return err
+	}
 	_, err := fs.KeepMine(ctx, k.ns, id)
 	return err
 }
 
 func (k keptInStore) drop(ctx context.Context, id objstore.ConflictID) error {
+	if _, err := k.info(ctx, id); err != nil {
+		return err
+	}
 	return fs.KeepTheirs(ctx, k.ns, id)
 }
 
@@ -180,9 +189,13 @@ func (k keptInMount) dir(id objstore.ConflictID) (string, error) {
 	return dir, nil
 }
 
+// noSuchConflict is err, in words that say where to look if it is that there is no such conflict.
 func noSuchConflict(id objstore.ConflictID, err error) error {
-	if errors.Is(err, iofs.ErrNotExist) {
-		err = objstore.ErrNotFound
+	if errors.Is(err, iofs.ErrNotExist) || errors.Is(err, objstore.ErrNotFound) {
+		return &objstore.Error{
+			Op: "conflict", Key: string(id), Kind: objstore.ErrNotFound,
+			Detail: "there is no such conflict: etagfs conflicts list lists those there are",
+		}
 	}
 	return fmt.Errorf("conflict %s: %w", id, err)
 }

@@ -85,7 +85,7 @@ func statCommand(t *terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "stat STORE KEY...",
 		Short: "Describe objects",
-		Args:  arguments(2, -1),
+		Args:  keyed(2, -1, -1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return at.with(c.Context(), args[0], func(bucket objstore.Store) error {
 				for _, key := range args[1:] {

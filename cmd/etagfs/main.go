@@ -3,17 +3,15 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-
-	"github.com/etagfs/etagfs/objstore"
 )
 
 func main() {
@@ -41,7 +39,10 @@ func run(args []string, t terminal, program func(*terminal) *cobra.Command) int 
 	root.SetIn(t.in)
 	root.SetOut(t.out)
 	root.SetErr(t.err)
-	err := execute(ctx, root)
+	err := needless(root, args)
+	if err == nil {
+		err = execute(ctx, root)
+	}
 	if out.readerGone() {
 		endLikeOthers()
 	}
@@ -52,17 +53,19 @@ func run(args []string, t terminal, program func(*terminal) *cobra.Command) int 
 	return exitCode(err)
 }
 
-// sentence is err in one line. Who lost a condition is told what is there instead.
-func sentence(err error) string {
-	if errors.Is(err, context.Canceled) && exitCode(err) == exitFailed {
-		err = errInterrupted // which of the things that waited said so is no news
+// needless refuses arguments of a command that is only help, or of cobra's, which have words and exit codes of their own.
+func needless(root *cobra.Command, args []string) error {
+	root.InitDefaultCompletionCmd(args...)
+	c, rest, err := root.Find(args)
+	if err != nil || c.Runnable() && !(c.HasParent() && c.Parent().Name() == "completion") {
+		return nil // what is wrong, the command says
 	}
-	text := inLine(strings.ReplaceAll(err.Error(), "\n", "; ")) // joined errors have lines
-	var e *objstore.Error
-	if errors.As(err, &e) && e.Winner != "" && e.Detail == "" {
-		text += ": its ETag is " + string(e.Winner)
+	for _, word := range rest {
+		if !strings.HasPrefix(word, "-") {
+			return usageErrorf("there is no command %q; see %s --help", word, c.CommandPath())
+		}
 	}
-	return text
+	return nil
 }
 
 func rootCommand(t *terminal) *cobra.Command {
@@ -131,6 +134,23 @@ func usageErrorf(format string, args ...any) error {
 
 // Error is the sentence.
 func (e *usageError) Error() string { return e.text }
+
+// keyed is arguments for a command that takes STORE and then so many keys; -1: nothing but keys. A key that a script
+// forgot to fill in is none.
+func keyed(least, most, keys int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := arguments(least, most)(c, args); err != nil {
+			return err
+		}
+		if keys < 0 {
+			keys = len(args) - 1
+		}
+		if slices.Contains(args[1:1+keys], "") {
+			return usageErrorf("the key is empty; usage: %s", c.UseLine())
+		}
+		return nil
+	}
+}
 
 // arguments says which positional arguments a command takes: at least least
 // and at most most, or any number if most is negative.

@@ -57,7 +57,8 @@ func findMounted(path, control string) (mountedTree, error) {
 			}
 		}
 		if at == "/" {
-			return mountedTree{}, fmt.Errorf("%s is in no mount of etagfs, or its control directory is not named %s (see --control): %w", path, control, iofs.ErrNotExist)
+			return mountedTree{}, absentError(fmt.Sprintf(
+				"%s is in no mount of etagfs, or its control directory is not named %s (see --control): name a path in a mount", path, control))
 		}
 		at = filepath.Dir(at)
 	}

@@ -119,7 +119,7 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 	}
 	listener, err := net.Listen("tcp", s.listen) // before there is a store for nothing
 	if err != nil {
-		return err
+		return fmt.Errorf("--listen %s is no address that can be had here: %w", s.listen, err)
 	}
 	defer listener.Close() // the server has closed it by then, unless it never came to be one
 	memory, err := s.memoryBytes()

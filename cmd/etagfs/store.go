@@ -19,7 +19,10 @@ import (
 // program is who a store's lock file says has it open.
 const program = "etagfs"
 
-const bucketDefault = badgerstore.MainBucket
+const (
+	bucketDefault = badgerstore.MainBucket
+	otherBucket   = "leave --bucket out for " + bucketDefault + ", which every store has"
+)
 
 // noStore and noMountPoint say that a name a script forgot to fill in is not the working directory.
 func noStore() error { return usageErrorf("the name of the store is empty; give a directory") }
@@ -96,18 +99,18 @@ func (l *location) with(ctx context.Context, store string, f func(bucket objstor
 		return engine, err
 	})
 	if err != nil {
-		return mountedThere(dir, err)
+		return mountedThere(dir, noSuchBucket(l.bucket, otherBucket, err))
 	}
 	if attached != nil {
 		defer func() { err = errors.Join(err, attached.Close()) }()
-		return f(attached)
+		return noSuchKey(store, f(attached))
 	}
 	defer func() { err = errors.Join(err, engine.Close()) }()
 	bucket, err := engine.Bucket(ctx, l.bucket)
 	if err != nil {
-		return err
+		return noSuchBucket(l.bucket, otherBucket, err)
 	}
-	return f(bucket)
+	return noSuchKey(store, f(bucket))
 }
 
 // mountedThere is why a directory is no store, which is what a mount of one looks like.
@@ -133,13 +136,13 @@ func (l *location) withRemote(ctx context.Context, url string, f func(bucket obj
 	}
 	bucket, end, err := l.openURL(ctx, url)
 	if err != nil {
-		return err
+		return noSuchBucket(url, "the last part of the URL is its name", err)
 	}
 	defer func() { err = errors.Join(err, end()) }()
 	if err = f(bucket); objstore.KindOf(err) == objstore.ErrUnsupported {
 		return errors.Join(err, forgetProbe(url))
 	}
-	return err
+	return noSuchKey(url, err)
 }
 
 // openURL prefers what a server of this program offers beyond S3.

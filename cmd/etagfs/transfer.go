@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"os"
 	"path"
+	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -23,7 +26,7 @@ func catCommand(t *terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "cat STORE KEY...",
 		Short: "Print the bytes of objects",
-		Args:  arguments(2, -1),
+		Args:  keyed(2, -1, -1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := t.bytesOnly(); err != nil {
 				return err
@@ -51,15 +54,18 @@ func getCommand(t *terminal) *cobra.Command {
 		Short: "Write an object to FILE (its last name by default; - is standard output)",
 		Long: `Write an object to FILE. The file appears with all of the bytes, or not at
 all; without FILE it is called like the last component of KEY.`,
-		Args: arguments(2, 3),
+		Args: keyed(2, 3, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			key := objstore.Key(args[1])
 			file := path.Base(args[1])
 			if len(args) == 3 {
 				file = args[2]
 			}
-			if file == "" {
+			switch file {
+			case "":
 				return usageErrorf("the name of the file is empty")
+			case ".", "..", "/":
+				return usageErrorf("get %s: a file cannot be called %s: give FILE", readable(args[1]), file)
 			}
 			if file == standardStream {
 				if err := t.bytesOnly(); err != nil {
@@ -135,8 +141,18 @@ func writeFile(name string, fill func(io.Writer) error) error {
 	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() {
 		return fillFile(name, os.O_WRONLY, fill)
 	}
-	part := fmt.Sprintf("%s.%d.part", name, os.Getpid())
-	if err := fillFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fill); err != nil {
+	dir, last := filepath.Split(name)
+	suffix := fmt.Sprintf(".%d.part", os.Getpid())
+	part := dir + last[:min(len(last), objstore.NameBytesMax-len(suffix))] + suffix // what has a longest name has a part
+	if len(last) > objstore.NameBytesMax {
+		return &iofs.PathError{Op: "write", Path: name, Err: syscall.ENAMETOOLONG}
+	}
+	err := fillFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fill)
+	var failed *iofs.PathError
+	if errors.As(err, &failed) && failed.Path == part { // the name that was given is the one to know
+		return &iofs.PathError{Op: "write", Path: name, Err: failed.Err}
+	}
+	if err != nil {
 		return err
 	}
 	if err := os.Rename(part, name); err != nil {
@@ -169,7 +185,7 @@ func putCommand(t *terminal) *cobra.Command {
 		Short: "Make the bytes of FILE (standard input by default) the content of an object",
 		Long: `Make the bytes of FILE, or of standard input, the content of an object, in
 one durable step at its end, and print the new ETag.`,
-		Args: arguments(2, 3),
+		Args: keyed(2, 3, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			key, err := newKey(args[1])
 			if err != nil {

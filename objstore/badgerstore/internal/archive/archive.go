@@ -62,7 +62,7 @@ func Open(fsys disk.FS, dir string) (*Archive, error) {
 	text, err := readFile(fsys, filepath.Join(dir, formatName))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &objstore.Error{Op: "open backups", Key: dir, Kind: objstore.ErrNotFound, Detail: "there are no backups"}
+		return nil, &objstore.Error{Op: "open backups", Key: dir, Kind: objstore.ErrNotFound, Detail: "there are no backups: name the directory that etagfs backup was given"}
 	case err != nil:
 		return nil, disk.Error("open backups", err)
 	case string(text) == formatText:
