@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -375,7 +374,7 @@ type KeptInfo struct {
 	ID           objstore.ConflictID `json:"id"`
 	Reason       string              `json:"reason"`
 	Path         string              `json:"path"`
-	PathBytes    []byte              `json:"path_base64,omitempty"` // if Path could not say it: JSON has no strings that are not UTF-8
+	PathBytes    []byte              `json:"path_base64,omitempty"` // if Path could not say it
 	Object       objstore.ID         `json:"object"`
 	UID          uint32              `json:"uid"`
 	PID          uint32              `json:"pid"`
@@ -393,13 +392,10 @@ type KeptInfo struct {
 // ConflictInfo is info.json of a conflict: one line of JSON.
 func ConflictInfo(c objstore.Conflict) []byte {
 	info := KeptInfo{
-		ID: c.ID, Reason: ReasonText(c.Reason), Path: c.Path, Object: c.Object, UID: c.UID, PID: c.PID, Host: c.Host,
+		ID: c.ID, Reason: ReasonText(c.Reason), Path: c.Path, PathBytes: PathBytes(c.Path), Object: c.Object, UID: c.UID, PID: c.PID, Host: c.Host,
 		Time: c.Time.UTC(), Operation: c.Operation, Base: c.Base.ETag, Theirs: c.Theirs.ETag, Bytes: c.Bytes, Detail: c.Detail,
 		Gaps:         c.Gaps,
 		NotAvailable: []string{},
-	}
-	if !utf8.ValidString(c.Path) {
-		info.PathBytes = []byte(c.Path)
 	}
 	if !c.Base.Held {
 		info.NotAvailable = append(info.NotAvailable, missing("base", c.Base))

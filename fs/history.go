@@ -67,6 +67,7 @@ func (w *Writer) String() string {
 type Loss struct {
 	Reason    string              `json:"reason"` // as in info.json
 	Path      string              `json:"path"`
+	PathBytes []byte              `json:"path_base64,omitempty"` // if Path could not say it
 	Time      time.Time           `json:"time"`
 	Operation string              `json:"operation"`
 	UID       uint32              `json:"uid"`
@@ -145,7 +146,7 @@ func (h *history) lost(c objstore.Conflict, program string, theirs rival) {
 
 func lossOf(c objstore.Conflict) Loss {
 	return Loss{
-		Reason: ReasonText(c.Reason), Path: c.Path, Time: c.Time.UTC(), Operation: c.Operation, UID: c.UID, PID: c.PID, Host: c.Host,
+		Reason: ReasonText(c.Reason), Path: c.Path, PathBytes: PathBytes(c.Path), Time: c.Time.UTC(), Operation: c.Operation, UID: c.UID, PID: c.PID, Host: c.Host,
 		Base: c.Base.ETag, Theirs: c.Theirs.ETag, Kept: c.ID, Bytes: c.Bytes, Detail: c.Detail,
 		object: c.Object, theirs: rival{ContentRef: c.Theirs, object: c.Object},
 	}
@@ -165,15 +166,16 @@ func (h *history) lastLoss(c Caller, object objstore.ID, path string) (Loss, boo
 
 // Why is what is known of how a file came to be as it is.
 type Why struct {
-	Path     string           `json:"path"`
-	Object   objstore.ID      `json:"object"`
-	ETag     objstore.ETag    `json:"etag,omitempty"` // none: it was never committed
-	Version  objstore.Version `json:"version,omitempty"`
-	Size     int64            `json:"size"`
-	Modified time.Time        `json:"modified,omitzero"` // the commit
-	Writer   *Writer          `json:"writer,omitempty"`  // nil: not through this mount since it began, as far as it remembers
-	Open     []Transaction    `json:"open,omitempty"`    // writers of it, of the caller's
-	Lost     *Loss            `json:"lost,omitempty"`    // the newest, of the caller's
+	Path      string           `json:"path"`
+	PathBytes []byte           `json:"path_base64,omitempty"` // if Path could not say it
+	Object    objstore.ID      `json:"object"`
+	ETag      objstore.ETag    `json:"etag,omitempty"` // none: it was never committed
+	Version   objstore.Version `json:"version,omitempty"`
+	Size      int64            `json:"size"`
+	Modified  time.Time        `json:"modified,omitzero"` // the commit
+	Writer    *Writer          `json:"writer,omitempty"`  // nil: not through this mount since it began, as far as it remembers
+	Open      []Transaction    `json:"open,omitempty"`    // writers of it, of the caller's
+	Lost      *Loss            `json:"lost,omitempty"`    // the newest, of the caller's
 }
 
 // Why tells what is known of the version of a file that is committed, and of the newest commit to it that lost.
@@ -193,6 +195,7 @@ func (fs *FS) Why(ctx context.Context, c Caller, object objstore.ID) (Why, error
 	} else if why.Path, err = fs.ns.Path(ctx, object); err != nil {
 		return why, err
 	}
+	why.PathBytes = PathBytes(why.Path)
 	for _, t := range fs.Transactions(ctx) {
 		if t.Object == object && (c.UID == 0 || c.UID == t.UID) {
 			why.Open = append(why.Open, t)

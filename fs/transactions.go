@@ -13,7 +13,8 @@ import (
 
 // Transaction is a file that is open for writing.
 type Transaction struct {
-	Path       string              `json:"path"` // empty: it has no name
+	Path       string              `json:"path"`                  // empty: it has no name
+	PathBytes  []byte              `json:"path_base64,omitempty"` // if Path could not say it
 	Object     objstore.ID         `json:"object"`
 	State      string              `json:"state"` // open, lost, unknown or detached
 	Changed    bool                `json:"changed"`
@@ -50,8 +51,9 @@ func (fs *FS) openWriters() []*transaction {
 
 func (t *transaction) describeOpen(ctx context.Context) Transaction {
 	by := t.fs.history.runs(t.opener.Thread, t.fs.clock())
+	path := t.fs.path(ctx, t.file)
 	d := Transaction{
-		Path: t.fs.path(ctx, t.file), Object: t.file.id, Opened: t.openedAt.UTC(), Bytes: t.sizeNow(),
+		Path: path, PathBytes: PathBytes(path), Object: t.file.id, Opened: t.openedAt.UTC(), Bytes: t.sizeNow(),
 		UID: t.opener.UID, PID: by.process, Program: by.name, Committing: t.inCommit.Load(),
 	}
 	t.mu.Lock()

@@ -137,6 +137,7 @@ func (n naming) path(node uint64, name string) (path string, shown bool) {
 type runningLine struct {
 	Operation string    `json:"op"`
 	Path      string    `json:"path"`
+	PathBytes []byte    `json:"path_base64,omitempty"` // if Path could not say it
 	UID       uint32    `json:"uid"`
 	Thread    uint32    `json:"thread"`
 	Program   string    `json:"program,omitempty"`
@@ -154,7 +155,7 @@ func (l *requestLog) running(ctx context.Context) []byte {
 			continue
 		}
 		text = appendJSON(text, runningLine{
-			Operation: r.kind.String(), Path: path, UID: r.uid, Thread: r.thread, Program: about.Name(r.thread),
+			Operation: r.kind.String(), Path: path, PathBytes: fs.PathBytes(path), UID: r.uid, Thread: r.thread, Program: about.Name(r.thread),
 			Began: l.activity.epoch.Add(r.began).UTC(), Seconds: (now - r.began).Seconds(),
 		})
 	}

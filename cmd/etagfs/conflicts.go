@@ -156,9 +156,7 @@ func parseKept(text []byte) (keptInfo, error) {
 	if err := json.Unmarshal(text, &info); err != nil {
 		return info, &objstore.Error{Op: "read info.json", Kind: objstore.ErrCorrupt, Err: err}
 	}
-	if info.PathBytes != nil {
-		info.Path = string(info.PathBytes)
-	}
+	info.Path = fs.PathOf(info.Path, info.PathBytes)
 	return info, nil
 }
 

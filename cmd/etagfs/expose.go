@@ -46,8 +46,10 @@ type mountConfig struct {
 	Host         string            `json:"host"`
 	Began        time.Time         `json:"began"`
 	Dir          string            `json:"dir"`
+	DirBytes     []byte            `json:"dir_base64,omitempty"` // if Dir could not say it
 	Source       string            `json:"source"`
-	Store        string            `json:"store"` // "embedded", "attached", "server" or "s3"
+	SourceBytes  []byte            `json:"source_base64,omitempty"` // if Source could not say it
+	Store        string            `json:"store"`                   // "embedded", "attached", "server" or "s3"
 	Log          string            `json:"log,omitempty"`
 	Metrics      string            `json:"metrics,omitempty"`
 	Pprof        string            `json:"pprof,omitempty"`
@@ -59,7 +61,7 @@ type mountConfig struct {
 func (s *openStore) show(options mount.Options, point, host string) (*gauges, objstore.Namespace) {
 	g := &gauges{registry: prometheus.NewRegistry(), timings: &timings{}}
 	g.config = mountConfig{
-		build: readBuild(), PID: os.Getpid(), Host: host, Began: time.Now().UTC(), Dir: point, Source: s.source, Store: s.kind,
+		build: readBuild(), PID: os.Getpid(), Host: host, Began: time.Now().UTC(), Dir: point, DirBytes: fs.PathBytes(point), Source: s.source, SourceBytes: fs.PathBytes(s.source), Store: s.kind,
 		Options: options.InForce(), Capabilities: capabilityNames(s.namespace.Capabilities()),
 	}
 	if s.kind == "embedded" || s.kind == "attached" { // a URL names its bucket

@@ -74,6 +74,7 @@ func (m mountedTree) config() (c mountConfig, err error) {
 	if err == nil {
 		err = json.Unmarshal(text, &c)
 	}
+	c.Dir, c.Source = fs.PathOf(c.Dir, c.DirBytes), fs.PathOf(c.Source, c.SourceBytes)
 	return c, err
 }
 
@@ -95,13 +96,18 @@ func refusing(point string) (string, error) {
 
 // transactions are the files open for writing. Who may not know of other users' files is told so.
 func (m mountedTree) transactions() (all []fs.Transaction, allowed bool, err error) {
-	return linesOf[fs.Transaction](filepath.Join(m.control, "transactions"))
+	all, allowed, err = linesOf[fs.Transaction](filepath.Join(m.control, "transactions"))
+	for i := range all {
+		all[i].Path = fs.PathOf(all[i].Path, all[i].PathBytes)
+	}
+	return all, allowed, err
 }
 
 // runningRequest is a line of the control file of requests that are being answered.
 type runningRequest struct {
 	Operation string  `json:"op"`
 	Path      string  `json:"path"`
+	PathBytes []byte  `json:"path_base64,omitempty"` // if Path could not say it
 	UID       uint32  `json:"uid"`
 	Thread    uint32  `json:"thread"`
 	Program   string  `json:"program,omitempty"`
@@ -109,7 +115,11 @@ type runningRequest struct {
 }
 
 func (m mountedTree) running() (all []runningRequest, allowed bool, err error) {
-	return linesOf[runningRequest](filepath.Join(m.control, "running"))
+	all, allowed, err = linesOf[runningRequest](filepath.Join(m.control, "running"))
+	for i := range all {
+		all[i].Path = fs.PathOf(all[i].Path, all[i].PathBytes)
+	}
+	return all, allowed, err
 }
 
 // linesOf reads lines of JSON.

@@ -65,7 +65,9 @@ func (m mountedTree) why(ctx context.Context, path string) (w fs.Why, err error)
 	if err != nil {
 		return w, fmt.Errorf("%s: %w", path, err)
 	}
-	return w, json.Unmarshal(text[:n], &w)
+	err = json.Unmarshal(text[:n], &w)
+	w.Path = fs.PathOf(w.Path, w.PathBytes)
+	return w, err
 }
 
 // whyGone looks for the newest kept copy of a path.
@@ -80,6 +82,7 @@ func (m mountedTree) whyGone(ctx context.Context, path string) (w fs.Why, err er
 	if w.Path, err = filepath.Rel(m.root, at); err != nil {
 		return w, err
 	}
+	w.PathBytes = fs.PathBytes(w.Path)
 	infos, err := keptInMount{filepath.Join(m.control, conflictsName)}.list(ctx)
 	if err != nil {
 		return w, err
@@ -91,7 +94,7 @@ func (m mountedTree) whyGone(ctx context.Context, path string) (w fs.Why, err er
 		}
 		if info.Path == w.Path {
 			w.Lost = &fs.Loss{
-				Reason: info.Reason, Path: info.Path, Time: info.Time, Operation: info.Operation, UID: info.UID, PID: info.PID, Host: info.Host,
+				Reason: info.Reason, Path: info.Path, PathBytes: info.PathBytes, Time: info.Time, Operation: info.Operation, UID: info.UID, PID: info.PID, Host: info.Host,
 				Base: info.Base, Theirs: info.Theirs, Kept: info.ID, KeptStill: true, Bytes: info.Bytes, Detail: info.Detail,
 			}
 			return w, nil
