@@ -65,7 +65,7 @@ func (m *mounted) list(c Caller, path string) (names []string) {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	err = d.Read(m.ctx, c, 0, func(e DirEntry, _ uint64) bool {
+	err = d.Read(m.ctx, c, 0, ample, func(e DirEntry, _ uint64) bool {
 		if e.Name != "." && e.Name != ".." {
 			names = append(names, e.Name)
 		}

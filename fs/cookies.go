@@ -10,6 +10,7 @@ type cookies struct {
 	starts []int  // where every namesOfRun-th begins, which shares nothing
 	last   []byte // the name added last
 	count  int
+	length int // of all names together
 
 	next    int // the number of the name that comes next, if the listing is what it was
 	seed    maphash.Seed
@@ -29,6 +30,15 @@ func (c *cookies) goTo(names uint64) bool {
 func (c *cookies) bytes() int {
 	const hashed = 32 // about what an entry of a map takes
 	return cap(c.coded) + 8*cap(c.starts) + hashed*len(c.numbers)
+}
+
+// nameBytes is how long a name is to be expected: as those are in the middle.
+func (c *cookies) nameBytes() int {
+	const unknown = 16
+	if c.count == 0 {
+		return unknown
+	}
+	return c.length/c.count + 1
 }
 
 // number is that of a name, which is added unless it is there.
@@ -90,6 +100,7 @@ func (c *cookies) add(name string) (number int) {
 	c.coded = append(c.coded, byte(shared), byte(len(name)-shared))
 	c.coded = append(c.coded, name[shared:]...)
 	c.last = append(c.last[:0], name...)
+	c.length += len(name)
 	c.count++
 	return c.count - 1
 }

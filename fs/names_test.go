@@ -327,7 +327,7 @@ func TestListingShowsEveryNameOnceAndCookiesStay(t *testing.T) {
 		next uint64
 	}
 	walk := func(cookie uint64, limit int) (places []place) {
-		err := d.Read(m.ctx, alice, cookie, func(e DirEntry, next uint64) bool {
+		err := d.Read(m.ctx, alice, cookie, ample, func(e DirEntry, next uint64) bool {
 			places = append(places, place{e.Name, next})
 			return len(places) < limit
 		})
@@ -364,7 +364,7 @@ func TestListingShowsEveryNameOnceAndCookiesStay(t *testing.T) {
 			t.Fatalf("after %v comes %v, came %v", places[i], again, places[i+1])
 		}
 	}
-	if err := d.Read(m.ctx, alice, 1<<40, func(DirEntry, uint64) bool { return true }); !errors.Is(err, objstore.ErrInvalid) {
+	if err := d.Read(m.ctx, alice, 1<<40, ample, func(DirEntry, uint64) bool { return true }); !errors.Is(err, objstore.ErrInvalid) {
 		t.Errorf("a cookie never given out: %v", err)
 	}
 }
@@ -382,7 +382,7 @@ func TestListingOfARemovedDirectoryIsEmpty(t *testing.T) {
 	if err := m.Rmdir(m.ctx, alice, m.Root(), "d"); err != nil {
 		t.Fatal(err)
 	}
-	err = d.Read(m.ctx, alice, 0, func(e DirEntry, _ uint64) bool {
+	err = d.Read(m.ctx, alice, 0, ample, func(e DirEntry, _ uint64) bool {
 		t.Errorf("it lists %s", e.Name)
 		return true
 	})

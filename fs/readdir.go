@@ -38,8 +38,19 @@ const (
 // errNoCookie is the answer to a cookie that was not given out.
 var errNoCookie = &objstore.Error{Op: "readdir", Kind: objstore.ErrInvalid}
 
-// readDirBatch is how many entries are asked of the store at a time.
+// readDirBatch is how many entries are asked of the store at a time, at most.
 const readDirBatch = 256
+
+// Room is what an answer to a listing holds. However little that is, it is for one entry.
+type Room struct {
+	Bytes int // in all
+	Entry int // that an entry takes beside its name
+}
+
+// entries is how many with names of so many bytes are asked of the store: one more than there is room for, so that none is left.
+func (r Room) entries(nameBytes int) int {
+	return min(max(r.Bytes, 0)/(r.Entry+nameBytes)+1, readDirBatch)
+}
 
 // OpenDir opens a directory for listing.
 func (fs *FS) OpenDir(ctx context.Context, dir objstore.ID) (*Dir, error) {
@@ -81,20 +92,20 @@ func (d *Dir) Sync(ctx context.Context) error {
 }
 
 // Read calls yield for each entry after cookie, 0 being the start, "." and ".." first, until it
-// returns false or there are no more. next is the cookie that continues after
+// returns false or there are no more; once little room is left, it may end there too. next is the cookie that continues after
 // the entry; cookies stay valid as long as the Dir. Cookie 0 starts anew. What an entry shows is
 // what this caller should see.
-func (d *Dir) Read(ctx context.Context, c Caller, cookie uint64, yield func(entry DirEntry, next uint64) bool) error {
+func (d *Dir) Read(ctx context.Context, c Caller, cookie uint64, room Room, yield func(entry DirEntry, next uint64) bool) error {
 	if cookie != 0 && !d.Gave(cookie) {
 		return errNoCookie
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.read(ctx, c, cookie&^d.space, func(e DirEntry, next uint64) bool { return yield(e, next|d.space) })
+	return d.read(ctx, c, cookie&^d.space, room, func(e DirEntry, next uint64) bool { return yield(e, next|d.space) })
 }
 
 // read is Read with the lower halves of cookies.
-func (d *Dir) read(ctx context.Context, c Caller, cookie uint64, yield func(entry DirEntry, next uint64) bool) error {
+func (d *Dir) read(ctx context.Context, c Caller, cookie uint64, room Room, yield func(entry DirEntry, next uint64) bool) error {
 	switch {
 	case d.kept != nil:
 		d.fs.listings.begin(d)
@@ -116,7 +127,7 @@ func (d *Dir) read(ctx context.Context, c Caller, cookie uint64, yield func(entr
 	if err != nil || !more {
 		return err
 	}
-	return d.readStore(ctx, c, after, yield)
+	return d.readStore(ctx, c, after, room, yield)
 }
 
 // dots yields "." and "..".
@@ -175,10 +186,12 @@ func (d *Dir) readPending(ctx context.Context, c Caller, cookie uint64, yield fu
 	return "", true, nil
 }
 
-// readStore yields what the store has after a name.
-func (d *Dir) readStore(ctx context.Context, c Caller, after string, yield func(DirEntry, uint64) bool) error {
-	for {
-		entries, more, err := d.fs.ns.ReadDir(ctx, d.id, after, readDirBatch)
+// readStore yields what the store has after a name. It asks for as much as there is room for, going by the names listed so far: what
+// is asked for in vain costs as much, and a kernel may ask with little room for a single entry, behind seekdir(3) say.
+func (d *Dir) readStore(ctx context.Context, c Caller, after string, room Room, yield func(DirEntry, uint64) bool) error {
+	const little = 8 // of the room, one part in so many: the next answer begins with what would be asked for to fill it
+	for left := room; left.Bytes >= room.Bytes/little; {
+		entries, more, err := d.fs.ns.ReadDir(ctx, d.id, after, left.entries(d.cookies.nameBytes()))
 		if err != nil {
 			return notFoundIsEnd(err)
 		}
@@ -194,11 +207,13 @@ func (d *Dir) readStore(ctx context.Context, c Caller, after string, yield func(
 			if !yield(DirEntry{e.Name, entry}, d.cookie(e.Name)) {
 				return nil
 			}
+			left.Bytes -= left.Entry + len(e.Name)
 		}
 		if !more || len(entries) == 0 {
 			return nil
 		}
 	}
+	return nil
 }
 
 // cookie is the one that continues after name: the same however often it is listed.

@@ -91,7 +91,7 @@ func (b *bridge) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryL
 	if d == nil {
 		return fuse.EBADF
 	}
-	return b.status("readdir", b.list(d, in.Offset, func(e fs.DirEntry, next uint64) bool {
+	return b.status("readdir", b.list(d, in.Offset, fs.Room{Bytes: int(in.Size), Entry: listedBytes}, func(e fs.DirEntry, next uint64) bool {
 		return out.AddDirEntry(listed(e, next))
 	}))
 }
@@ -104,7 +104,8 @@ func (b *bridge) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEn
 		return fuse.EBADF
 	}
 	since := b.table.mark()
-	return b.status("readdir", b.list(d, in.Offset, func(e fs.DirEntry, next uint64) bool {
+	room := fs.Room{Bytes: int(in.Size), Entry: listedBytes + enteredBytes}
+	return b.status("readdir", b.list(d, in.Offset, room, func(e fs.DirEntry, next uint64) bool {
 		entry := out.AddDirLookupEntry(listed(e, next))
 		if entry == nil {
 			return false
@@ -119,14 +120,21 @@ func (b *bridge) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEn
 	}))
 }
 
+// What an entry takes in a reply beside its name: what comes before that and, in the middle, what fills it up to eights; and what tells
+// of the node.
+const (
+	listedBytes  = 24 + 4
+	enteredBytes = 128
+)
+
 // list calls yield for the entries from offset on.
-func (b *bridge) list(d *directory, offset uint64, yield func(fs.DirEntry, uint64) bool) error {
+func (b *bridge) list(d *directory, offset uint64, room fs.Room, yield func(fs.DirEntry, uint64) bool) error {
 	ctx, end := context.Background(), true
 	dir, anew := d.from(offset)
 	if anew && b.table.unlist(d.node) {
 		b.notifier.drop(d.node, 0)
 	}
-	err := dir.Read(ctx, d.opener, offset, func(e fs.DirEntry, next uint64) bool {
+	err := dir.Read(ctx, d.opener, offset, room, func(e fs.DirEntry, next uint64) bool {
 		end = false
 		return yield(e, next)
 	})

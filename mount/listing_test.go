@@ -128,7 +128,7 @@ func (l *lister) ask(t *testing.T) {
 	t.Helper()
 	const replyBytes = 120
 	out := fuse.NewDirEntryList(make([]byte, replyBytes), l.position)
-	in := fuse.ReadIn{InHeader: header(fuse.FUSE_ROOT_ID, 1), Fh: l.fh, Offset: l.position}
+	in := fuse.ReadIn{InHeader: header(fuse.FUSE_ROOT_ID, 1), Fh: l.fh, Offset: l.position, Size: replyBytes}
 	if status := l.keeper.bridge.ReadDir(nil, &in, out); !status.Ok() {
 		t.Fatal("readdir:", status)
 	}

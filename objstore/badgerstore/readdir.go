@@ -198,6 +198,9 @@ func (w *dirWalk) append(name string, value any) error {
 	}
 	o, err := w.object(value)
 	if err == nil {
+		if w.entries == nil {
+			w.entries = make([]objstore.DirEntry, 0, min(uint64(w.max), w.children))
+		}
 		w.entries = append(w.entries, objstore.DirEntry{Name: name, Info: infoOf(o)})
 	}
 	return err

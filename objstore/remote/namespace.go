@@ -115,10 +115,17 @@ func (s *Store) textOf(ctx context.Context, q request) (string, error) {
 	return m.Text, nil
 }
 
+// wholeMost is up to how many entries a listing is begun with, however few are wanted: a directory that has no more can be remembered as
+// a whole, and with it which names it does not have.
+const wholeMost = 256
+
 // ReadDir implements [objstore.Namespace]. All infos come in the same reply.
-func (s *Store) ReadDir(ctx context.Context, dir objstore.ID, after string, most int) ([]objstore.DirEntry, bool, error) {
+func (s *Store) ReadDir(ctx context.Context, dir objstore.ID, after string, wanted int) ([]objstore.DirEntry, bool, error) {
 	var m wire.Entries
-	asked := s.records.now()
+	asked, most := s.records.now(), wanted
+	if after == "" {
+		most = max(most, wholeMost)
+	}
 	err := s.ask(ctx, request{
 		op: "readdir", key: idText(dir), method: wire.MethodReadDir, message: &wire.ReadDir{Dir: dir, After: after, Max: most},
 	}, &m)
@@ -130,6 +137,9 @@ func (s *Store) ReadDir(ctx context.Context, dir objstore.ID, after string, most
 	}
 	if after == "" && !m.More {
 		s.records.learnWhole(asked, dir, m.Entries)
+	}
+	if len(m.Entries) > wanted {
+		return m.Entries[:wanted], true, nil
 	}
 	return m.Entries, m.More, nil
 }

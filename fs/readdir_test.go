@@ -1,0 +1,91 @@
+package fs
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore"
+)
+
+// ample is room for more than tests list.
+var ample = Room{Bytes: 1 << 20, Entry: 28}
+
+// countedListings counts what a store lists.
+type countedListings struct {
+	objstore.Namespace
+	calls, entries int
+}
+
+func (c *countedListings) ReadDir(ctx context.Context, dir objstore.ID, after string, most int) ([]objstore.DirEntry, bool, error) {
+	entries, more, err := c.Namespace.ReadDir(ctx, dir, after, most)
+	c.calls++
+	c.entries += len(entries)
+	return entries, more, err
+}
+
+// reply is what a kernel asks for at a time.
+type reply struct {
+	room    Room
+	left    int
+	entries int
+	next    uint64
+}
+
+func (r *reply) add(e DirEntry, next uint64) bool {
+	const header = 24
+	if r.left -= r.room.Entry - ample.Entry + header + (len(e.Name)+7)&^7; r.left < 0 {
+		return false
+	}
+	r.entries, r.next = r.entries+1, next
+	return true
+}
+
+// Whether a directory is walked through or looked at here and there: a reply is filled with one call of the store, and hardly
+// more is asked of the store than the reply holds.
+func TestListingAsksForWhatTheReplyHolds(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 0))
+	w := newWorld(t)
+	store := &countedListings{Namespace: w.store}
+	w.store = store
+	m := w.mount(Options{})
+	const names = 2000
+	for i := range names {
+		m.put(fmt.Sprintf("%04d-%s", i, strings.Repeat("n", random.IntN(60))), "")
+	}
+	for _, room := range []Room{{4 << 10, 28}, {4 << 10, 156}, {8 << 10, 28}, {32 << 10, 156}} {
+		d, err := m.OpenDir(m.ctx, m.Root())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := func(cookie uint64) *reply {
+			r := &reply{room: room, left: room.Bytes}
+			if err := d.Read(m.ctx, alice, cookie, room, r.add); err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		check := func(what string, replies, entries int) {
+			t.Helper()
+			if store.calls > replies+replies/8+2 || store.entries > entries*5/4 {
+				t.Errorf("%v, %s: the store was asked %d times for %d entries, of which %d replies hold %d", room, what, store.calls, store.entries, replies, entries)
+			}
+			store.calls, store.entries = 0, 0
+		}
+		replies, entries := 0, 0
+		store.calls, store.entries = 0, 0
+		for r := ask(0); r.entries > 0; r = ask(r.next) {
+			replies, entries = replies+1, entries+r.entries
+		}
+		check("a walk", replies, entries)
+		replies, entries = 200, 0
+		for range replies {
+			entries += ask(firstCookie + random.Uint64N(names*9/10)).entries
+		}
+		check("a look here and there", replies, entries)
+	}
+}
