@@ -116,6 +116,7 @@ func (t *transaction) keep(ctx context.Context, o order) error {
 		return err
 	})
 	if err != nil {
+		why.changes = changes
 		t.report(ctx, o, conflict, why, err)
 		return unkept(o, err)
 	}
@@ -192,9 +193,27 @@ func (t *transaction) theirs(ctx context.Context) rival {
 	return rival{ContentRef: refTo(info), object: info.ID}
 }
 
-// report writes the one log line of a failed commit. One that lost, and whose bytes are kept, is no error of ours: the caller is
-// told EBUSY, and may try again.
+// failureTold is what the log line of a failed commit says, but for how often it was tried.
+type failureTold struct {
+	changes uint64 // those that were to be committed
+	reason  objstore.ConflictReason
+	failed  objstore.Kind
+	theirs  objstore.Version
+	kept    objstore.ConflictID
+	unkept  objstore.Kind // why not, or 0
+}
+
+// report writes the one log line of a failed commit, which fsync, close and release may each have tried. One that lost, and
+// whose bytes are kept, is no error of ours: the caller is told EBUSY, and may try again.
 func (t *transaction) report(ctx context.Context, o order, c objstore.Conflict, why keptCopy, keepErr error) {
+	now := failureTold{why.changes, c.Reason, objstore.KindOf(why.failed), c.Theirs.Version, c.ID, objstore.KindOf(keepErr)}
+	t.mu.Lock()
+	known := t.told == now
+	t.told = now
+	t.mu.Unlock()
+	if known {
+		return
+	}
 	kept, level := string(c.ID), slog.LevelError
 	switch {
 	case keepErr != nil:

@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -161,5 +162,34 @@ func TestC10FailureIsOneLineWithAllThatIsNeeded(t *testing.T) {
 		if !strings.Contains(lines[0], part) {
 			t.Errorf("the line lacks %q: %s", part, lines[0])
 		}
+	}
+}
+
+// 1. A commit that fails is one line, though fsync, close and the last release each try it.
+// 2. It is another line when its bytes could be kept after all, and when there are others to commit.
+func TestC10FailedCommitIsOneLineHoweverOftenItIsTried(t *testing.T) {
+	m, f := faulty(t)
+	h := m.create(alice, "f")
+	f.commit, f.keep = objstore.ErrNoSpace, objstore.ErrNoSpace
+	try := func(want int) {
+		t.Helper()
+		for _, try := range []func(context.Context, Caller) error{h.Sync, h.Flush, h.Flush} {
+			if err := try(m.ctx, alice); objstore.KindOf(err) != objstore.ErrNoSpace {
+				t.Fatal(err)
+			}
+		}
+		if lines := m.log.matching("commit failed"); len(lines) != want {
+			t.Fatalf("%d lines instead of %d: %q", len(lines), want, lines)
+		}
+	}
+	m.write(h, 0, "mine")
+	try(1)
+	m.write(h, 0, "more")
+	try(2)
+	f.keep = 0
+	try(3)
+	h.Release(m.ctx)
+	if lines := m.log.matching("commit failed"); len(lines) != 3 || !strings.Contains(lines[2], "kept="+string(m.conflicts()[0].ID)) {
+		t.Errorf("%q", lines)
 	}
 }

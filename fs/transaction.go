@@ -51,6 +51,7 @@ type transaction struct {
 	born     bool   // a working copy has its base
 	author   Caller // of a working copy: who changed it last
 	kept     keptCopy
+	told     failureTold
 	unread   *unread // what its program had read at the name, if that is not the base
 }
 
