@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	iofs "io/fs"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -31,15 +33,21 @@ had opened, which one won and by whom, where the loser's bytes are and how to se
 them. What other users lost is told to root only.
 
 A mount remembers, while it runs, who committed through it: program, process,
-user, host and time. Of versions that came another way the store knows the time.`,
+user, host and time. The other mounts of the store that can be seen here are asked,
+too. Of versions that came another way the store knows the time.`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			m, err := findMounted(args[0], control)
 			if err != nil {
 				return err
 			}
-			w, err := m.why(c.Context(), args[0])
-			if err != nil {
+			var w whyTold
+			w.Why, err = m.why(c.Context(), args[0])
+			if err != nil && !errors.Is(err, iofs.ErrNotExist) {
+				return err
+			}
+			w.learn(m.elsewhere(c.Context(), w.Path, control))
+			if err != nil && !w.known() {
 				return err
 			}
 			if t.json {
@@ -103,7 +111,7 @@ func (m mountedTree) whyGone(ctx context.Context, path string) (w fs.Why, err er
 	return w, fmt.Errorf("%s does not exist, and no kept copy is of it: %w", path, iofs.ErrNotExist)
 }
 
-func (t *terminal) printWhy(m mountedTree, w fs.Why) error {
+func (t *terminal) printWhy(m mountedTree, w whyTold) error {
 	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
 	row("path", "%s", readable(w.Path))
@@ -118,9 +126,9 @@ func (t *terminal) printWhy(m mountedTree, w fs.Why) error {
 	}
 	switch {
 	case w.Writer != nil:
-		row("written by", "%s", w.Writer)
+		row("written by", "%s%s", w.Writer, through(w.WriterMount))
 	case w.ETag != "":
-		row("written by", "not through this mount since it began, as far as it remembers: another mount, an S3 client, or before")
+		row("written by", "%s", otherWay)
 	}
 	for _, o := range w.Open {
 		state := "unchanged"
@@ -132,13 +140,25 @@ func (t *terminal) printWhy(m mountedTree, w fs.Why) error {
 	if w.Lost == nil {
 		row("last loss", "none that is known")
 	} else {
-		describeLoss(m, *w.Lost, row)
+		describeLoss(cmp.Or(w.LostMount, m.root), *w.Lost, row)
 	}
 	return table.Flush()
 }
 
-// describeLoss says why a commit did not come to be.
-func describeLoss(m mountedTree, l fs.Loss, row func(name, format string, args ...any)) {
+// otherWay is what is known of who made a version, if nobody who is asked knows.
+const otherWay = "not through this mount since it began, nor another that can be asked here, as far as they remember: " +
+	"a mount elsewhere, an S3 client, or before"
+
+// through names another mount, if it was one.
+func through(root string) string {
+	if root == "" {
+		return ""
+	}
+	return ", through " + readable(root)
+}
+
+// describeLoss says why a commit through the mount at root did not come to be.
+func describeLoss(root string, l fs.Loss, row func(name, format string, args ...any)) {
 	row("last loss", "%s (%s) at %s, by %s, uid %d on %s", l.Operation, lossWords(l.Reason), l.Time.Format(time.RFC3339Nano), programAndPID(l.Program, l.PID), l.UID, l.Host)
 	row("  opened at", "ETag %s", orNone(l.Base))
 	if l.Reason == "lost" {
@@ -147,6 +167,8 @@ func describeLoss(m mountedTree, l fs.Loss, row func(name, format string, args .
 	switch {
 	case l.Winner != nil:
 		row("  won by", "%s", l.Winner)
+	case l.Reason == "lost" && l.Theirs != "" && !strings.Contains(l.Detail, "won by "):
+		row("  won by", "%s", otherWay)
 	case l.Detail != "":
 		row("  detail", "%s", readable(l.Detail))
 	}
@@ -155,7 +177,7 @@ func describeLoss(m mountedTree, l fs.Loss, row func(name, format string, args .
 		return
 	}
 	row("  kept", "%s, %d bytes", l.Kept, l.Bytes)
-	row("  to see it", "etagfs conflicts show %s %s mine", readable(m.root), l.Kept)
+	row("  to see it", "etagfs conflicts show %s %s mine", readable(root), l.Kept)
 }
 
 func winnerTag(tag objstore.ETag) string {
