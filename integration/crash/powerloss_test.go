@@ -213,8 +213,8 @@ func TestPowerCutsOfDirectories(t *testing.T) {
 					Mix: mix{Durable: 0.05, Sizes: []int64{100, 5000, 100_000}},
 				})
 				err := p.rounds(test.rounds, 600)
-				if caught := err != nil; caught != test.caught {
-					t.Errorf("caught: %t, want %t: %v", caught, test.caught, err)
+				if t.Log(err); (err != nil) != test.caught {
+					t.Errorf("caught: %t, want %t: %v", err != nil, test.caught, err)
 				}
 			})
 		}
