@@ -35,6 +35,7 @@ func newBridge(t *table, k *notifier, files *fs.FS, l locks.Locker, log *slog.Lo
 	return &bridge{
 		fs: files, log: log, now: now,
 		table: t, handles: newHandles(), locks: l, notifier: k, passer: &passer{log: log}, pruner: newPruner(t, log),
+		releases: releases{patience: releasePatience},
 	}
 }
 

@@ -184,24 +184,30 @@ func (b *bridge) openReleased(o *opening, c fs.Caller, mode fs.OpenMode) (f *fil
 	if f, shown, err = b.open(o, c, mode); fs.KindOf(err) != fs.ErrTextBusy {
 		return f, shown, err
 	}
-	const patience = 100 * time.Millisecond
-	enough := time.NewTimer(patience)
-	defer enough.Stop()
-	for {
+	// A machine that stands still takes one look, and not all the time there is: nobody could serve the RELEASE meanwhile.
+	const looks = 10
+	look := time.NewTicker(b.releases.patience / looks)
+	defer look.Stop()
+	for left := looks; ; {
 		served := b.releases.next()
-		if f, shown, err = b.open(o, c, mode); fs.KindOf(err) != fs.ErrTextBusy {
+		if f, shown, err = b.open(o, c, mode); left == 0 || fs.KindOf(err) != fs.ErrTextBusy {
 			return f, shown, err
 		}
 		select {
 		case <-served:
-		case <-enough.C:
-			return f, shown, err
+		case <-look.C:
+			left--
 		}
 	}
 }
 
+// releasePatience is how long an open waits for a RELEASE, if none comes.
+const releasePatience = 100 * time.Millisecond
+
 // releases tells those who wait for a RELEASE that one was served.
 type releases struct {
+	patience time.Duration // Constant: releasePatience
+
 	mu     sync.Mutex
 	served chan struct{} // GUARDED_BY(mu): closed by the next; nil: nobody waits
 }

@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 
@@ -20,6 +21,7 @@ func TestOpenToRunAwaitsTheReleaseOfWhoWrote(t *testing.T) {
 		for _, test := range []struct{ first, second uint32 }{{syscall.O_WRONLY, toRun}, {toRun, syscall.O_WRONLY}} {
 			t.Run(fmt.Sprint(isolation, " ", test.first == toRun), func(t *testing.T) {
 				k := newKernelWith(t, fs.Options{Isolation: isolation})
+				k.bridge.releases.patience = time.Minute // this test may take its time, too
 				k.put("f", "program")
 				first := k.mustOpen(1, "f", test.first)
 				refused := make(chan syscall.Errno, 1)
