@@ -228,7 +228,7 @@ func (d *Dir) readControl(ctx context.Context, c Caller, cookie uint64, yield fu
 		if errors.Is(err, objstore.ErrNotFound) {
 			continue
 		}
-		if err != nil || !yield(DirEntry{name, entry}, d.cookie(name)) {
+		if err != nil || !yield(DirEntry{name, entry}, d.cookie(DirEntry{name, entry})) {
 			return err
 		}
 	}

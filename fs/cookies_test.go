@@ -2,9 +2,12 @@ package fs
 
 import (
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"github.com/etagfs/etagfs/objstore"
 )
 
 // Whatever is listed, in whatever order and however often, a number stays with its name and no name gets two.
@@ -27,7 +30,7 @@ func TestCookiesStayWithTheirNames(t *testing.T) {
 		if ok && c.numbers == nil && before < c.next {
 			continue // no listing has a name twice
 		}
-		n := c.number(name)
+		n := c.number(name, idOf(name), objstore.TypeFile)
 		if ok && n != before || !ok && n != len(given) {
 			t.Fatalf("%q is number %d, was %d of %d", name, n, before, len(given))
 		}
@@ -37,10 +40,18 @@ func TestCookiesStayWithTheirNames(t *testing.T) {
 		if got := c.at(n); got != name {
 			t.Errorf("number %d is %q, was given to %q", n, got, name)
 		}
+		if w := c.from(n); !w.next() || string(w.name) != name || w.object != idOf(name) || w.typ != objstore.TypeFile {
+			t.Errorf("number %d is %+v, was given to %q", n, w.named, name)
+		}
 	}
 	if c.goTo(uint64(len(given)) + 1) {
 		t.Error("a number that was not given out is known")
 	}
+}
+
+// idOf is an object for a name.
+func idOf(name string) objstore.ID {
+	return objstore.ID(crc32.ChecksumIEEE([]byte(name))) << (len(name) % 33)
 }
 
 // The names of a large directory take a few bytes each, listed twice or not.
@@ -50,12 +61,12 @@ func TestCookiesOfALargeListingAreSmall(t *testing.T) {
 	for range 2 {
 		c.goTo(0)
 		for i := range names {
-			if n := c.number(fmt.Sprintf("entry-%08d", i)); n != i {
+			if n := c.number(fmt.Sprintf("entry-%08d", i), objstore.ID(1000+2*i), objstore.TypeFile); n != i {
 				t.Fatalf("name %d has number %d", i, n)
 			}
 		}
 	}
-	if bytes := len(c.coded) + 8*len(c.starts); c.numbers != nil || bytes > 5*names {
+	if bytes := len(c.coded) + 8*len(c.starts); c.numbers != nil || bytes > 7*names {
 		t.Errorf("%d names take %d bytes, and %d are hashed", names, bytes, len(c.numbers))
 	}
 }

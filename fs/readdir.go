@@ -43,8 +43,9 @@ const readDirBatch = 256
 
 // Room is what an answer to a listing holds. However little that is, it is for one entry.
 type Room struct {
-	Bytes int // in all
-	Entry int // that an entry takes beside its name
+	Bytes int  // in all
+	Entry int  // that an entry takes beside its name
+	Plain bool // nothing is wanted of an entry but its name, its object and its type
 }
 
 // entries is how many with names of so many bytes are asked of the store: one more than there is room for, so that none is left.
@@ -127,6 +128,11 @@ func (d *Dir) read(ctx context.Context, c Caller, cookie uint64, room Room, yiel
 	if err != nil || !more {
 		return err
 	}
+	if room.Plain && d.kept != nil && !d.Stale() {
+		if some := d.readKept(cookie, yield); some {
+			return nil
+		}
+	}
 	return d.readStore(ctx, c, after, room, yield)
 }
 
@@ -179,11 +185,28 @@ func (d *Dir) readPending(ctx context.Context, c Caller, cookie uint64, yield fu
 		if errors.Is(err, objstore.ErrNotFound) {
 			continue // unlinked or moved meanwhile
 		}
-		if err != nil || !yield(DirEntry{name, entry}, d.cookie(name)) {
+		if err != nil || !yield(DirEntry{name, entry}, d.cookie(DirEntry{name, entry})) {
 			return "", false, err
 		}
 	}
 	return "", true, nil
+}
+
+// readKept yields what was listed before after cookie, if there is any: no name has come or gone since. It is as
+// fresh as what the kernel keeps, which keeps nothing of a walk that has not come to its end.
+func (d *Dir) readKept(cookie uint64, yield func(DirEntry, uint64) bool) (some bool) {
+	if d.cookies.numbers != nil {
+		return false // not in the order of the listing
+	}
+	w := d.cookies.from(int(max(cookie, firstCookie-1) - (firstCookie - 1)))
+	for w.next() {
+		some = true
+		e := DirEntry{string(w.name), Entry{View{Object: w.object}, Attr{Type: w.typ}}}
+		if !yield(e, uint64(w.number-1+firstCookie)) {
+			break
+		}
+	}
+	return some
 }
 
 // readStore yields what the store has after a name. It asks for as much as there is room for, going by the names listed so far: what
@@ -204,7 +227,7 @@ func (d *Dir) readStore(ctx context.Context, c Caller, after string, room Room, 
 			if err != nil {
 				return err
 			}
-			if !yield(DirEntry{e.Name, entry}, d.cookie(e.Name)) {
+			if !yield(DirEntry{e.Name, entry}, d.cookie(DirEntry{e.Name, entry})) {
 				return nil
 			}
 			left.Bytes -= left.Entry + len(e.Name)
@@ -216,8 +239,10 @@ func (d *Dir) readStore(ctx context.Context, c Caller, after string, room Room, 
 	return nil
 }
 
-// cookie is the one that continues after name: the same however often it is listed.
-func (d *Dir) cookie(name string) uint64 { return uint64(d.cookies.number(name) + firstCookie) }
+// cookie is the one that continues after an entry: the same however often its name is listed.
+func (d *Dir) cookie(e DirEntry) uint64 {
+	return uint64(d.cookies.number(e.Name, e.View.Object, e.Attr.Type) + firstCookie)
+}
 
 // pendingNames are the pending creates in a directory, in order.
 func (fs *FS) pendingNames(dir objstore.ID) []string {

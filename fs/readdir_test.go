@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,7 +58,7 @@ func TestListingAsksForWhatTheReplyHolds(t *testing.T) {
 	for i := range names {
 		m.put(fmt.Sprintf("%04d-%s", i, strings.Repeat("n", random.IntN(60))), "")
 	}
-	for _, room := range []Room{{4 << 10, 28}, {4 << 10, 156}, {8 << 10, 28}, {32 << 10, 156}} {
+	for _, room := range []Room{{Bytes: 4 << 10, Entry: 28}, {Bytes: 4 << 10, Entry: 156}, {Bytes: 8 << 10, Entry: 28}, {Bytes: 32 << 10, Entry: 156}} {
 		d, err := m.OpenDir(m.ctx, m.Root())
 		if err != nil {
 			t.Fatal(err)
@@ -87,5 +88,68 @@ func TestListingAsksForWhatTheReplyHolds(t *testing.T) {
 			entries += ask(firstCookie + random.Uint64N(names*9/10)).entries
 		}
 		check("a look here and there", replies, entries)
+	}
+}
+
+// A program that seeks in a directory before it has read it to its end, of which no kernel keeps a listing: what was listed once is not asked
+// of the store again until a name changes, and then it is.
+func TestWhatWasListedIsNotAskedForAgainUntilANameChanges(t *testing.T) {
+	w := newWorld(t)
+	store := &countedListings{Namespace: w.store}
+	w.store = store
+	m := w.mount(Options{})
+	const names = 500
+	for i := range names {
+		m.put(fmt.Sprint("name-", i), "")
+	}
+	if _, err := m.Mkdir(m.ctx, alice, m.Root(), "name-dir", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d, _, err := m.OpenKept(m.ctx, m.Root())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	type listed struct {
+		name   string
+		object objstore.ID
+		typ    objstore.FileType
+		next   uint64
+	}
+	list := func(cookie uint64, most int) (all []listed) {
+		room := Room{Bytes: ample.Bytes, Entry: ample.Entry, Plain: true}
+		err := d.Read(m.ctx, alice, cookie, room, func(e DirEntry, next uint64) bool {
+			all = append(all, listed{e.Name, e.View.Object, e.Attr.Type, next})
+			return len(all) < most
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	first := list(0, names/2)
+	store.calls = 0
+	for i := range len(first) - 1 {
+		cookie := uint64(0)
+		if i > 0 {
+			cookie = first[i-1].next
+		}
+		if again := list(cookie, 2); !slices.Equal(again, first[i:i+2]) {
+			t.Fatalf("%v are listed, %v were", again, first[i:i+2])
+		}
+	}
+	if store.calls > 0 {
+		t.Errorf("the store was asked %d times", store.calls)
+	}
+	gone := first[10]
+	if err := m.Unlink(m.ctx, alice, m.Root(), gone.name); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(first[9].next, 1); len(got) != 1 || got[0] != first[11] {
+		t.Errorf("after %s was removed, %v is listed behind %s", gone.name, got, first[9].name)
+	}
+	rest := list(first[len(first)-1].next, 2*names)
+	if got, want := len(rest), names+3-len(first); got != want {
+		t.Errorf("the rest are %d, want %d", got, want)
 	}
 }

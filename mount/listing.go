@@ -91,7 +91,7 @@ func (b *bridge) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryL
 	if d == nil {
 		return fuse.EBADF
 	}
-	return b.status("readdir", b.list(d, in.Offset, fs.Room{Bytes: int(in.Size), Entry: listedBytes}, func(e fs.DirEntry, next uint64) bool {
+	return b.status("readdir", b.list(d, in.Offset, fs.Room{Bytes: int(in.Size), Entry: listedBytes, Plain: true}, func(e fs.DirEntry, next uint64) bool {
 		return out.AddDirEntry(listed(e, next))
 	}))
 }
