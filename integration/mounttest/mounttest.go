@@ -21,12 +21,12 @@ const (
 	// deadline is how long a test may take unless it says otherwise.
 	deadline = 4 * time.Minute
 	// startTime is how long a daemon may take to be ready.
-	startTime = time.Minute
+	startTime = 3 * time.Minute
 	// busyTime is how long a mount may be busy when it is unmounted, and busyInterval how often it is tried.
-	busyTime     = time.Minute
+	busyTime     = 3 * time.Minute
 	busyInterval = 250 * time.Millisecond
 	// endTime is how long a daemon may take to end once it has been asked to.
-	endTime = time.Minute
+	endTime = 3 * time.Minute
 	// logLines is how much of a daemon's log a failed test shows.
 	logLines = 40
 	// stacksTime is how long a daemon may take to write its stacks.
