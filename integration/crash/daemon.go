@@ -23,7 +23,7 @@ type daemon struct {
 	ended  chan struct{} // closed when the process is reaped
 	err    error         // how it ended; after ended
 
-	connection string // the number of the FUSE connection
+	control *os.File // ends the FUSE connection; nil if there is no such file
 }
 
 // startDaemon mounts store at dir and returns once the kernel has the mount.
@@ -66,8 +66,7 @@ func (d *daemon) awaitMount() error {
 			return err
 		}
 		if connection, ok := connectionOf(text, d.dir); ok {
-			d.connection = connection
-			return nil
+			return d.openControl(connection)
 		}
 		select {
 		case <-d.ended:
@@ -90,20 +89,22 @@ func (d *daemon) kill() error {
 	if errors.Is(err, os.ErrProcessDone) {
 		err = nil
 	}
-	if d.connection != "" {
-		err = errors.Join(err, abort(d.connection))
+	if d.control != nil {
+		_, abortErr := d.control.WriteString("1")
+		err = errors.Join(err, abortErr)
 	}
 	return err
 }
 
-// abort aborts a FUSE connection, if it is still there.
-func abort(connection string) error {
+// openControl opens what aborts the FUSE connection. A daemon that has ended by itself has left the number of its connection to whoever
+// mounted next; what was opened before is of no other connection.
+func (d *daemon) openControl(connection string) error {
 	const control = "/sys/fs/fuse/connections"
-	name := filepath.Join(control, connection, "abort")
-	err := os.WriteFile(name, []byte("1"), 0)
+	f, err := os.OpenFile(filepath.Join(control, connection, "abort"), os.O_WRONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	d.control = f
 	return err
 }
 
@@ -133,6 +134,9 @@ func (d *daemon) end() error {
 	}
 	if unmountErr := unix.Unmount(d.dir, unix.MNT_DETACH); !errors.Is(unmountErr, unix.EINVAL) { // not mounted
 		err = errors.Join(err, unmountErr)
+	}
+	if d.control != nil {
+		err = errors.Join(err, d.control.Close())
 	}
 	return errors.Join(err, killErr, d.stderr.Close())
 }

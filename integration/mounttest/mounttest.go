@@ -52,8 +52,10 @@ type Mount struct {
 
 	t       testing.TB
 	options Options
-	// connection is the number of the FUSE connection.
+	// connection is the number of the FUSE connection, which another mount has once this one is gone. control
+	// ends this connection and no other; nil if there is no such file.
 	connection string
+	control    *os.File
 	cmd        *exec.Cmd
 	log        *Output
 	exited     chan struct{} // closed once the daemon has ended
@@ -211,6 +213,10 @@ func (m *Mount) findDevice() error {
 		return fmt.Errorf("%s is not mounted\n%s", m.Dir, m.log)
 	}
 	_, m.connection, _ = strings.Cut(fields[2], ":")
+	if control, err := os.OpenFile(filepath.Join(connections, m.connection, "abort"), os.O_WRONLY, 0); err == nil { // it may not be there
+		m.control = control
+		m.t.Cleanup(func() { control.Close() })
+	}
 	return nil
 }
 
@@ -374,9 +380,8 @@ func (m *Mount) kill() {
 
 // abort ends the connection: through the control file, which may not be there, or as root.
 func (m *Mount) abort() {
-	if m.connection != "" {
-		abort := filepath.Join(connections, m.connection, "abort")
-		os.WriteFile(abort, []byte("1"), 0) // an error means that it is gone
+	if m.control != nil {
+		m.control.WriteString("1")
 	}
 	unix.Unmount(m.Dir, unix.MNT_FORCE) // aborts, and leaves what is in use
 }
