@@ -117,6 +117,13 @@
 // [Engine.Check] walks everything and says what is wrong, in a closed list of kinds. Tests end with it; a new kind of record,
 // and whatever refers to payloads, has to become known to it.
 //
+// # Garbage
+//
+// What replaced and deleted contents leave behind is noted with the commit that does it, and goes once that commit is durable,
+// nobody reads it and nobody has changed the store for a moment: the end of a large file is long work for a disk that is
+// told of free blocks, and a sync meanwhile waits. Under changes without a pause it goes half a second late, and
+// without waiting for a pause while there is little room.
+//
 // # Merging
 //
 // A commit leaves up to 128 extents in a block of 4 MiB, where it consolidates (package staging). The [merger] writes blocks with more than a few

@@ -31,6 +31,7 @@ type pending struct {
 	lineage uint64
 	died    uint64
 	ts      uint64
+	since   time.Time // it was noted, or is known to be read; zero: by an earlier process
 }
 
 // collector removes what contents left behind. The queue is durable; what is
@@ -42,6 +43,7 @@ type collector struct {
 	paused  int        // GUARDED_BY(working): who wants nothing to be removed
 	failing bool       // GUARDED_BY(working): the last attempt failed
 	removed []pending  // GUARDED_BY(working): their blobs are gone, their records still say so
+	lull    lull       // GUARDED_BY(working)
 
 	mu    sync.Mutex
 	queue []pending // GUARDED_BY(mu): in the order of commits
@@ -80,11 +82,12 @@ func (c *collector) note(ts uint64, garbage []pending) {
 	if len(garbage) == 0 {
 		return
 	}
+	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range garbage {
 		if p.ts == 0 { // else it is the rest of what has waited already
-			p.ts = ts
+			p.ts, p.since = ts, now
 		}
 		c.queue = append(c.queue, p)
 	}
@@ -124,9 +127,12 @@ func (c *collector) run() {
 	defer close(c.done)
 	ticker := time.NewTicker(collectEvery)
 	defer ticker.Stop()
+	again := time.NewTimer(lullAfter)
+	defer again.Stop()
 	for {
 		select {
 		case <-c.work:
+		case <-again.C:
 		case <-ticker.C:
 			if err := c.e.guard.Tend(); err != nil {
 				c.e.log.Warn("the free space cannot be looked after", "error", err)
@@ -134,10 +140,25 @@ func (c *collector) run() {
 		case <-c.ctx.Done():
 			return
 		}
-		for c.ctx.Err() == nil && c.collect() {
-			runtime.Gosched() // else who became runnable meanwhile waits for a whole burst: a batch hands its time slice to the next
+		if !c.collectNow() {
+			again.Reset(lullAfter)
 		}
 	}
+}
+
+// collectNow removes what can go, unless others want the disk first: then it is false, and there may be some left.
+func (c *collector) collectNow() bool {
+	urgent := c.isUrgent(time.Now())
+	for c.ctx.Err() == nil && c.waiting() > 0 {
+		if !urgent && !c.isCalm(time.Now()) {
+			return false
+		}
+		if !c.collect() {
+			return true
+		}
+		runtime.Gosched() // else who became runnable meanwhile waits for a whole burst: a batch hands its time slice to the next
+	}
+	return true
 }
 
 // collect removes a handful of garbage and reports whether there may be more.
@@ -203,11 +224,12 @@ func (c *collector) take() (batch []pending) {
 	safe := min(c.e.epochs.turn(c.e.published.Load), c.e.syncer.marked.Load())
 	// What must stay moves up to where the rest of the queue begins, which is not looked at.
 	var held []pending
-	next := 0
+	next, now := 0, time.Now()
 	for next < len(c.queue) && c.queue[next].ts <= safe && len(batch) < collectAtOnce {
 		p := c.queue[next]
 		next++
 		if c.e.pins.holds(p.lineage, p.died) {
+			p.since = now
 			held = append(held, p)
 		} else {
 			batch = append(batch, p)
@@ -222,12 +244,17 @@ func (c *collector) take() (batch []pending) {
 	return batch
 }
 
-// commit runs f as a mutation nobody waits for.
+// commit runs f as a mutation nobody waits for; working is held.
 func (c *collector) commit(f func(*tx) error) error {
 	if err := cancelled(c.ctx); err != nil {
 		return err
 	}
-	return c.e.carry(&op{f: f, essential: true, patient: true}, objstore.Visible)
+	o := &op{f: f, essential: true, patient: true}
+	err := c.e.carry(o, objstore.Visible)
+	if err == nil {
+		c.lull.own(o.ts)
+	}
+	return err
 }
 
 // unlinking is blobs to be removed, and the garbage whose record says so.
