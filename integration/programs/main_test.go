@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
@@ -136,19 +138,20 @@ func tree(t *testing.T) string {
 	return dir
 }
 
-// makeOld gives a tree times that no clock shows: some programs look at no more than seconds. A few files are older.
+// makeOld gives a tree times that no clock shows: some programs look at no more than seconds, rsync does of links. A few files are older.
 func makeOld(t *testing.T, dir string) {
 	t.Helper()
 	older := []string{"0/1", "1/2", "2/3", "0", "1", "2"}
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.Type()&fs.ModeSymlink != 0 {
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
 			return err
 		}
 		when := time.Date(2002, 2, 3, 4, 5, 6, 0, time.UTC)
 		if name, _ := filepath.Rel(dir, path); slices.Contains(older, name) { // it is below
 			when = when.AddDate(-1, 0, 0)
 		}
-		return os.Chtimes(path, when, when)
+		stamp := unix.NsecToTimespec(when.UnixNano())
+		return unix.UtimesNanoAt(unix.AT_FDCWD, path, []unix.Timespec{stamp, stamp}, unix.AT_SYMLINK_NOFOLLOW)
 	})
 	if err != nil {
 		t.Fatal(err)
