@@ -27,6 +27,13 @@ func (c *countedListings) ReadDir(ctx context.Context, dir objstore.ID, after st
 	return entries, more, err
 }
 
+func mountCounted(t *testing.T) (*mounted, *countedListings) {
+	w := newWorld(t)
+	store := &countedListings{Namespace: w.store}
+	w.store = store
+	return w.mount(Options{}), store
+}
+
 // reply is what a kernel asks for at a time.
 type reply struct {
 	room    Room
@@ -50,10 +57,7 @@ func TestListingAsksForWhatTheReplyHolds(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
-	w := newWorld(t)
-	store := &countedListings{Namespace: w.store}
-	w.store = store
-	m := w.mount(Options{})
+	m, store := mountCounted(t)
 	const names = 2000
 	for i := range names {
 		m.put(fmt.Sprintf("%04d-%s", i, strings.Repeat("n", random.IntN(60))), "")
@@ -94,10 +98,7 @@ func TestListingAsksForWhatTheReplyHolds(t *testing.T) {
 // A program that seeks in a directory before it has read it to its end, of which no kernel keeps a listing: what was listed once is not asked
 // of the store again until a name changes, and then it is.
 func TestWhatWasListedIsNotAskedForAgainUntilANameChanges(t *testing.T) {
-	w := newWorld(t)
-	store := &countedListings{Namespace: w.store}
-	w.store = store
-	m := w.mount(Options{})
+	m, store := mountCounted(t)
 	const names = 500
 	for i := range names {
 		m.put(fmt.Sprint("name-", i), "")

@@ -16,17 +16,25 @@ import (
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
 )
 
-// fullDisk says that there is no space while full is set.
-type fullDisk struct {
+// roomDisk says how much space there is.
+type roomDisk struct {
 	disk.FS
-	full *atomic.Bool
+	free *atomic.Int64
 }
 
-func (f fullDisk) Space(name string) (disk.Space, error) {
-	s, err := f.FS.Space(name)
-	if f.full.Load() {
-		s.BytesFree = 0
-	}
+// ampleBytes is more than any reserve.
+const ampleBytes = 1 << 39
+
+// newRoomDisk has so much space, until something else is stored in free.
+func newRoomDisk(bytes int64) roomDisk {
+	d := roomDisk{disk.OS{}, new(atomic.Int64)}
+	d.free.Store(bytes)
+	return d
+}
+
+func (d roomDisk) Space(name string) (disk.Space, error) {
+	s, err := d.FS.Space(name)
+	s.BytesTotal, s.BytesFree = 2*ampleBytes, d.free.Load()
 	return s, err
 }
 
@@ -44,11 +52,11 @@ func collectAll(t *testing.T, e *Engine) {
 }
 
 func TestGarbageThatFoundNoSpaceGoesLater(t *testing.T) {
-	var full atomic.Bool
+	room := newRoomDisk(ampleBytes)
 	var passed atomic.Int64 // by which the clock is ahead: what the disk said is believed for a moment
 	parts := testParts(t)
 	parts.Clock = func() time.Time { return time.Now().Add(time.Duration(passed.Load())) }
-	parts.Disk = fullDisk{disk.OS{}, &full}
+	parts.Disk = room
 	e, err := Open(t.Context(), filepath.Join(testDir(t), "store"), Options{Create: true}, parts)
 	if err != nil {
 		t.Fatal(err)
@@ -62,13 +70,13 @@ func TestGarbageThatFoundNoSpaceGoesLater(t *testing.T) {
 	if err := b.Delete(t.Context(), "f", objstore.Unconditional(), objstore.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	full.Store(true)
+	room.free.Store(0)
 	passed.Store(int64(time.Second))
 	collectAll(t, e)
 	if n := len(blobNames(t, e)); n != 1 {
 		t.Fatalf("%d files while the disk is full", n)
 	}
-	full.Store(false)
+	room.free.Store(ampleBytes)
 	collectAll(t, e)
 	if names := blobNames(t, e); len(names) != 0 {
 		t.Errorf("files %q", names)

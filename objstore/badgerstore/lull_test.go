@@ -5,29 +5,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 )
-
-// roomDisk says how much space there is.
-type roomDisk struct {
-	disk.FS
-	free *atomic.Int64
-}
-
-func (d roomDisk) Space(name string) (disk.Space, error) {
-	s, err := d.FS.Space(name)
-	s.BytesTotal, s.BytesFree = 1<<40, d.free.Load()
-	return s, err
-}
 
 // withRoom is a collector nobody runs, of a store on a disk with as much space as is set.
 func withRoom(t *testing.T) (c *collector, free *atomic.Int64) {
 	t.Helper()
-	free = new(atomic.Int64)
-	free.Store(1 << 39)
+	room := newRoomDisk(ampleBytes)
 	parts := testParts(t)
-	parts.Disk = roomDisk{disk.OS{}, free}
+	parts.Disk = room
 	var passed atomic.Int64 // what the disk said is believed for a moment
 	parts.Clock = func() time.Time { return time.Now().Add(time.Duration(passed.Add(int64(time.Second)))) }
 	e, err := Open(t.Context(), filepath.Join(testDir(t), "store"), Options{Create: true}, parts)
@@ -40,7 +25,7 @@ func withRoom(t *testing.T) (c *collector, free *atomic.Int64) {
 	}
 	c = newCollector(apart)
 	apart.collector = c
-	return c, free
+	return c, room.free
 }
 
 // TestGarbageWaitsForALull: while others change the store it is not calm, and neither while they wait for a

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -442,9 +441,7 @@ func TestOpenRefusesAFullDisk(t *testing.T) {
 	e, err := Open(t.Context(), dir, Options{Create: true}, Parts{})
 	must(t, err)
 	must(t, e.Close())
-	full := fullDisk{FS: disk.OS{}, full: new(atomic.Bool)}
-	full.full.Store(true)
-	_, err = Open(t.Context(), dir, Options{}, Parts{Disk: full})
+	_, err = Open(t.Context(), dir, Options{}, Parts{Disk: newRoomDisk(0)})
 	if objstore.KindOf(err) != objstore.ErrNoSpace || !strings.Contains(err.Error(), "free some first") {
 		t.Errorf("open on a full disk: %v", err)
 	}
