@@ -19,6 +19,7 @@ type reading struct {
 	follows *transaction // nil once settled
 	// latest is the newest version known to be pin's bytes followed by more.
 	latest objstore.Version
+	begun  bool // it has been read from
 }
 
 func (r *reading) read(ctx context.Context, p []byte, off int64) (int, error) {
@@ -60,14 +61,22 @@ func (r *reading) source() (*transaction, *pin) {
 	return r.follows, r.pin
 }
 
-// use is source with the pin to be released by the caller.
+// use is source for a read, with the pin to be released by the caller.
 func (r *reading) use() (*transaction, *pin) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.begun = true
 	if r.pin != nil {
 		r.pin.acquire()
 	}
 	return r.follows, r.pin
+}
+
+// hasRead reports whether bytes of t have been read from r, which follows it.
+func (r *reading) hasRead(t *transaction) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.begun && r.follows == t
 }
 
 func (r *reading) view() View {

@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -12,7 +13,7 @@ import (
 // with no lock held, returns once the kernel has dropped what it has of the handle's bytes. The caller sees to it
 // that no two refreshes of a handle run at once, and that nobody else's bytes are in what is dropped.
 //
-// A handle that has changed, lost, or is followed by readers stays what it is: its base and the bytes
+// A handle that has changed, lost, or whose bytes a reader follows and has begun to read stays what it is: its base and the bytes
 // it shows never part. So does one whose file is gone. view is what the handle shows then.
 func (h *Handle) Refresh(ctx context.Context, forget func()) (view View, err error) {
 	switch {
@@ -49,14 +50,17 @@ func (fs *FS) newer(ctx context.Context, id objstore.ID, version objstore.Versio
 // left to be read, and stores into old pages, which come in while those are dropped, find the old base.
 func (t *transaction) refresh(ctx context.Context, forget func()) error {
 	state, base, work := t.snapshot()
-	if state != txOpen || !work.nothingOf(base) || t.isFollowed() {
+	if state != txOpen || !work.nothingOf(base) {
 		return nil
 	}
 	p, err := t.fs.newer(ctx, t.file.id, base.Version)
 	if p == nil || err != nil {
 		return err
 	}
-	t.preview(p)
+	if !t.preview(p, base.Size) {
+		p.release()
+		return nil
+	}
 	forget()
 	if !t.moveTo(p, base.Version) {
 		forget() // what was read meanwhile is not of the base
@@ -64,24 +68,21 @@ func (t *transaction) refresh(ctx context.Context, forget func()) error {
 	return nil
 }
 
-// isFollowed reports whether a reader shows what t shows. What is shared has no followers: its readers are handles on it.
-func (t *transaction) isFollowed() bool {
-	if t.shared {
-		return false
-	}
-	for _, r := range t.fs.readersOf(t.file.id) {
-		if follows, _ := r.source(); follows == t {
-			return true
-		}
-	}
-	return false
-}
-
-// preview shows p's bytes in place of the base's.
-func (t *transaction) preview(p *pin) {
+// preview shows p's bytes in place of the base's, size of them, unless a reader that follows t has begun to read those.
+func (t *transaction) preview(p *pin, size int64) bool {
 	t.content.Lock()
 	defer t.content.Unlock()
+	if size > 0 && t.isBeingRead() {
+		return false
+	}
 	t.next = p
+	return true
+}
+
+// isBeingRead reports whether a reader has begun to read what t shows. Most who follow a writer that has changed nothing have not: they
+// hold what a look-up has found for the open that comes next.
+func (t *transaction) isBeingRead() bool {
+	return slices.ContainsFunc(t.fs.readersOf(t.file.id), func(r *reading) bool { return r.hasRead(t) })
 }
 
 // moveTo makes p, which it takes over, the base, unless the transaction has moved from version or has changed.

@@ -136,20 +136,60 @@ func TestC3ChangeDuringARefreshKeepsTheOldBase(t *testing.T) {
 	m.want("stored", m.stored("f"), "two")
 }
 
-func TestFollowedWriterIsNotRefreshed(t *testing.T) {
-	m := newMount(t)
-	h := m.createMode(alice, "f", OpenMode{Read: true, Write: true, Exclusive: true})
-	child := m.open(bob, "f", readOnly)
-	if child.View() != h.View() {
-		t.Fatalf("the child shows %v, not %v", child.View(), h.View())
+// Readers follow a file that is made, and so does the look-up of whoever is about to open it: they have read nothing of it.
+func TestC3FollowedMakerTakesItsTurn(t *testing.T) {
+	for name, exclusive := range map[string]bool{"pending": false, "exclusive": true} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			h := m.createMode(alice, "f", OpenMode{Read: true, Write: true, Exclusive: exclusive})
+			child := m.open(bob, "f", readOnly)
+			if child.View() != h.View() {
+				t.Fatalf("the child shows %v, not %v", child.View(), h.View())
+			}
+			b := m.open(bob, "f", readWrite)
+			m.write(b, 0, "theirs")
+			if err := b.Commit(m.ctx, b.opener()); err != nil {
+				t.Fatal(err)
+			}
+			if n := m.refresh(h, nil); n != 1 {
+				t.Errorf("the kernel was asked %d times to forget", n)
+			}
+			m.want("the writer", m.read(h), "theirs")
+			m.want("who follows it", m.read(child), "theirs")
+			m.write(h, 6, " and mine")
+			m.close(h)
+			m.want("who followed it", m.read(child), "theirs and mine")
+			m.want("stored", m.stored("f"), "theirs and mine")
+			child.Release(m.ctx)
+			m.close(b)
+		})
 	}
-	other := m.mount(Options{})
-	other.put("f", "theirs")
-	m.refresh(h, nil)
-	m.want("the writer", m.read(h), "")
-	m.want("who follows it", m.read(child), "")
-	child.Release(m.ctx)
-	h.Release(m.ctx)
+}
+
+// C2, C3: a look-up holds what it found, which reads nothing; who has read of a version goes on with it.
+func TestC3OnlyWhoReadsAWritersBytesKeepsItFromItsTurn(t *testing.T) {
+	for name, reads := range map[string]bool{"held": false, "read": true} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			m.put("f", "one")
+			h := m.open(alice, "f", readWrite)
+			follower, _, err := m.Open(m.ctx, bob, h.View(), OpenMode{Read: true, Pinned: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := "and two"
+			if reads {
+				m.want("before", m.read(follower), "one")
+				want = "one"
+			}
+			m.put("f", "and two")
+			m.refresh(h, nil)
+			m.want("the writer", m.read(h), want)
+			m.want("who follows it", m.read(follower), want)
+			follower.Release(m.ctx)
+			h.Release(m.ctx)
+		})
+	}
 }
 
 func TestRefreshOfAFileThatIsGoneShowsWhatItWas(t *testing.T) {

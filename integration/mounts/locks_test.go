@@ -136,6 +136,53 @@ func TestC3ANewFileIsSharedUnderALock(t *testing.T) {
 	}
 }
 
+// C3: those who open a file while others commit what they appended to it, from before it had a first version on, take turns.
+func TestC3OpenersOfANewFileTakeTurnsWhileItIsCommitted(t *testing.T) {
+	const files, openers, turns = 20, 6, 10
+	m := start(t)
+	for i := range files {
+		path := m.Path(fmt.Sprint("log", i))
+		maker, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		must(t, err)
+		failed := make(chan error, openers)
+		for range openers {
+			go func() { failed <- appendLocked(path, turns) }()
+		}
+		for range openers {
+			if err := <-failed; err != nil {
+				t.Errorf("file %d: %v", i, err)
+			}
+		}
+		must(t, maker.Close())
+		if got, err := os.ReadFile(path); err != nil || string(got) != strings.Repeat("turn\n", openers*turns) {
+			t.Errorf("file %d has %d bytes (%v)", i, len(got), err)
+		}
+	}
+	checkKept(t, m)
+}
+
+// appendLocked appends a line to a file, turns times, each under a lock and through one descriptor that knows no O_APPEND.
+func appendLocked(path string, turns int) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	lock := fileLocks["ofd"]
+	for range turns {
+		err := lock(f, true)
+		if err == nil {
+			_, err = f.Seek(0, io.SeekEnd)
+		}
+		if err == nil {
+			_, err = f.WriteString("turn\n")
+		}
+		if err = errors.Join(err, lock(f, false)); err != nil {
+			return errors.Join(err, f.Close())
+		}
+	}
+	return f.Close()
+}
+
 // C5: what is opened under a lock is what the last holder has closed.
 func TestC5ShellsCountUnderALockFile(t *testing.T) {
 	mounttest.Need(t, "flock")
