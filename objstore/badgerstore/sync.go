@@ -18,7 +18,7 @@ const (
 	// marksAfter is how long the durable mark on disk may lag behind.
 	marksAfter = 250 * time.Millisecond
 	// gatherMax is how long a round waits at most for those the last one let go.
-	gatherMax = 300 * time.Microsecond
+	gatherMax = time.Millisecond
 )
 
 // syncer makes commits durable beside the committer. One round at a time: it
