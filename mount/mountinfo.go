@@ -43,9 +43,15 @@ func mountTable(process string) ([]mounted, error) {
 
 // Points are the directories at which this process sees mounts of etagfs.
 func Points() (dirs []string, err error) {
+	return PointsOf(func(string) bool { return true })
+}
+
+// PointsOf are those of [Points] at which a store is mounted that wanted says is one, by its name in the mount table, which is
+// [Config].Source. None of the mounts is asked: one that does not answer holds nobody up.
+func PointsOf(wanted func(source string) bool) (dirs []string, err error) {
 	table, err := mountTable("self")
 	for _, m := range table {
-		if m.fsType == fsType {
+		if m.fsType == fsType && wanted(m.source) {
 			dirs = append(dirs, m.dir)
 		}
 	}

@@ -49,13 +49,13 @@ func (w *whyTold) learn(others []whyThere) {
 }
 
 // elsewhere asks the other mounts of the store that this process sees for a file, by its path in them. Those that do not answer in
-// time, or may not be asked, are left out.
+// time, or may not be asked, are left out. Which are of the store the mount table says: a mount of another may hang, and is not touched.
 func (m mountedTree) elsewhere(ctx context.Context, path, control string) (all []whyThere) {
 	mine, err := m.config()
 	if err != nil {
 		return nil
 	}
-	points, err := mount.Points()
+	points, err := mount.PointsOf(func(source string) bool { return storeName(source) == storeName(mine.Source) })
 	if err != nil {
 		return nil
 	}
@@ -100,5 +100,8 @@ func whyAt(ctx context.Context, point, but, control, path string, mine mountConf
 
 // place is what mounts of one bucket of one store have in common.
 func (c mountConfig) place() string {
-	return strings.TrimPrefix(c.Source, attachedPrefix) + "\x00" + c.Options["bucket"]
+	return storeName(c.Source) + "\x00" + c.Options["bucket"]
 }
+
+// storeName is what the sources of mounts of one store have in common.
+func storeName(source string) string { return strings.TrimPrefix(source, attachedPrefix) }
