@@ -65,6 +65,26 @@ func piecesOf(t testing.TB, e *Engine, id objstore.ID) (n int) {
 	return n
 }
 
+// scatter goes on editing blocks of the file, from first to last, until each is in pieces: the commit that finds a block in more than 128
+// writes it whole by itself, and that may have been one of the last.
+func (ed *editor) scatter(random *rand.Rand, e *Engine, first, last int64) {
+	ed.t.Helper()
+	const piecesMin = 40
+	for block := first; block <= last; {
+		pieces := 0
+		eachExtent(ed.t, e, ed.id, func(x extent.Extent) {
+			if x.Off/blockhash.BlockBytes == block {
+				pieces++
+			}
+		})
+		if pieces >= piecesMin {
+			block++
+			continue
+		}
+		ed.editFile(random, 1, block, block)
+	}
+}
+
 // wantSameInfo wants all that is told of an object to be as it was.
 func wantSameInfo(t *testing.T, b *Bucket, key objstore.Key, before objstore.Info) {
 	t.Helper()
@@ -92,12 +112,13 @@ func TestMergedFileIsTheSameInFewerPieces(t *testing.T) {
 		name  string
 		size  int
 		edits int
-		most  int // pieces
+		large int64 // blocks that do not go inline
+		most  int   // pieces
 	}{
-		{"one block", 3 << 20, 20, 1},
-		{"blocks and a short one", 9<<20 + 12_345, 20, 3},
-		{"a short last block that goes inline", 4<<20 + 9000, 20, 2},
-		{"more than one step", (mergeBlocksMax + 2) << 22, 50, 2},
+		{"one block", 3 << 20, 20, 1, 1},
+		{"blocks and a short one", 9<<20 + 12_345, 20, 3, 3},
+		{"a short last block that goes inline", 4<<20 + 9000, 20, 1, 2},
+		{"more than one step", (mergeBlocksMax + 2) << 22, 50, mergeBlocksMax + 2, 2},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(testSeed(t), 1))
@@ -109,6 +130,7 @@ func TestMergedFileIsTheSameInFewerPieces(t *testing.T) {
 			if last > 0 {
 				ed.editFile(random, 5, last, last)
 			}
+			ed.scatter(random, e, 0, row.large-1)
 			before, err := b.Head(t.Context(), "file")
 			must(t, err)
 			scattered := piecesOf(t, e, ed.id)
