@@ -409,3 +409,28 @@ func TestBytesWrittenDuringACommitAreKept(t *testing.T) {
 		mu.Unlock()
 	}
 }
+
+// Stages that are kept after a crash do not wait for a sync each.
+func TestManyStagesFoundAfterACrashTakeFewSyncs(t *testing.T) {
+	for _, n := range []int{100, 100_000} {
+		o := newOrphanage(t, nil)
+		const stages = 150
+		for i := range stages {
+			path := fmt.Sprintf("%d", i)
+			o.write(o.stage(path, nil), path, nil, strings.Repeat("x", n), 0)
+		}
+		var syncs atomic.Int64
+		kept, err := o.adopted(o.crash(), disk.Hooked(disk.OS{}, func(op disk.Op) error {
+			if op.Kind == disk.OpSync && filepath.Base(filepath.Dir(op.Name)) == badgerName {
+				syncs.Add(1)
+			}
+			return nil
+		}))
+		must(t, err)
+		must(t, o.check(kept))
+		t.Logf("%d syncs of the log", syncs.Load())
+		if syncs.Load() > stages/2 {
+			t.Errorf("%d stages of %d bytes took %d syncs of the log", stages, n, syncs.Load())
+		}
+	}
+}

@@ -174,7 +174,11 @@ func (s *stage) keep(ctx context.Context, c objstore.Conflict) (none objstore.Co
 	s.b.e.pins.add(lineage, sideVersion)
 	s.held = append(s.held, lineage)
 	var kept *record.Conflict
-	err = s.mutate(ctx, objstore.Durable, func(t *tx) (err error) {
+	durability := objstore.Durable
+	if s.found { // the staged bytes stay until a sync of many
+		durability = objstore.Visible
+	}
+	err = s.mutate(ctx, durability, func(t *tx) (err error) {
 		k := keeping{s: s, t: t, mine: lineage}
 		kept, err = k.run(c)
 		return err

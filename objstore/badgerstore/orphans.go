@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -16,29 +17,60 @@ import (
 // adoptOrphans makes conflicts of what processes that are gone had staged. They
 // go to the bucket of the object, or to the main one if there is no object any more.
 func (e *Engine) adoptOrphans(ctx context.Context) error {
-	var b *Bucket
-	var base *pinned
-	resume := func(f staging.Found) (staging.Base, error) {
-		var err error
-		if b, err = e.bucketOf(ctx, f.Owner.Object); err != nil {
-			return nil, err
-		}
-		if base, err = b.baseOf(f); base == nil {
-			return nil, err
-		}
-		return base, err
+	return e.session.Sweep(&adoption{e: e, ctx: ctx})
+}
+
+// adoption is a [staging.Keeper]. What it keeps is visible at once, and durable once it is settled: one sync is for many.
+type adoption struct {
+	e    *Engine
+	ctx  context.Context
+	kept []*stage // not settled
+
+	// Of the stage that was found last.
+	b    *Bucket
+	base *pinned
+}
+
+// Resume implements [staging.Keeper].
+func (a *adoption) Resume(f staging.Found) (staging.Base, error) {
+	var err error
+	if a.b, err = a.e.bucketOf(a.ctx, f.Owner.Object); err != nil {
+		return nil, err
 	}
-	return e.session.Sweep(resume, func(f staging.Found, st *staging.Stage) error {
-		committed, err := b.isCommitted(f)
-		if err != nil {
-			return err
+	if a.base, err = a.b.baseOf(f); a.base == nil {
+		return nil, err
+	}
+	return a.base, err
+}
+
+// Keep implements [staging.Keeper].
+func (a *adoption) Keep(f staging.Found, st *staging.Stage) error {
+	committed, err := a.b.isCommitted(f)
+	if err != nil {
+		return err
+	}
+	if committed || f.Owner == (objstore.Owner{}) {
+		release(a.base)
+		return nil // nothing is lost, or it was a put that nobody was told of
+	}
+	s := a.b.adoptStage(st, a.base)
+	if err := a.b.keepOrphan(a.ctx, f, s); err != nil {
+		return err
+	}
+	a.kept = append(a.kept, s)
+	return nil
+}
+
+// Settle implements [staging.Keeper].
+func (a *adoption) Settle() error {
+	all := a.e.Sync(a.ctx)
+	if all == nil {
+		for _, s := range a.kept {
+			all = errors.Join(all, s.Close())
 		}
-		if committed || f.Owner == (objstore.Owner{}) {
-			release(base)
-			return nil // nothing is lost, or it was a put that nobody was told of
-		}
-		return b.keepOrphan(ctx, f, st, base)
-	})
+	}
+	a.kept = nil
+	return all
 }
 
 // bucketOf is the bucket an object is in.
@@ -203,8 +235,7 @@ func release(p *pinned) {
 	}
 }
 
-func (b *Bucket) keepOrphan(ctx context.Context, f staging.Found, st *staging.Stage, base *pinned) error {
-	s := b.adoptStage(st, base)
+func (b *Bucket) keepOrphan(ctx context.Context, f staging.Found, s *stage) error {
 	c := objstore.Conflict{
 		Reason: objstore.ReasonCrash, Path: f.Owner.Path, Object: f.Owner.Object,
 		UID: f.Owner.UID, GID: f.Owner.GID, Mode: f.Owner.Mode, PID: f.Owner.PID,
@@ -217,13 +248,12 @@ func (b *Bucket) keepOrphan(ctx context.Context, f staging.Found, st *staging.St
 	}
 	kept, err := s.Keep(ctx, c)
 	if objstore.KindOf(err) == objstore.ErrPrecondition {
-		return s.Close() // they were kept before the process ended, or by a sweep that did not end
+		return nil // they were kept before the process ended, or by a sweep that did not end
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		b.e.log.Warn("kept what a crash left uncommitted", "conflict", kept.ID, "path", kept.Path, "bytes", kept.Bytes)
 	}
-	b.e.log.Warn("kept what a crash left uncommitted", "conflict", kept.ID, "path", kept.Path, "bytes", kept.Bytes)
-	return s.Close()
+	return err
 }
 
 // lostIn says which bytes are not those that were written, if there are any.

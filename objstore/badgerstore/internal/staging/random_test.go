@@ -167,7 +167,7 @@ func (p *play) crash() {
 	owner := p.st.Owner()
 	p.e.crash()
 	found := 0
-	err := p.e.session.Sweep(func(f Found) (Base, error) {
+	err := p.e.session.Sweep(keeper{func(f Found) (Base, error) {
 		if f.Owner != owner {
 			p.t.Errorf("found a stage of %+v, want %+v", f.Owner, owner)
 		}
@@ -183,7 +183,7 @@ func (p *play) crash() {
 		p.e.check(c, se.Hash, p.want)
 		p.base, p.saved = c, bytes.Clone(p.want)
 		return se.Committed(st.Owner(), c)
-	})
+	}})
 	// An allocation that had nothing to do is a change of which nothing can be lost.
 	if err != nil || found > 1 || changed && found != 1 && !bytes.Equal(p.want, p.saved) {
 		p.t.Fatalf("found %d stages of a process that died with changed=%v: %v", found, changed, err)

@@ -354,10 +354,10 @@ func TestSweepFindsWhatDeadProcessesLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	sweep := func(keep error) (sizes []int64) {
-		err := e.session.Sweep(func(Found) (Base, error) { return nil, nil }, func(f Found, st *Stage) error {
+		err := e.session.Sweep(keeper{func(Found) (Base, error) { return nil, nil }, func(f Found, st *Stage) error {
 			sizes = append(sizes, st.Size())
 			return keep
-		})
+		}})
 		if !errors.Is(err, keep) {
 			t.Errorf("sweep: %v", err)
 		}
@@ -403,14 +403,14 @@ func TestTornRecordIsRecognised(t *testing.T) {
 	}
 	e.crash()
 	found := 0
-	err := e.session.Sweep(func(Found) (Base, error) { return nil, nil }, func(_ Found, st *Stage) error {
+	err := e.session.Sweep(keeper{func(Found) (Base, error) { return nil, nil }, func(_ Found, st *Stage) error {
 		found++
 		got := make([]byte, 3000)
 		if n, err := st.ReadAt(t.Context(), got, 0); err != io.EOF || !bytes.Equal(got[:n], filled(1000, 'a')) {
 			t.Errorf("found %d bytes, %v", n, err)
 		}
 		return nil
-	})
+	}})
 	if err != nil || found != 1 {
 		t.Errorf("found %d, %v", found, err)
 	}
@@ -427,7 +427,7 @@ func TestReusedSlotHasNoOldRecords(t *testing.T) {
 	e.write(st, 0, filled(100, 'n'))
 	want := append(filled(100, 'n'), filled(900, 'o')...)
 	e.crash()
-	err := e.session.Sweep(func(Found) (Base, error) { return base, nil }, func(f Found, st *Stage) error {
+	err := e.session.Sweep(keeper{func(Found) (Base, error) { return base, nil }, func(f Found, st *Stage) error {
 		got := make([]byte, 2000)
 		if n, err := st.ReadAt(t.Context(), got, 0); err != io.EOF || !bytes.Equal(got[:n], want) {
 			t.Errorf("found %d bytes, %v", n, err)
@@ -436,7 +436,7 @@ func TestReusedSlotHasNoOldRecords(t *testing.T) {
 			t.Errorf("segments %+v", st.view.blocks[0].segments)
 		}
 		return nil
-	})
+	}})
 	if err != nil {
 		t.Error(err)
 	}
@@ -453,12 +453,12 @@ func TestBlobOfFoundStageIsNotWrittenAgain(t *testing.T) {
 		c := e.build(kept, nil)
 		kept.Failed()
 		e.crash()
-		err := e.session.Sweep(func(Found) (Base, error) { return nil, nil }, func(_ Found, st *Stage) error {
+		err := e.session.Sweep(keeper{func(Found) (Base, error) { return nil, nil }, func(_ Found, st *Stage) error {
 			se := e.seal(st)
 			e.check(e.build(se, nil), se.Hash, want)
 			se.Failed()
 			return nil
-		})
+		}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -485,7 +485,7 @@ func TestFoundStageNamesItsCommit(t *testing.T) {
 			}
 			e.crash()
 			found := 0
-			err = e.session.Sweep(func(f Found) (Base, error) {
+			err = e.session.Sweep(keeper{func(f Found) (Base, error) {
 				found++
 				if f.Object == 7 == later || f.Version == 99 == later {
 					t.Errorf("found %+v", f)
@@ -496,7 +496,7 @@ func TestFoundStageNamesItsCommit(t *testing.T) {
 					t.Errorf("%d bytes, want %d", st.Size(), n)
 				}
 				return nil
-			})
+			}})
 			if err != nil || found != 1 {
 				t.Errorf("found %d: %v", found, err)
 			}

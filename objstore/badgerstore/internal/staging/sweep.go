@@ -26,17 +26,30 @@ type Found struct {
 	Lost []Range
 }
 
+// keptMax stages that were found are open at once, until they are settled.
+const keptMax = 128
+
+// Keeper decides what becomes of the stages that a sweep finds. Its methods are called one at a time.
+type Keeper interface {
+	// Resume says what the base of a stage is; nil if it had none, or if that is lost.
+	Resume(Found) (Base, error)
+	// Keep keeps a stage. That need not be durable before Settle returns.
+	Keep(Found, *Stage) error
+	// Settle makes durable what Keep has kept since Settle was called last. The stages are closed afterwards, unless
+	// there is an error: then they are left to the next sweep.
+	Settle() error
+}
+
 // Range is [Off, End) of a content.
 type Range struct{ Off, End int64 }
 
 // Sweep looks into the sessions beside this one whose process is gone. For each stage
-// that was changed it calls resume, which says what its base is (nil if it had none, or
-// if that is lost), and then keep, with the stage.
+// that was changed it calls k.Resume, and then k.Keep with the stage.
 //
-// Once keep has returned nil, or the stage is closed, it is not found again. Otherwise the next
+// Once k.Settle has returned nil after that, or the stage is closed, it is not found again. Otherwise the next
 // sweep finds the same: nothing that is there is changed before. A session of whose stages none
 // is left is removed.
-func (s *Session) Sweep(resume func(Found) (Base, error), keep func(Found, *Stage) error) error {
+func (s *Session) Sweep(k Keeper) error {
 	names, err := s.fs.ReadDir(s.root)
 	if err != nil {
 		return disk.Error("sweep staging", err)
@@ -51,7 +64,7 @@ func (s *Session) Sweep(resume func(Found) (Base, error), keep func(Found, *Stag
 		if info, err := s.fs.Stat(dir); err != nil || !info.Dir || dir == s.dir {
 			continue
 		}
-		if err := s.sweepSession(dir, resume, keep); err != nil {
+		if err := s.sweepSession(dir, k); err != nil {
 			all = errors.Join(all, err)
 		}
 	}
@@ -70,7 +83,7 @@ func (s *Session) removeLock(name string) error {
 	return disk.Error("sweep staging", err)
 }
 
-func (s *Session) sweepSession(dir string, resume func(Found) (Base, error), keep func(Found, *Stage) error) error {
+func (s *Session) sweepSession(dir string, k Keeper) error {
 	lock, err := s.fs.Lock(dir + lockSuffix)
 	if errors.Is(err, disk.ErrLocked) {
 		return nil
@@ -83,12 +96,7 @@ func (s *Session) sweepSession(dir string, resume func(Found) (Base, error), kee
 	if err != nil {
 		return err
 	}
-	var all error
-	for i := range logs {
-		if err := s.sweepLog(&logs[i], resume, keep); err != nil {
-			all = errors.Join(all, err)
-		}
-	}
+	all := s.sweepLogs(logs, k)
 	if all == nil && len(logs) > 0 {
 		all = s.syncSlots(dir)
 	}
@@ -240,25 +248,59 @@ func (l *foundLog) changed() bool {
 	return false
 }
 
-func (s *Session) sweepLog(l *foundLog, resume func(Found) (Base, error), keep func(Found, *Stage) error) error {
+// sweepLogs keeps what logs tell of. Many are settled at once: to make them durable one by one would take minutes where a sync is slow.
+func (s *Session) sweepLogs(logs []foundLog, k Keeper) (all error) {
+	var kept []*Stage
+	for i := range logs {
+		st, err := s.sweepLog(&logs[i], k)
+		if st != nil {
+			kept = append(kept, st)
+		}
+		if len(kept) == keptMax {
+			err = errors.Join(err, settle(kept, k))
+			kept = kept[:0]
+		}
+		all = errors.Join(all, err)
+	}
+	if len(kept) > 0 {
+		all = errors.Join(all, settle(kept, k))
+	}
+	return all
+}
+
+// sweepLog keeps the stage a log tells of, which is to be settled then; nil: there is none to settle.
+func (s *Session) sweepLog(l *foundLog, k Keeper) (*Stage, error) {
 	if !l.changed() {
-		return nil
+		return nil, nil
 	}
 	found := l.found()
-	base, err := resume(found)
+	base, err := k.Resume(found)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r := s.newReplay(l, base)
 	err = r.run()
 	if err == nil {
 		found.Lost = r.lost()
-		err = keep(found, r.st)
+		err = k.Keep(found, r.st)
 	}
 	if err != nil {
-		return errors.Join(err, r.st.abandon())
+		return nil, errors.Join(err, r.st.abandon())
 	}
-	return r.st.Close()
+	return r.st, nil
+}
+
+// settle ends stages that were kept, once that is durable.
+func settle(kept []*Stage, k Keeper) error {
+	all := k.Settle()
+	end := (*Stage).Close
+	if all != nil {
+		end = (*Stage).abandon
+	}
+	for _, st := range kept {
+		all = errors.Join(all, end(st))
+	}
+	return all
 }
 
 // abandon closes a found stage and leaves all of it to the next sweep.

@@ -17,19 +17,29 @@ func (e *engine) sweepOne(resume func(Found) (Base, error)) (found Found, conten
 	e.t.Helper()
 	e.crash()
 	n := 0
-	err := e.session.Sweep(resume, func(f Found, st *Stage) error {
+	err := e.session.Sweep(keeper{resume, func(f Found, st *Stage) error {
 		n++
 		found, content = f, make([]byte, st.Size())
 		if _, err := st.ReadAt(e.t.Context(), content, 0); err != nil && err != io.EOF {
 			return err
 		}
 		return nil
-	})
+	}})
 	if err != nil || n != 1 {
 		e.t.Fatalf("found %d: %v", n, err)
 	}
 	return found, content
 }
+
+// keeper is a Keeper of two functions, and has nothing to settle.
+type keeper struct {
+	resume func(Found) (Base, error)
+	keep   func(Found, *Stage) error
+}
+
+func (k keeper) Resume(f Found) (Base, error)  { return k.resume(f) }
+func (k keeper) Keep(f Found, st *Stage) error { return k.keep(f, st) }
+func (keeper) Settle() error                   { return nil }
 
 func noBase(Found) (Base, error) { return nil, nil }
 
@@ -193,7 +203,7 @@ func TestLockWithoutASessionGoes(t *testing.T) {
 	if err := os.WriteFile(name, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.session.Sweep(noBase, nil); err != nil {
+	if err := e.session.Sweep(keeper{noBase, nil}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(name); !os.IsNotExist(err) {
