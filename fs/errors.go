@@ -100,3 +100,15 @@ func KindOf(err error) Kind {
 	}
 	return 0
 }
+
+// reported is a failure that has its line in the log. It is of the kind of the one it wraps.
+type reported struct{ error }
+
+// Unwrap yields the failure.
+func (e reported) Unwrap() error { return e.error }
+
+// IsReported says whether this package has written err to the log: who answers with it has nothing to add.
+func IsReported(err error) bool {
+	var r reported
+	return errors.As(err, &r)
+}

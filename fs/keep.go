@@ -140,7 +140,7 @@ func (t *transaction) verdict(o order, kept keptCopy) error {
 	if kept.reason == objstore.ReasonLost {
 		return &Error{Op: o.op, Kind: ErrBusy, Kept: kept.id, Err: kept.failed}
 	}
-	return kept.failed
+	return reported{kept.failed}
 }
 
 // unkept is the error for bytes that could be neither committed nor kept: never

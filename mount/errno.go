@@ -102,13 +102,14 @@ func errnoOf(err error) (errno syscall.Errno, known bool) {
 func objectGone(err error) bool { return objstore.KindOf(err) == objstore.ErrNotFound }
 
 // status converts err for the kernel. Damage, which programs see as one EIO among others, and what is
-// unclassified have no better place to be told than the log.
+// unclassified have no better place to be told than the log, where a failed commit stands already.
 func (b *bridge) status(op string, err error) fuse.Status {
 	if err == nil {
 		return fuse.OK
 	}
 	errno, known := errnoOf(err)
 	switch {
+	case fs.IsReported(err):
 	case !known:
 		b.log.Error("unclassified failure", slog.String("op", op), slog.Any("error", err))
 	case objstore.KindOf(err) == objstore.ErrCorrupt:

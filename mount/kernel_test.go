@@ -45,7 +45,10 @@ func newKernelWith(t *testing.T, options fs.Options) *kernel {
 }
 
 func newKernelOver(t *testing.T, store objstore.Namespace, options fs.Options) *kernel {
-	log := slog.New(slog.DiscardHandler)
+	return newKernelLogged(t, store, options, slog.New(slog.DiscardHandler))
+}
+
+func newKernelLogged(t *testing.T, store objstore.Namespace, options fs.Options, log *slog.Logger) *kernel {
 	table := newTable(store.Root(), time.Now, beliefs{names: true, attributes: func() time.Duration { return cacheTime }})
 	if options.Isolation == fs.IsolateMount {
 		table.shareFiles()
