@@ -186,6 +186,35 @@ func TestIfMatchNeedsTheRightToRead(t *testing.T) {
 	b.want("delete If-Match: *", b.do("DELETE", "/box/k", "", "If-Match: *"), 204, "")
 }
 
+// A missing key is no secret from who may list it, and nothing more is told: whether a policy allows listings by prefix, or denies others.
+func TestMissingKeyIsToldToWhoMayListIt(t *testing.T) {
+	list := func(effect, condition string) string {
+		return `{"Effect":"` + effect + `","Principal":"*","Action":"s3:ListBucket","Resource":"arn:aws:s3:::box","Condition":` + condition + "}"
+	}
+	anything := `{"Effect":"Allow","Principal":"*","Action":"s3:ListBucket","Resource":"arn:aws:s3:::box"}`
+	for _, statements := range []string{
+		list("Allow", `{"StringLike":{"s3:prefix":"public/*"}}`),
+		anything + "," + list("Deny", `{"StringNotLike":{"s3:prefix":"public/*"}}`),
+	} {
+		b := serve(t, s3server.Options{Users: s3server.Users{Anonymous: &s3server.User{}}})
+		b.putPolicy(allow("s3:Get*", "") + "," + statements)
+		for _, r := range []struct {
+			method, path string
+			status       int
+			code         string
+		}{
+			{"GET", "/box/public/none", 404, "NoSuchKey"}, {"HEAD", "/box/public/none", 404, ""}, {"GET", "/box/public/none?tagging", 404, "NoSuchKey"},
+			{"GET", "/box/private/none", 403, "AccessDenied"}, {"HEAD", "/box/private/none", 403, ""}, {"GET", "/box/private/none?tagging", 403, "AccessDenied"},
+			{"GET", "/box?prefix=public/", 200, ""}, {"GET", "/box?prefix=private/", 403, "AccessDenied"}, {"GET", "/box", 403, "AccessDenied"},
+		} {
+			b.want(r.method+" "+r.path, b.do(r.method, r.path, ""), r.status, r.code)
+		}
+		b = serve(t, s3server.Options{Users: s3server.Users{Anonymous: &s3server.User{}}})
+		b.putPolicy(statements)
+		b.want("no right to read", b.do("HEAD", "/box/public/none", ""), 403, "")
+	}
+}
+
 // Policies seen in the wild beside the documented ones.
 func TestOtherPoliciesAboutConditions(t *testing.T) {
 	for _, r := range []struct {

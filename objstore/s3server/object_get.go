@@ -59,9 +59,10 @@ func (c *call) hideMissing(err error) error {
 	return c.missingKey(c.bucket, c.key, err)
 }
 
-// missingKey is err, which says that a key is not there, to who may know what keys there are.
+// missingKey is err, which says that a key is not there, to who may know what keys there are: who may list those that begin with it.
 func (c *call) missingKey(bucket string, key objstore.Key, err error) error {
-	if c.permit("s3:ListBucket", accessRead, bucket, "", string(key), noKeys) != nil {
+	keys := func() map[string]string { return map[string]string{"s3:prefix": string(key)} }
+	if c.permit("s3:ListBucket", accessRead, bucket, "", string(key), keys) != nil {
 		return s3code.AccessDenied
 	}
 	return err
