@@ -20,8 +20,8 @@
 //
 // # How to read it
 //
-//   - What is read was written by the same round: gets of large objects have the first look at each in them, in which
-//     etagfs verifies every byte of it. Later ones are left to the kernel.
+//   - What is read was written by the same round: large objects that are still in memory since etagfs took their
+//     checksums it leaves to the kernel at once; others only after a first look at every byte.
 //   - MinIO syncs what it writes, as etagfs does. versitygw does not, and neither does the file server:
 //     a put there is a promise less.
 //   - A rate is requests per second: the median of the rounds, then the least and the most.

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/etagfs/etagfs/objstore"
 )
 
@@ -212,5 +214,37 @@ func TestScrubbedBlobIsTrustedForScrubAge(t *testing.T) {
 	}
 	if now = now.Add(time.Hour); sent() {
 		t.Error("it is trusted for too long")
+	}
+}
+
+// C11: a server lets the kernel send what was put and has not left memory since. A mount does not.
+func TestOnlyServersTrustWhatIsStillInMemory(t *testing.T) {
+	if unix.Cachestat(0, nil, nil, 0) == unix.ENOSYS {
+		t.Skip("needs a kernel that tells what is in the page cache")
+	}
+	for _, c := range []struct {
+		profile Profile
+		age     time.Duration
+		want    bool
+	}{{ProfileServer, time.Hour, true}, {ProfileServer, 0, false}, {ProfileMount, time.Hour, false}} {
+		e, err := Open(t.Context(), filepath.Join(testDir(t), "store"), Options{Create: true, ScrubAge: c.age, Profile: c.profile}, testParts(t))
+		must(t, err)
+		var got bool
+		for i := range 100 { // memory may be scarce for a while
+			mustPut(t, mainBucket(t, e), objstore.Key(fmt.Sprint(i)), make([]byte, 5<<20)) // too many for a look of its own
+			var ref blobRef
+			must(t, e.blobs.Orphans(0, func(r blobRef) error { ref = r; return nil }))
+			f, ok := e.blobs.OpenChecked(t.Context(), ref, 0, 5<<20)
+			if got = ok; ok {
+				must(t, f.Close())
+			}
+			if got || !c.want && i == 2 {
+				break
+			}
+		}
+		if got != c.want {
+			t.Errorf("profile %v, %v: sent by the kernel: %v", c.profile, c.age, got)
+		}
+		must(t, e.Close())
 	}
 }

@@ -46,14 +46,17 @@ type Options struct {
 	ReadOnly bool // make and change nothing
 	// CheckedLasts is how long OpenChecked trusts what was verified; 0: not at all.
 	CheckedLasts time.Duration
+	// TrustWritten is whether it also trusts what was adopted and has been in memory since, for as long.
+	TrustWritten bool
 	Now          func() time.Time // nil: time.Now
 }
 
 // Store is the blob tree below one directory.
 type Store struct {
 	// Constant.
-	fs  disk.FS
-	dir string
+	fs           disk.FS
+	dir          string
+	trustWritten bool
 
 	files *files
 
@@ -72,7 +75,7 @@ type Store struct {
 // A file system that cannot link files is ErrUnsupported.
 func Open(fsys disk.FS, dir string, opt Options) (*Store, error) {
 	s := &Store{
-		fs: fsys, dir: dir, files: newFiles(fsys, opt),
+		fs: fsys, dir: dir, files: newFiles(fsys, opt), trustWritten: opt.TrustWritten && opt.CheckedLasts > 0,
 		dirs: make(map[string]bool), unsynced: make(map[Ref]bool), dirty: make(map[string]bool),
 		emptied: make(map[string]bool),
 	}
@@ -151,6 +154,11 @@ func (s *Store) Adopt(sealed Sealed) error {
 	}
 	if err := s.link(sealed.Path, path); err != nil {
 		return err
+	}
+	if sealed.Ref.Bare && s.trustWritten {
+		if info, err := s.fs.Stat(path); err == nil {
+			s.files.noteWritten(sealed.Ref, info.Modified)
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

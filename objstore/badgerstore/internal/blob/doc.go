@@ -13,7 +13,8 @@
 // # Guarantees
 //
 // ReadAt returns verified bytes or ErrCorrupt, never the checksum block. OpenChecked gives a file away only
-// for bytes that ReadAt, or itself, found good a short while ago. A
+// for bytes that ReadAt, or itself, found good a short while ago, or, with TrustWritten, that have been in memory
+// since their checksums were taken on their way there. A
 // blob's name appears only when its bytes are complete. After Sync returned, every blob
 // adopted before the call survives power loss: files, their directories, and the parents of those that
 // are new. Descriptors are shared and bounded, but for those given away; running out of them makes reads wait, not fail.

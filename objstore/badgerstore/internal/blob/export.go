@@ -22,6 +22,7 @@ func (s *Store) Export(ctx context.Context, ref Ref, yield func(p []byte) error)
 
 // eachWritten yields what was written of a blob, verified, and returns its checksum block.
 func (s *Store) eachWritten(ctx context.Context, ref Ref, yield func(p []byte) error) (*block, error) {
+	s.files.forgetWritten(ref)
 	file, err := s.fs.Open(s.Path(ref))
 	if err != nil {
 		return nil, missing(ref, err)

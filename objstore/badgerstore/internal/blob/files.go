@@ -36,7 +36,8 @@ type files struct {
 	open      map[Ref]*handle   // GUARDED_BY(mu)
 	idle      *list.List        // GUARDED_BY(mu), of *handle
 	sumsBytes int               // GUARDED_BY(mu)
-	whole     map[Ref]time.Time // GUARDED_BY(mu): when a scrub began that found no damage
+	whole     map[Ref]time.Time // GUARDED_BY(mu): since when all of it is known to be good
+	written   map[Ref]written   // GUARDED_BY(mu): of blobs nobody opened yet
 	events    uint64            // GUARDED_BY(mu): changes so far
 	starved   int               // GUARDED_BY(mu): handles in open that wait for a descriptor
 }
@@ -59,7 +60,7 @@ type handle struct {
 func newFiles(fsys disk.FS, opt Options) *files {
 	f := &files{
 		fs: fsys, openMax: opt.OpenMax, units: newUnitCache(), checkedLasts: opt.CheckedLasts, now: opt.Now,
-		open: make(map[Ref]*handle), idle: list.New(), whole: make(map[Ref]time.Time),
+		open: make(map[Ref]*handle), idle: list.New(), whole: make(map[Ref]time.Time), written: make(map[Ref]written),
 	}
 	if f.openMax <= 0 {
 		f.openMax = openMaxDefault
@@ -93,6 +94,8 @@ func (f *files) use(ref Ref, path string) (*handle, error) {
 func (f *files) openLocked(ref Ref, path string) (*handle, error) {
 	h := &handle{ref: ref, opening: true, users: 1, units: f.units}
 	f.open[ref] = h
+	w, fresh := f.takeWritten(ref)
+	asWritten := false
 	var err error
 	for {
 		for len(f.open) > f.openMax && f.evict() {
@@ -100,6 +103,7 @@ func (f *files) openLocked(ref Ref, path string) (*handle, error) {
 		before := f.events
 		f.mu.Unlock()
 		h.file, h.block, err = openBlob(f.fs, ref, path)
+		asWritten = err == nil && fresh && h.isAsWritten(w)
 		f.mu.Lock()
 		if !outOfDescriptors(err) || !f.makeRoom(before) {
 			break
@@ -110,6 +114,9 @@ func (f *files) openLocked(ref Ref, path string) (*handle, error) {
 	if err != nil {
 		delete(f.open, ref)
 		return nil, err
+	}
+	if asWritten {
+		f.noteWholeLocked(ref, w.at)
 	}
 	if ref.Bare && f.checkedLasts > 0 {
 		h.checked = newChecked(h.block.dataBytes, f.checkedLasts, f.now)
@@ -205,6 +212,7 @@ func (f *files) forget(ref Ref) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.whole, ref)
+	delete(f.written, ref)
 	if h := f.open[ref]; h != nil && !h.opening {
 		f.drop(h)
 	}

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// wholeMax is of how many blobs it is remembered that a scrub found them whole, about.
+// wholeMax is of how many blobs it is remembered that they are whole, about.
 const wholeMax = 1 << 16
 
 // Scrub reads the whole blob past the page cache and verifies it. pace is called with what was read, moments after; its error ends the scrub. What was
@@ -30,6 +30,14 @@ func (f *files) noteWhole(ref Ref, since time.Time) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.noteWholeLocked(ref, since)
+	if h := f.open[ref]; h != nil && !h.opening {
+		h.checked.noteWhole(since)
+	}
+}
+
+// noteWholeLocked remembers it for when the blob is opened again.
+func (f *files) noteWholeLocked(ref Ref, since time.Time) {
 	for old, at := range f.whole {
 		if len(f.whole) < wholeMax {
 			break
@@ -40,8 +48,5 @@ func (f *files) noteWhole(ref Ref, since time.Time) {
 	}
 	if len(f.whole) < wholeMax {
 		f.whole[ref] = since
-	}
-	if h := f.open[ref]; h != nil && !h.opening {
-		h.checked.noteWhole(since)
 	}
 }

@@ -58,6 +58,8 @@ type File interface {
 	Sync() error
 	// StartWriteback begins to write the dirty pages of a range and does not wait for them.
 	StartWriteback(off, length int64) error
+	// Cached reports whether all bytes are in the page cache; also false if the kernel does not tell.
+	Cached() bool
 	// DropCache forgets clean cached pages, so that later reads see what the disk has.
 	DropCache() error
 	// NextData and NextHole are SEEK_DATA and SEEK_HOLE; io.EOF past the last one.

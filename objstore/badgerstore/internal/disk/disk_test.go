@@ -41,6 +41,9 @@ func checkFS(t *testing.T, fsys FS, dir string) {
 	if n != 5 || f.Name() != a {
 		t.Errorf("wrote %d to %s", n, f.Name())
 	}
+	if f.Cached() {
+		t.Error("all is in the page cache, and nobody wrote or read what comes first")
+	}
 	must(t, err, f.Sync(), f.StartWriteback(0, 0), f.DropCache(), fsys.SyncDir(dir))
 	buf := make([]byte, 10)
 	if n, err := f.ReadAt(buf, 1<<20); n != 5 || err != io.EOF || string(buf[:5]) != "hello" {
@@ -146,5 +149,27 @@ func TestErrorsAreClassified(t *testing.T) {
 	}
 	if Error("do", nil) != nil {
 		t.Error("an error out of nothing")
+	}
+}
+
+// What was just written is in the page cache, unless there is no room for it, which it is not every time.
+func TestWrittenBytesAreCached(t *testing.T) {
+	for name, fsys := range map[string]FS{"OS": OS{}, "Hooked": Hooked(OS{}, func(Op) error { return nil }), "Pool": inPool{OS{}, NewPool(OS{}, 1)}} {
+		t.Run(name, func(t *testing.T) {
+			f, err := fsys.Create(filepath.Join(t.TempDir(), "a"))
+			must(t, err)
+			defer f.Close()
+			err = unix.Cachestat(0, nil, nil, 0)
+			if err == unix.ENOSYS {
+				t.Skip("needs a kernel that tells what is in the page cache")
+			}
+			for range 1000 {
+				_, err = f.WriteAt(make([]byte, 100_001), 0)
+				if must(t, err); f.Cached() {
+					return
+				}
+			}
+			t.Error("not in the page cache")
+		})
 	}
 }

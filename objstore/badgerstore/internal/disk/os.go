@@ -251,6 +251,16 @@ func (f *file) StartWriteback(off, length int64) error {
 	return f.wrap("write back", unix.SyncFileRange(f.fd, off, length, unix.SYNC_FILE_RANGE_WRITE))
 }
 
+func (f *file) Cached() bool {
+	var st unix.Stat_t
+	var pages unix.Cachestat_t
+	page := int64(os.Getpagesize())
+	if unix.Fstat(f.fd, &st) != nil || unix.Cachestat(uint(f.fd), &unix.CachestatRange{}, &pages, 0) != nil {
+		return false
+	}
+	return int64(pages.Cache) >= (st.Size+page-1)/page
+}
+
 func (f *file) DropCache() error {
 	return f.wrap("drop cache", unix.Fadvise(f.fd, 0, 0, unix.FADV_DONTNEED))
 }

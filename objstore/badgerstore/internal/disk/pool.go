@@ -243,6 +243,12 @@ func (f *pooled) StartWriteback(off, length int64) error {
 	return f.do(func(file File) error { return file.StartWriteback(off, length) })
 }
 
+func (f *pooled) Cached() bool {
+	cached := false
+	err := f.do(func(file File) error { cached = file.Cached(); return nil })
+	return err == nil && cached
+}
+
 func (f *pooled) DropCache() error { return f.do(File.DropCache) }
 
 func (f *pooled) NextData(off int64) (int64, error) {
