@@ -55,3 +55,48 @@ func asks(path string) error {
 	_, err := os.ReadFile(path)
 	return err
 }
+
+// C4, C10: what is written over damaged bytes is EIO, as nobody can tell what the file would be, and kept with zeros for these. One line of
+// the log says so, however often it is tried.
+func TestBytesWrittenOverDamageAreKept(t *testing.T) {
+	shortIsParallel(t)
+	large := strings.Repeat("0123456789abcdef", 1<<16)
+	for _, c := range []struct {
+		name, was, want string
+	}{
+		{"small", "the small content", strings.Repeat("\x00", 10) + "new" + strings.Repeat("\x00", 4)},
+		{"large", large, strings.Repeat("\x00", 10) + "new" + strings.Repeat("\x00", 1<<16-13) + large[1<<16:]},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := onDisk(t)
+			put(t, m.Path("f"), c.was)
+			m.Unmount()
+			mounttest.Damage(t, m.Store, c.was[:min(64, len(c.was))])
+			m.Restart()
+			f, err := os.OpenFile(m.Path("f"), os.O_WRONLY, 0)
+			if err == nil {
+				_, err = f.WriteAt([]byte("new"), 10)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			wants(t, "fsync", f.Sync(), syscall.EIO)
+			wants(t, "close", f.Close(), syscall.EIO)
+			kept, err := os.ReadDir(m.Path(".etagfs", "conflicts"))
+			if err != nil || len(kept) != 1 {
+				t.Fatalf("%d kept copies, %v", len(kept), err)
+			}
+			check(t, m.Path(".etagfs", "conflicts", kept[0].Name(), "mine"), c.want)
+			m.Unmount() // then all of the log has come
+			var told []string
+			for line := range strings.Lines(m.Log()) {
+				if strings.Contains(line, "level=ERROR") {
+					told = append(told, line)
+				}
+			}
+			if len(told) != 1 || !strings.Contains(told[0], "commit failed") || !strings.Contains(told[0], "kept="+kept[0].Name()) {
+				t.Errorf("%d lines of errors:\n%s", len(told), strings.Join(told, ""))
+			}
+		})
+	}
+}

@@ -149,6 +149,9 @@ func (s *stage) Keep(ctx context.Context, c objstore.Conflict) (objstore.Conflic
 	s.commitMu.Lock()
 	defer s.commitMu.Unlock()
 	kept, err := s.keep(ctx, c)
+	if objstore.KindOf(err) == objstore.ErrCorrupt {
+		kept, err = s.keepReadable(ctx, c)
+	}
 	if err != nil && !s.found && s.b.e.Refusing() != nil { // which has told why, and tells it with each commit
 		s.waits = true
 		err = problem(objstore.KindOf(problemOf("", err)), "what was written waits in the store's directory, and is kept when the store is opened again")
@@ -319,7 +322,11 @@ func (k *keeping) hold(ref objstore.ContentRef, c *record.Conflict) (record.Side
 	if side.Lineage, err = k.t.e.numbers.next(); err != nil {
 		return side, err
 	}
-	if side.Content, err = k.t.clone(*found, inline); err != nil {
+	side.Content, err = k.t.clone(*found, inline)
+	if objstore.KindOf(err) == objstore.ErrCorrupt && isInline(found) {
+		return record.Side{ContentRef: side.ContentRef}, nil // nothing was stored of it
+	}
+	if err != nil {
 		return side, err
 	}
 	side.Held, side.ContentRef.Size = true, found.Size

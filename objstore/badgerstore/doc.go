@@ -47,6 +47,7 @@
 //     once, with its bytes and those of its base. Bytes of a base or a file that is missing after a
 //     loss of power are zeros, and the conflict names them. On btrfs, where a file that is synced does not bring
 //     along which others were removed before, a loss of power may also make conflicts of what had been committed.
+//   - A stage over a base that is damaged cannot be committed, and is kept with zeros for what cannot be read, which the conflict names.
 //
 // # Lock order
 //

@@ -20,7 +20,7 @@
 //
 // What a write has returned survives the death of the process: [Session.Sweep] finds
 // it, with the owner and what the base said it takes to find that again. It changes nothing of
-// what it found until that is kept, so that a sweep which dies is made again. A log is cleared before a
+// what it found until that is kept and durable, so that a sweep which dies is made again. A log is cleared before a
 // file it names goes. A stage that is left, because the store takes no more writes, is found in the same way. A write that finds no space is ErrNoSpace
 // and changes nothing. What is sealed never changes. A failed commit leaves the
 // stage as it was; after a successful one the new content is its base.

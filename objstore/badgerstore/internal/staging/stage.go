@@ -73,6 +73,19 @@ func (st *Stage) Owner() objstore.Owner {
 	return st.owner
 }
 
+// OfBase are the ranges of the content that are the base's, in order.
+func (st *Stage) OfBase() (all []Range) {
+	st.mu.RLock()
+	defer st.mu.RUnlock()
+	limit, pos := min(st.view.limit, st.view.size), int64(0)
+	st.view.segments(0, limit, func(s segment) bool {
+		all = append(all, Range{pos, s.off})
+		pos = s.end()
+		return true
+	})
+	return joined(append(all, Range{pos, limit}))
+}
+
 // ReadAt implements objstore.Stage.
 func (st *Stage) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if err := checkRange("read stage", off, 0); err != nil {
