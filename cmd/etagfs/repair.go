@@ -31,7 +31,7 @@ func (t *terminal) repair(ctx context.Context, store string, options badgerstore
 	case objstore.KindOf(err) == objstore.ErrInUse:
 		return fmt.Errorf("%w. A store is repaired while nobody has it open: unmount it, or end its server", err)
 	case err != nil:
-		return err
+		return mountedThere(dir, "that", err)
 	}
 	return left.failure("repair", store)
 }

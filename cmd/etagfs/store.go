@@ -99,7 +99,7 @@ func (l *location) with(ctx context.Context, store string, f func(bucket objstor
 		return engine, err
 	})
 	if err != nil {
-		return mountedThere(dir, noSuchBucket(l.bucket, otherBucket, err))
+		return mountedThere(dir, "that, and a key in it", noSuchBucket(l.bucket, otherBucket, err))
 	}
 	if attached != nil {
 		defer func() { err = errors.Join(err, attached.Close()) }()
@@ -113,9 +113,9 @@ func (l *location) with(ctx context.Context, store string, f func(bucket objstor
 	return noSuchKey(store, f(bucket))
 }
 
-// mountedThere is why a directory is no store, which is what a mount of one looks like.
-func mountedThere(dir string, err error) error {
-	if objstore.KindOf(err) != objstore.ErrInvalid && objstore.KindOf(err) != objstore.ErrNotFound {
+// mountedThere is why a directory is no store, which is what a mount of one looks like, and what is to be named in its place.
+func mountedThere(dir, instead string, err error) error {
+	if kind := objstore.KindOf(err); kind != objstore.ErrInvalid && kind != objstore.ErrNotFound {
 		return err
 	}
 	tree, notMounted := findMounted(dir, controlDefault)
@@ -126,7 +126,7 @@ func mountedThere(dir string, err error) error {
 	if unknown != nil {
 		return err
 	}
-	return usageErrorf("%s is in a mount of the store %s: name that, and a key in it", dir, config.Source)
+	return usageErrorf("%s is in a mount of the store %s: name %s", dir, readable(strings.TrimPrefix(config.Source, attachedPrefix)), instead)
 }
 
 // withRemote is with for a bucket, which the URL names.

@@ -189,7 +189,7 @@ func (t *terminal) upkeepOf(ctx context.Context, store string, j job, options ba
 		return err
 	}
 	logger := slog.New(errorsOnly{slog.NewTextHandler(t.err, nil)})
-	return upkeep(ctx, dir, j, func() (*badgerstore.Engine, error) {
+	err = upkeep(ctx, dir, j, func() (*badgerstore.Engine, error) {
 		engine, err := badgerstore.Open(ctx, dir, storeOptions(options), badgerstore.Parts{Logger: logger})
 		if objstore.KindOf(err) == objstore.ErrReadOnly { // what reads needs no more
 			options.ReadOnly = true
@@ -197,6 +197,7 @@ func (t *terminal) upkeepOf(ctx context.Context, store string, j job, options ba
 		}
 		return engine, err
 	}, tell)
+	return mountedThere(dir, "that", err)
 }
 
 // errorsOnly leaves all out but what went wrong.
