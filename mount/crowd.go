@@ -44,7 +44,7 @@ func (t *table) forgettable() (ids []uint64) {
 			break
 		}
 		for _, n := range page.nodes {
-			if n != nil && !n.directory && n.settled() && n.files == nil && n.opening == 0 {
+			if n != nil && !n.directory && n.settled() && !n.isOpen() {
 				ids = append(ids, n.id)
 			}
 		}

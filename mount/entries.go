@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"hash/maphash"
 	"slices"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -24,12 +25,31 @@ type place struct {
 // Nearly every node is believed to have one name at most, the one it was last found under.
 // That one is in the node; others are kept here.
 type entries struct {
-	nodes  map[name]*node
-	others map[*node][]name // believed beside, or instead of, the one the node was found under
+	seed   maphash.Seed
+	found  chains           // nodes that are believed under the name they were found under
+	extra  map[name]*node   // what is believed beside, or instead of, that
+	others map[*node][]name // the same, by node
 }
 
 func newEntries() entries {
-	return entries{nodes: make(map[name]*node), others: make(map[*node][]name)}
+	es := entries{seed: maphash.MakeSeed(), extra: make(map[name]*node), others: make(map[*node][]name)}
+	seed := es.seed
+	es.found = newChains(func(n *node) uint64 { return hashName(seed, n.found) }, func(n *node) **node { return &n.alike })
+	return es
+}
+
+func hashName(seed maphash.Seed, e name) uint64 {
+	return maphash.String(seed, e.base) ^ hashID(objstore.ID(e.parent))
+}
+
+// at is the node that e shows, nil if e is not believed.
+func (es *entries) at(e name) *node {
+	for n := es.found.first(hashName(es.seed, e)); n != nil; n = n.alike {
+		if n.found == e {
+			return n
+		}
+	}
+	return es.extra[e]
 }
 
 // look notes where n was found.
@@ -38,11 +58,14 @@ func (es *entries) look(n *node, at name) {
 		return
 	}
 	if n.believed {
+		es.found.remove(n)
 		es.others[n] = append(es.others[n], n.found)
+		es.extra[n.found] = n
 	}
 	n.found = at
-	if n.believed = es.nodes[at] == n; n.believed {
+	if n.believed = es.extra[at] == n; n.believed {
 		es.removeOther(n, at)
+		es.found.add(n)
 	}
 }
 
@@ -52,25 +75,24 @@ func (es *entries) believe(n *node) {
 		return
 	}
 	es.remove(n.found)
-	es.nodes[n.found] = n
+	es.found.add(n)
 	n.believed = true
 }
 
 // remove forgets e.
 func (es *entries) remove(e name) {
-	n := es.nodes[e]
-	if n == nil {
-		return
-	}
-	delete(es.nodes, e)
-	if n.found == e {
+	switch n := es.at(e); {
+	case n == nil:
+	case n.found == e:
+		es.found.remove(n)
 		n.believed = false
-	} else {
+	default:
 		es.removeOther(n, e)
 	}
 }
 
 func (es *entries) removeOther(n *node, e name) {
+	delete(es.extra, e)
 	left := slices.DeleteFunc(es.others[n], func(other name) bool { return other == e })
 	if es.others[n] = left; len(left) == 0 {
 		delete(es.others, n)
@@ -91,17 +113,20 @@ func (es *entries) shows(n *node) bool { return n.believed || len(es.others[n]) 
 // take forgets every entry that shows n: they are to be invalidated.
 func (es *entries) take(n *node) []name {
 	taken := es.of(n)
-	for _, e := range taken {
-		delete(es.nodes, e)
+	if n.believed {
+		es.found.remove(n)
+		n.believed = false
 	}
-	n.believed = false
+	for _, e := range es.others[n] {
+		delete(es.extra, e)
+	}
 	delete(es.others, n)
 	return taken
 }
 
 // move follows a rename made by the kernel, which moves an entry with its timeout.
 func (es *entries) move(from, to name, exchange bool) {
-	moved, replaced := es.nodes[from], es.nodes[to]
+	moved, replaced := es.at(from), es.at(to)
 	es.remove(from)
 	es.remove(to)
 	if moved != nil {

@@ -25,19 +25,18 @@ func (k *notifier) Lost(a fs.Attr) {
 func (t *table) lost(a fs.Attr) (stale []uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	first := t.objects[a.Object]
-	if first == nil {
+	if t.anyOf(a.Object) == nil {
 		return nil
 	}
 	t.changes.touchObject(a.Object)
 	if a.Nlink == 0 {
 		t.ghosts[a.Object] = a
 	}
-	if first.next == nil {
-		return nil
-	}
 	for n := range t.nodesOf(a.Object) {
 		stale = append(stale, n.id)
+	}
+	if len(stale) == 1 {
+		return nil
 	}
 	return stale
 }
@@ -64,7 +63,7 @@ func (b *bridge) bequeath(h *fs.Handle) {
 func (t *table) inherit(a fs.Attr) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if a.Nlink == 0 && t.objects[a.Object] != nil {
+	if a.Nlink == 0 && t.anyOf(a.Object) != nil {
 		t.ghosts[a.Object] = a
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"iter"
 	"slices"
 	"testing"
+
+	"github.com/etagfs/etagfs/objstore"
 )
 
 // checkInvariants verifies what must hold whenever the table's lock is free.
@@ -12,23 +14,22 @@ func (t *table) checkInvariants(tb testing.TB) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	total := 0
-	for id := range t.objects {
-		current := 0
-		for n := range t.nodesOf(id) {
-			total++
-			if n.object != id || t.nodes.get(n.id) != n {
-				tb.Errorf("node %d is not where it belongs", n.id)
-			}
-			if n.claiming && !n.busy {
-				tb.Errorf("node %d is claimed by nobody", n.id)
-			}
-			if !n.current {
-				continue
-			}
-			if current++; current > 1 || !n.settled() {
-				tb.Errorf("object %d: LOOKUP hands out a node it must not: %+v", id, n)
-			}
+	current := make(map[objstore.ID]bool)
+	for n := range t.objects.all(tb) {
+		total++
+		if t.nodes.get(n.id) != n {
+			tb.Errorf("node %d is not where it belongs", n.id)
 		}
+		if u := n.use(); u.claiming && !u.busy {
+			tb.Errorf("node %d is claimed by nobody", n.id)
+		}
+		if !n.current {
+			continue
+		}
+		if current[n.object] || !n.settled() {
+			tb.Errorf("object %d: LOOKUP hands out a node it must not: %+v", n.object, n)
+		}
+		current[n.object] = true
 	}
 	indexed := 0
 	for n := range t.nodes.all() {
@@ -54,8 +55,13 @@ func (t *table) checkInvariants(tb testing.TB) {
 			tb.Errorf("node %d is gone and its way is not", n.id)
 		}
 	}
-	for e, n := range t.entries.nodes {
-		if t.nodes.get(n.id) != n || !slices.Contains(t.entries.of(n), e) {
+	for n := range t.entries.found.all(tb) {
+		if t.nodes.get(n.id) != n || !n.believed {
+			tb.Errorf("entry %v does not lead back from node %d", n.found, n.id)
+		}
+	}
+	for e, n := range t.entries.extra {
+		if t.nodes.get(n.id) != n || !slices.Contains(t.entries.others[n], e) {
 			tb.Errorf("entry %v does not lead back from node %d", e, n.id)
 		}
 	}
@@ -67,14 +73,14 @@ func (t *table) checkInvariants(tb testing.TB) {
 }
 
 func (t *table) checkNode(tb testing.TB, n *node) {
-	if n.lookups == 0 && n.files == nil && n.opening == 0 {
+	if n.lookups == 0 && n.use().files == nil && n.use().opening == 0 {
 		tb.Errorf("node %d has nothing to live for", n.id)
 	}
-	if n.reservation != nil && !t.sharing && (n.owner != nil || n.files != nil) {
+	if n.use().reservation != nil && !t.sharing && (n.use().owner != nil || n.use().files != nil) {
 		tb.Errorf("node %d is reserved and open", n.id)
 	}
-	users, leaving := int(n.opening), 0
-	for f := n.files; f != nil; f = f.next {
+	users, leaving := int(n.use().opening), 0
+	for f := n.use().files; f != nil; f = f.next {
 		if f.through != nil && f.through != t.through[n] {
 			tb.Errorf("node %d: file %d uses a way that is not its node's", n.id, f.id)
 		}
@@ -88,26 +94,46 @@ func (t *table) checkNode(tb testing.TB, n *node) {
 	if s := t.shared[n.id]; s != nil && s.leaving != leaving {
 		tb.Errorf("node %d: %d of its files are being released, and %d are counted", n.id, leaving, s.leaving)
 	}
-	if w := t.through[n]; w != nil && (w.users < 1 || w.users > users || n.owner != nil) {
+	if w := t.through[n]; w != nil && (w.users < 1 || w.users > users || n.use().owner != nil) {
 		tb.Errorf("node %d: its way has %d users of %d", n.id, w.users, users)
 	}
-	if n.owner != nil && n.view().Committed() {
+	if n.use().owner != nil && n.view().Committed() {
 		tb.Errorf("node %d is owned and shows the committed %v", n.id, n.view())
 	}
-	for f := n.files; f != nil; f = f.next {
+	for f := n.use().files; f != nil; f = f.next {
 		if f.node != n || f.next != nil && f.next.before != f {
 			tb.Errorf("node %d: file %d is not where it belongs", n.id, f.id)
 		}
 		if f.next != nil && f.next.guest && !f.guest {
 			tb.Errorf("node %d: guest %d is behind file %d", n.id, f.next.id, f.id)
 		}
-		if d := f.description; d.mode.Write && !t.sharing && !f.guest && d != n.owner && !n.busy && !n.spent {
+		if d := f.description; d.mode.Write && !t.sharing && !f.guest && d != n.use().owner && !n.use().busy && !n.use().spent {
 			tb.Errorf("node %d: file %d writes and is not its owner's", n.id, f.id)
 		}
 	}
 	for _, e := range t.entries.of(n) {
-		if t.entries.nodes[e] != n {
+		if t.entries.at(e) != n {
 			tb.Errorf("node %d: name %v does not lead to it", n.id, e)
+		}
+	}
+}
+
+// all are the nodes of the chains, each of which is in the one of its hash.
+func (c *chains) all(tb testing.TB) iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		count := 0
+		for i := range c.ready {
+			for n := *c.chain(i); n != nil; n = *c.link(n) {
+				if count++; c.head(c.hash(n)) != c.chain(i) {
+					tb.Errorf("node %d is in chain %d of %d and not in its own", n.id, i, c.ready)
+				}
+				if !yield(n) {
+					return
+				}
+			}
+		}
+		if count != c.count {
+			tb.Errorf("%d nodes are in chains, and %d are counted", count, c.count)
 		}
 	}
 }

@@ -215,10 +215,10 @@ func (t *table) seclude(f *file) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := f.node
-	if f.guest || n.files != f || f.next != nil || n.opening > 0 || n.busy || n.reservation != nil || n.spent || t.isPassed(n) {
+	if u := n.use(); f.guest || u.files != f || f.next != nil || u.opening > 0 || u.busy || u.reservation != nil || u.spent || t.isPassed(n) {
 		return false
 	}
-	n.busy = true
+	n.used().busy = true
 	n.current = false
 	return true
 }
@@ -229,11 +229,11 @@ func (t *table) rejoin(f *file, shown fs.View) (stale []name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := f.node
-	n.busy = false
-	if n.owner == nil && n.view() != shown {
+	n.used().busy = false
+	if n.use().owner == nil && !n.shows(shown) {
 		n.show(shown, -1)
 		stale = t.entries.take(n)
-	} else if n.owner == nil {
+	} else if n.use().owner == nil {
 		t.offer(n)
 	}
 	return stale
@@ -249,8 +249,8 @@ func (t *table) markLocked(n *node) {
 
 // hasWriter reports whether somebody has an object open to write: most who lock a file do, and through it. mu is held.
 func (t *table) hasWriter(id objstore.ID) bool {
-	for n := t.objects[id]; n != nil; n = n.next {
-		if n.owner != nil {
+	for n := range t.nodesOf(id) {
+		if n.use().owner != nil {
 			return true
 		}
 	}

@@ -12,68 +12,6 @@ import (
 	"github.com/etagfs/etagfs/objstore"
 )
 
-// node is what a nodeid stands for: one view of one object. Directories and
-// special files have one node, always. A node of a regular file is one of these:
-//
-//   - A read node shows a committed version. The object's current node is the one
-//     LOOKUP hands out; older ones live as long as they are open.
-//   - A reserved node was made for the second attempt of a thread whose first was refused. It holds
-//     what was looked up; an OPEN binds it to what is current then, or to that if the file is gone.
-//   - A busy node is being claimed or bound by an OPEN.
-//   - An owned node shows the working copy of its owner.
-//   - A spent node had an owner whose bytes nothing shows any more, or shows those of
-//     another node's owner to one reader.
-//
-// A program may make the kernel know very many files, so a node is kept small: what only a few
-// have at a time is behind a pointer.
-type node struct {
-	// Constant.
-	id      uint64
-	object  objstore.ID
-	regular bool
-
-	// Guarded by table.mu.
-	current  bool // the node LOOKUP hands out for its object
-	busy     bool
-	claiming bool // busy for writing
-	spent    bool
-	visited  bool // others read through it while it was owned
-	believed bool // the kernel believes the entry found; see entries
-	// timesKnown: the kernel may believe times of this directory that it
-	// would not forget by itself.
-	timesKnown  bool
-	opening     int32 // OPENs under way
-	directory   bool
-	listed      bool   // the kernel may keep a whole listing of this directory
-	forgotten   uint16 // files in this directory that it has forgotten since they were last listed; the most there is means that or more
-	lookups     uint64 // references the kernel holds
-	version     objstore.Version
-	writer      fs.HandleID
-	size        int64 // of the version; negative if not known
-	owner       *description
-	files       *file // the first that is open on it, the owner's included
-	reservation *reservation
-	found       name  // where it was last looked up
-	next        *node // of the same object
-}
-
-// view is what n shows.
-func (n *node) view() fs.View {
-	return fs.View{Object: n.object, Version: n.version, Writer: n.writer}
-}
-
-// show makes n show another view of its object.
-func (n *node) show(v fs.View, size int64) { n.version, n.writer, n.size = v.Version, v.Writer, size }
-
-// reservation is what a reserved node has beside.
-type reservation struct {
-	thread uint32 // it is reserved to, until...
-	until  time.Time
-	pin    *fs.Handle // what the node shows stays openable whatever becomes of the name
-	// waiting is, if files are shared, how many threads are to come back to this node.
-	waiting int
-}
-
 // table is every node the kernel may name. Nodes hold no state of files: that
 // is package fs's. The table's lock is innermost: nothing is called with it held.
 type table struct {
@@ -87,7 +25,7 @@ type table struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	nodes     index
-	objects   map[objstore.ID]*node // the first node of each
+	objects   chains // nodes by object
 	entries   entries
 	retries   map[uint32]*retry // by thread, never 0
 	strangers map[name]*retry   // of threads that are 0
@@ -115,7 +53,7 @@ func newTable(root objstore.ID, now func() time.Time, believes beliefs) *table {
 		now:       now,
 		believes:  believes,
 		nodes:     newIndex(),
-		objects:   make(map[objstore.ID]*node),
+		objects:   newChains(func(n *node) uint64 { return hashID(n.object) }, func(n *node) **node { return &n.next }),
 		entries:   newEntries(),
 		retries:   make(map[uint32]*retry),
 		strangers: make(map[name]*retry),
@@ -161,10 +99,10 @@ func (t *table) looking(thread uint32) mark {
 
 // add makes a node. mu is held.
 func (t *table) add(view fs.View, regular bool) *node {
-	n := &node{id: t.nextID(view.Object), object: view.Object, regular: regular, next: t.objects[view.Object]}
+	n := &node{id: t.nextID(view.Object), object: view.Object, regular: regular}
 	n.show(view, 0)
 	t.nodes.put(n)
-	t.objects[n.object] = n
+	t.objects.add(n)
 	t.crowd.came(t.nodes.count)
 	return n
 }
@@ -181,13 +119,24 @@ func (t *table) nextID(object objstore.ID) uint64 {
 // nodesOf are the nodes of an object. mu is held.
 func (t *table) nodesOf(id objstore.ID) iter.Seq[*node] {
 	return func(yield func(*node) bool) {
-		for n := t.objects[id]; n != nil; n = n.next {
-			if !yield(n) {
+		for n := t.objects.first(hashID(id)); n != nil; n = n.next {
+			if n.object == id && !yield(n) {
 				return
 			}
 		}
 	}
 }
+
+// anyOf is some node of an object; nil: there is none. mu is held.
+func (t *table) anyOf(id objstore.ID) *node {
+	for n := range t.nodesOf(id) {
+		return n
+	}
+	return nil
+}
+
+// hashID spreads ids, which are given out in order but not all to objects.
+func hashID(id objstore.ID) uint64 { return uint64(id) * 0x9e3779b97f4a7c15 >> 32 }
 
 // currentOf is the node LOOKUP hands out for an object; nil: the next one makes it. mu is held.
 func (t *table) currentOf(id objstore.ID) *node {
@@ -227,7 +176,7 @@ func (t *table) enterListed(at name, e *fs.Entry, since mark) (*node, belief) {
 		return nil, belief{}
 	}
 	n := t.shown(e)
-	if t.believes.names && t.entries.nodes[at] == n {
+	if t.believes.names && t.entries.at(at) == n {
 		return nil, belief{}
 	}
 	return n, t.admit(at, n, since)
@@ -264,16 +213,11 @@ func (t *table) admit(at name, n *node, since mark) belief {
 // beingWritten reports whether an object has a writer. mu is held.
 func (t *table) beingWritten(id objstore.ID) bool {
 	for n := range t.nodesOf(id) {
-		if n.owner != nil || n.claiming {
+		if u := n.use(); u.owner != nil || u.claiming {
 			return true
 		}
 	}
 	return false
-}
-
-// settled reports whether n shows one version and is told of whatever changes its attributes.
-func (n *node) settled() bool {
-	return n.owner == nil && n.reservation == nil && !n.busy && !n.spent
 }
 
 // pick chooses the node for a lookup. mu is held.
@@ -299,7 +243,7 @@ func (t *table) enterMade(at name, e *fs.Entry, thread uint32, since mark) (*nod
 	n := t.pick(at, e, thread)
 	if n == nil {
 		n = t.add(fs.View{Object: e.View.Object}, true)
-		n.spent = true
+		n.used().spent = true
 	}
 	return n, t.admit(at, n, since)
 }
@@ -307,7 +251,7 @@ func (t *table) enterMade(at name, e *fs.Entry, thread uint32, since mark) (*nod
 // shown is the current node if it shows e's committed view, or else a new current one. mu is held.
 func (t *table) shown(e *fs.Entry) *node {
 	old := t.currentOf(e.View.Object)
-	if old != nil && old.view() == e.View {
+	if old != nil && old.shows(e.View) {
 		old.size = e.Attr.Size
 		return old
 	}
@@ -322,7 +266,7 @@ func (t *table) shown(e *fs.Entry) *node {
 // ownedBy is the node of a writer's view, nil if the writer is gone. mu is held.
 func (t *table) ownedBy(v fs.View) *node {
 	for n := range t.nodesOf(v.Object) {
-		if n.owner != nil && n.view() == v {
+		if n.use().owner != nil && n.shows(v) {
 			return n
 		}
 	}
@@ -344,7 +288,8 @@ func (t *table) forget(id, lookups uint64) {
 // drop removes n if nothing refers to it: when the kernel forgets a node, the RELEASE
 // of its last file may still be under way. mu is held.
 func (t *table) drop(n *node) {
-	if n.lookups > 0 || n.files != nil || n.opening > 0 || t.nodes.get(n.id) != n {
+	n.rest()
+	if n.lookups > 0 || n.isOpen() || t.nodes.get(n.id) != n {
 		return
 	}
 	t.nodes.remove(n.id)
@@ -355,25 +300,9 @@ func (t *table) drop(n *node) {
 		}
 	}
 	t.pins.loosen(n)
-	t.unlink(n)
-	if t.objects[n.object] == nil {
+	t.objects.remove(n)
+	if t.anyOf(n.object) == nil {
 		delete(t.ghosts, n.object)
-	}
-}
-
-// unlink takes n off the nodes of its object. mu is held.
-func (t *table) unlink(n *node) {
-	switch first := t.objects[n.object]; {
-	case first != n:
-		before := first
-		for before.next != n {
-			before = before.next
-		}
-		before.next = n.next
-	case n.next != nil:
-		t.objects[n.object] = n.next
-	default:
-		delete(t.objects, n.object)
 		delete(t.locked, n.object)
 	}
 }

@@ -242,8 +242,8 @@ func TestForgottenNodesAreGone(t *testing.T) {
 
 // The kernel remembers as many files as it likes, and each has a node here.
 func TestNodeIsSmall(t *testing.T) {
-	if size := unsafe.Sizeof(node{}); size > 128 {
-		t.Errorf("a node takes %d bytes, which the allocator rounds up to more than 128", size)
+	if size := unsafe.Sizeof(node{}); size > 96 {
+		t.Errorf("a node takes %d bytes, which the allocator rounds up to more than 96", size)
 	}
 }
 

@@ -171,13 +171,14 @@ func (t *table) believedWriters(object objstore.ID) map[*node]*description {
 	defer t.mu.Unlock()
 	var found map[*node]*description
 	for n := range t.nodesOf(object) {
-		if n.owner == nil || !t.entries.shows(n) {
+		owner := n.use().owner
+		if owner == nil || !t.entries.shows(n) {
 			continue
 		}
 		if found == nil {
 			found = make(map[*node]*description)
 		}
-		found[n] = n.owner
+		found[n] = owner
 	}
 	return found
 }
@@ -195,15 +196,15 @@ func (t *table) committed(old, new fs.View, appended bool, size int64) (nodes []
 	defer t.mu.Unlock()
 	t.changes.touchObject(new.Object)
 	for n := range t.nodesOf(new.Object) {
-		if appended && n.view() == old && n.reservation == nil && !t.isPassed(n) {
+		if appended && n.shows(old) && n.use().reservation == nil && !t.isPassed(n) {
 			nodes = append(nodes, grown{n.id, pageStart(max(n.size, 0))})
 			n.show(new, size)
 		}
-		if n.view() == new {
+		if n.shows(new) {
 			continue
 		}
 		n.current = false
-		if n.owner == nil {
+		if n.use().owner == nil {
 			stale = append(stale, t.entries.take(n)...)
 		}
 	}

@@ -45,7 +45,7 @@ type opening struct {
 func (t *table) begin(n *node, thread uint32, to purpose) opening {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	o := opening{node: n, view: n.view(), owner: n.owner, thread: thread, to: to}
+	o := opening{node: n, view: n.view(), owner: n.use().owner, thread: thread, to: to}
 	r := t.takeRetry(thread)
 	// A look that was refused may be one whose answer the kernel ignores (security.capability, before it truncates).
 	repeated := r != nil && r.refused == n && !r.looked && r.purpose != toLook
@@ -58,16 +58,17 @@ func (t *table) begin(n *node, thread uint32, to purpose) opening {
 		t.refuse(n, thread, to)
 		return o
 	case planClaim, planBind:
-		n.busy = true
+		n.used().busy = true
 		if o.plan == planBind {
-			o.pin, n.reservation.pin = n.reservation.pin, nil
+			r := n.use().reservation
+			o.pin, r.pin = r.pin, nil
 		}
 		if to.writes() {
 			o.stale = t.beginWriting(n)
 		}
 	}
 	o.through = t.share(n, o.plan)
-	n.opening++
+	n.used().opening++
 	return o
 }
 
@@ -75,21 +76,22 @@ func (t *table) planFor(n *node, thread uint32, write, repeated bool) plan {
 	if t.sharing && n.regular {
 		return t.planShared(n, repeated)
 	}
-	r := n.reservation
+	u := n.use()
+	r := u.reservation
 	switch {
-	case r != nil && !n.busy && (repeated || r.thread == thread || !t.now().Before(r.until)):
+	case r != nil && !u.busy && (repeated || r.thread == thread || !t.now().Before(r.until)):
 		return planBind
 	case repeated:
 		return planReopen
-	case n.busy, n.spent, r != nil:
+	case u.busy, u.spent, r != nil:
 		return planRefuse
-	case n.owner != nil && write:
+	case u.owner != nil && write:
 		return planRefuse
-	case n.owner != nil:
+	case u.owner != nil:
 		return planFollow
 	case !write && !t.isLocked(n.object):
 		return planRead
-	case n.files != nil || n.opening > 0:
+	case n.isOpen():
 		return planRefuse
 	case !write:
 		return planRead
@@ -103,7 +105,7 @@ func (t *table) planFor(n *node, thread uint32, write, repeated bool) plan {
 // lead to the writer, and may again lead to what is current when it is done: they
 // have time. mu is held.
 func (t *table) beginWriting(n *node) (stale []name) {
-	n.claiming = true
+	n.used().claiming = true
 	switch current := t.currentOf(n.object); current {
 	case nil:
 	case n:
@@ -118,15 +120,15 @@ func (t *table) beginWriting(n *node) (stale []name) {
 func (t *table) believedOwned(n *node) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return n.owner != nil && t.entries.shows(n)
+	return n.use().owner != nil && t.entries.shows(n)
 }
 
 // expireWith sets what ends that belief.
 func (t *table) expireWith(n *node, expiry *time.Timer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n.owner != nil {
-		n.owner.expiry = expiry
+	if owner := n.use().owner; owner != nil {
+		owner.expiry = expiry
 	}
 }
 
@@ -134,7 +136,7 @@ func (t *table) expireWith(n *node, expiry *time.Timer) {
 func (t *table) takeOwned(n *node) []name {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n.owner == nil {
+	if n.use().owner == nil {
 		return nil
 	}
 	return t.entries.take(n)
@@ -149,23 +151,24 @@ func (t *table) finish(o *opening, f *file, shown fs.View) bool {
 	if t.sharing {
 		return t.finishShared(o, f)
 	}
-	n.opening--
-	if f.through = o.through; f.through != nil && n.size < 0 && n.view() == shown {
+	n.used().opening--
+	if f.through = o.through; f.through != nil && n.size < 0 && n.shows(shown) {
 		n.size = o.size
 	}
 	switch o.plan {
 	case planClaim, planBind:
 		t.pins.give(o)
-		n.busy, n.claiming, n.reservation = false, false, nil
+		u := n.used()
+		u.busy, u.claiming, u.reservation = false, false, nil
 		n.show(shown, -1)
 		if o.to.writes() {
-			n.owner = f.description
+			u.owner = f.description
 		} else {
-			n.spent = !shown.Committed() // it follows a writer who has a node
+			u.spent = !shown.Committed() // it follows a writer who has a node
 		}
 		t.offer(n)
 	case planFollow:
-		n.visited = true
+		n.used().visited = true
 	}
 	n.attach(f)
 	return true
@@ -187,7 +190,8 @@ func (t *table) spend(o *opening) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if o.plan == planClaim || o.plan == planBind {
-		o.node.spent, o.node.reservation = true, nil
+		u := o.node.used()
+		u.spent, u.reservation = true, nil
 	}
 	t.end(o)
 	t.drop(o.node)
@@ -195,13 +199,14 @@ func (t *table) spend(o *opening) {
 
 // end undoes begin. mu is held.
 func (t *table) end(o *opening) {
-	o.node.opening--
+	o.node.used().opening--
 	if o.through != nil {
 		t.unshare(o.node)
 	}
 	t.unreserve(o)
 	if o.plan == planClaim || o.plan == planBind {
-		o.node.busy, o.node.claiming = false, false
+		u := o.node.used()
+		u.busy, u.claiming = false, false
 		t.pins.give(o)
 		t.offer(o.node)
 	}
@@ -220,12 +225,12 @@ func (t *table) created(in *fuse.InHeader, f *file, shown fs.View) (n *node, sta
 	n = t.add(shown, true)
 	n.lookups = 1
 	if f.description.mode.Write {
-		n.owner = f.description
+		n.used().owner = f.description
 		if current := t.currentOf(shown.Object); current != nil {
 			stale = t.entries.take(current)
 		}
 	} else {
-		n.spent = !shown.Committed()
+		n.used().spent = !shown.Committed()
 	}
 	n.attach(f)
 	return n, stale
@@ -233,7 +238,7 @@ func (t *table) created(in *fuse.InHeader, f *file, shown fs.View) (n *node, sta
 
 // offer makes n the node LOOKUP hands out, if that may be and there is none. mu is held.
 func (t *table) offer(n *node) {
-	if n.settled() && n.version != "" && t.currentOf(n.object) == nil {
+	if n.settled() && n.hasVersion() && t.currentOf(n.object) == nil {
 		n.current = true
 	}
 }
@@ -246,31 +251,31 @@ func (t *table) disown(f *file, shown fs.View, ok bool) (dirty bool, stale []nam
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	n := f.node
-	if n.owner != f.description {
+	if n.use().owner != f.description {
 		return false, nil
 	}
-	n.owner = nil
-	n.spent = !ok
+	u := n.used()
+	u.owner, u.spent = nil, !ok
 	if f.description.expiry != nil {
 		f.description.expiry.Stop()
 	}
 	if ok {
 		n.show(shown, -1)
-		n.busy = n.visited && f.description.direct
-		n.visited = false
+		u.busy = u.visited && f.description.direct
+		u.visited = false
 		t.offer(n)
 	}
 	if !n.current || t.beingWritten(n.object) {
 		stale = t.entries.take(n)
 	}
-	return n.busy, stale
+	return u.busy, stale
 }
 
 // settle ends what disown left dirty.
 func (t *table) settle(n *node) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n.busy = false
+	n.used().busy = false
 	t.offer(n)
 }
 
@@ -292,7 +297,7 @@ func (t *table) closed(f *file, shown fs.View) {
 func (t *table) owned(n *node) (fs.View, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return n.view(), n.owner != nil
+	return n.view(), n.use().owner != nil
 }
 
 // witness is a handle that shows what n shows, nil if there is none. cached says that the
@@ -303,15 +308,16 @@ func (t *table) witness(n *node, thread uint32) (view fs.View, h *fs.Handle, cac
 	if n.reservedTo(thread) {
 		t.takeRetry(thread)
 	}
-	if n.owner != nil {
-		return n.view(), n.owner.handle, false
+	u := n.use()
+	if u.owner != nil {
+		return n.view(), u.owner.handle, false
 	}
-	if r := n.reservation; r != nil && r.pin != nil {
+	if r := u.reservation; r != nil && r.pin != nil {
 		return n.view(), r.pin, false
 	}
 	cached = n.settled() && !volatile(n.object) && !t.isWritten(n)
 	n.timesKnown = n.timesKnown || !n.regular
-	f := n.files
+	f := u.files
 	for ; f != nil && f.guest; f = f.next {
 		cached = false
 	}
@@ -326,10 +332,10 @@ func (t *table) handlesOf(n *node) []*fs.Handle {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var own, guests []*fs.Handle
-	if n.owner != nil {
-		own = append(own, n.owner.handle)
+	if owner := n.use().owner; owner != nil {
+		own = append(own, owner.handle)
 	}
-	for f := n.files; f != nil; f = f.next {
+	for f := n.use().files; f != nil; f = f.next {
 		if f.guest {
 			guests = append(guests, f.description.handle)
 		} else {
@@ -342,7 +348,7 @@ func (t *table) handlesOf(n *node) []*fs.Handle {
 // attach puts f on n, behind the guests if it is none: whoever looks for one or the other finds it without going through all.
 func (n *node) attach(f *file) {
 	f.node = n
-	place := &n.files
+	place := &n.used().files
 	for !f.guest && *place != nil && (*place).guest {
 		f.before, place = *place, &(*place).next
 	}
@@ -360,7 +366,7 @@ func (n *node) detach(f *file) {
 	if f.before != nil {
 		f.before.next = f.next
 	} else {
-		n.files = f.next
+		n.used().files = f.next
 	}
 	f.next, f.before = nil, nil
 }

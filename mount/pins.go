@@ -20,7 +20,7 @@ type pins struct {
 
 // loosen gives up n's pin.
 func (p *pins) loosen(n *node) {
-	if r := n.reservation; r != nil && r.pin != nil {
+	if r := n.use().reservation; r != nil && r.pin != nil {
 		p.loose = append(p.loose, r.pin)
 		r.pin = nil
 	}
@@ -54,11 +54,12 @@ func (p *pins) give(o *opening) {
 func (t *table) pin(n *node, h *fs.Handle) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n.reservation == nil || n.reservation.pin != nil {
+	r := n.use().reservation
+	if r == nil || r.pin != nil {
 		t.pins.loose = append(t.pins.loose, h)
 		return
 	}
-	n.reservation.pin = h
+	r.pin = h
 	t.pins.pinned = append(t.pins.pinned, n)
 }
 
@@ -66,8 +67,8 @@ func (t *table) pin(n *node, h *fs.Handle) {
 func (t *table) held(n *node) fs.View {
 	t.mu.Lock()
 	view, pin := n.view(), (*fs.Handle)(nil)
-	if n.reservation != nil {
-		pin = n.reservation.pin
+	if r := n.use().reservation; r != nil {
+		pin = r.pin
 	}
 	t.mu.Unlock()
 	if pin != nil {
@@ -83,12 +84,13 @@ func (t *table) takeLoose() []*fs.Handle {
 	p := &t.pins
 	for len(p.pinned) > 0 {
 		n := p.pinned[0]
-		if r := n.reservation; r != nil && r.pin != nil && t.now().Before(r.until.Add(pinTime)) {
+		if r := n.use().reservation; r != nil && r.pin != nil && t.now().Before(r.until.Add(pinTime)) {
 			break
 		}
-		if r := n.reservation; t.sharing && r != nil && r.pin != nil {
+		if r := n.use().reservation; t.sharing && r != nil && r.pin != nil {
 			p.loosen(n)
-			n.reservation = nil // for another retry there will be another
+			n.used().reservation = nil // for another retry there will be another
+			n.rest()
 		}
 		p.loosen(n)
 		p.pinned = p.pinned[1:]

@@ -157,7 +157,7 @@ func (t *table) pickForRetry(at name, e *fs.Entry, thread uint32) *node {
 		return t.reserve(e.View, thread)
 	}
 	// The kernel looks up twice when the node changes; the first answer is forgotten.
-	if n := r.given; n != nil && n.view() == e.View && n.reservation != nil && t.nodes.get(n.id) == n {
+	if n := r.given; n != nil && n.shows(e.View) && n.use().reservation != nil && t.nodes.get(n.id) == n {
 		return n
 	}
 	r.given = t.reserve(e.View, thread)
@@ -169,7 +169,8 @@ func (t *table) wants(n *node, thread uint32) (pin, sight bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if n.regular {
-		return n.reservation != nil && n.reservation.pin == nil, false
+		r := n.use().reservation
+		return r != nil && r.pin == nil, false
 	}
 	return false, t.retryOf(thread, n.found) != nil && !volatile(n.object)
 }
@@ -196,11 +197,12 @@ func (t *table) seen(n *node, thread uint32) *sight {
 // reserve makes a node for one request. mu is held.
 func (t *table) reserve(v fs.View, thread uint32) *node {
 	n := t.add(v, true)
-	n.reservation = &reservation{thread: thread, until: t.now().Add(holdTime)}
+	n.used().reservation = &reservation{thread: thread, until: t.now().Add(holdTime)}
 	return n
 }
 
 // reservedTo reports whether n was made for a thread that must not be refused again. table.mu is held.
 func (n *node) reservedTo(thread uint32) bool {
-	return n.reservation != nil && n.reservation.waiting == 0 && n.reservation.thread == thread
+	r := n.use().reservation
+	return r != nil && r.waiting == 0 && r.thread == thread
 }

@@ -54,7 +54,7 @@ func (t *table) agePages(n *node, opened objstore.Version) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.shared[n.id]
-	return s != nil && n.files == nil && s.pages != opened
+	return s != nil && n.use().files == nil && s.pages != opened
 }
 
 // leaves notes that f is about to be released.
@@ -82,7 +82,7 @@ func (t *table) isLeft(n *node, opened fs.HandleID) bool {
 	if s := t.shared[n.id]; s == nil || s.leaving == 0 {
 		return false
 	}
-	for f := n.files; f != nil; f = f.next {
+	for f := n.use().files; f != nil; f = f.next {
 		if f.leaving && f.description.handle.ID() != opened {
 			return true
 		}
@@ -92,7 +92,7 @@ func (t *table) isLeft(n *node, opened fs.HandleID) bool {
 
 // join puts f on a node, if both are of the same working copy. mu is held.
 func (t *table) join(n *node, f *file) bool {
-	if n.files != nil && n.files.description.handle.ID() != f.description.handle.ID() {
+	if first := n.use().files; first != nil && first.description.handle.ID() != f.description.handle.ID() {
 		return false // the node's has lost a moment ago
 	}
 	s := t.shared[n.id]
@@ -112,20 +112,20 @@ func (t *table) finishShared(o *opening, f *file) bool {
 	if !t.join(o.node, f) {
 		return false
 	}
-	o.node.opening--
+	o.node.used().opening--
 	t.unreserve(o)
 	return true
 }
 
 // unreserve ends what reserveShared began, with the last opening that was to come. mu is held.
 func (t *table) unreserve(o *opening) {
-	r := o.node.reservation
+	r := o.node.use().reservation
 	if !o.reserved || r == nil {
 		return
 	}
 	if r.waiting--; r.waiting <= 0 {
 		t.pins.loosen(o.node)
-		o.node.reservation = nil
+		o.node.used().reservation = nil
 	}
 }
 
@@ -156,7 +156,7 @@ func (t *table) leaveShared(f *file, version objstore.Version) {
 	if f.leaving {
 		s.leaving--
 	}
-	if f.node.files == nil {
+	if f.node.use().files == nil {
 		s.pages = version
 	}
 	t.left.Broadcast()
@@ -182,13 +182,14 @@ func (t *table) mayBeMapped(f *file) bool {
 // to it too. mu is held.
 func (t *table) reserveShared(e *fs.Entry, r *retry) *node {
 	n := t.shown(e)
-	if n.reservation == nil {
-		n.reservation = new(reservation)
+	u := n.used()
+	if u.reservation == nil {
+		u.reservation = new(reservation)
 	}
 	if r.given != n {
-		n.reservation.waiting++
+		u.reservation.waiting++
 	}
-	n.reservation.until = t.now().Add(holdTime)
+	u.reservation.until = t.now().Add(holdTime)
 	return n
 }
 
@@ -198,7 +199,7 @@ func (t *table) nodeOf(v fs.View) *node {
 		return t.currentOf(v.Object)
 	}
 	for n := range t.nodesOf(v.Object) {
-		if n.files != nil && n.files.description.handle.ID() == v.Writer {
+		if first := n.use().files; first != nil && first.description.handle.ID() == v.Writer {
 			return n
 		}
 	}

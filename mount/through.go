@@ -90,7 +90,7 @@ func (t *table) share(n *node, p plan) *through {
 	w := t.through[n]
 	if w == nil {
 		small := n.size >= 0 && n.size < throughBytesMin
-		if !t.passes || p != planRead || small || !n.regular || n.files != nil || n.opening > 0 || volatile(n.object) || t.isLocked(n.object) {
+		if !t.passes || p != planRead || small || !n.regular || n.isOpen() || volatile(n.object) || t.isLocked(n.object) {
 			return nil
 		}
 		w = &through{}
@@ -121,7 +121,7 @@ func (t *table) passed(w *through) int32 {
 func (t *table) decide(n *node, shown fs.View, id int32) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n.view() != shown {
+	if !n.shows(shown) {
 		t.pins.retire(id)
 		return
 	}
@@ -184,7 +184,7 @@ func (b *bridge) passesLater(ctx context.Context, f *file) (yes bool) {
 func (t *table) asksLast(f *file) (size int64, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return f.node.size, f.through.id == 0 && f.through.users == 1 && f.node.files == f && f.next == nil
+	return f.node.size, f.through.id == 0 && f.through.users == 1 && f.node.use().files == f && f.next == nil
 }
 
 // registerFile is the kernel's id for the file that has all h shows, and nothing else; 0: there is none.
