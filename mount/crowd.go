@@ -8,11 +8,15 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// A kernel with memory to spare remembers every file it was ever told of, and the table has to, too: half a kilobyte for
-// each. So beyond a number of them the kernel is asked to forget some that nobody has open (Linux 6.18 and later; earlier
+// A kernel with memory to spare remembers every file it was ever told of, and the table has to, too. So beyond a number
+// of them the kernel is asked to forget some that nobody has open (Linux 6.18 and later; earlier
 // ones cannot be asked). It may decline, and forgets nothing that is in use.
 const (
-	crowdNodes = 1 << 17
+	crowdNodes = 1 << 17 // without a limit of memory, and the most with one
+	// crowdBytes is what a node takes of the process, about: its name, its places in the indexes, and as much again that the heap
+	// may have grown before it is collected.
+	crowdBytes = 320
+	crowdPart  = 8 // one in so many bytes of a limit is for nodes
 	// askedAtOnce is how many nodes the kernel is told of in one message.
 	askedAtOnce = 512
 )
@@ -23,6 +27,14 @@ type crowd struct {
 	ask  func() // constant: begins it, and returns; nil: nobody can be asked
 
 	added int // guarded by table.mu: nodes made since
+}
+
+// crowdWithin is how many nodes are not too many for a process that may take so many bytes; 0: any.
+func crowdWithin(bytes int64) int {
+	if bytes <= 0 {
+		return crowdNodes
+	}
+	return int(min(crowdNodes, bytes/crowdPart/crowdBytes))
 }
 
 // came notes that there is one more of now so many nodes. What was asked for last time has an eighth of them to happen.

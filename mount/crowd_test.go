@@ -64,3 +64,17 @@ func TestKernelThatCannotForgetIsAskedOnce(t *testing.T) {
 		t.Errorf("it was asked %d times", u.asked)
 	}
 }
+
+// How many files the kernel may know follows from the memory there is: they are not to take more than an eighth.
+func TestCrowdFollowsFromTheMemory(t *testing.T) {
+	for _, row := range []struct {
+		bytes int64
+		want  int
+	}{
+		{0, crowdNodes}, {1 << 40, crowdNodes}, {64 << 20, 26214},
+	} {
+		if got := crowdWithin(row.bytes); got != row.want {
+			t.Errorf("with %d bytes it is %d nodes, want %d", row.bytes, got, row.want)
+		}
+	}
+}

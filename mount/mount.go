@@ -71,6 +71,7 @@ func Start(ctx context.Context, config Config) (*Mount, error) {
 		t.shareFiles()
 	}
 	t.passes = passesOf(config)
+	t.crowd.most = crowdWithin(config.Options.MemoryBytes)
 	k := newNotifier(t, config.Logger)
 	about := &processes{}
 	if config.Options.FS.Guard == fs.GuardProcess && !seesEverybody() {

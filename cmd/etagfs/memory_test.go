@@ -30,3 +30,12 @@ func TestMemoryIsWhatTheControlGroupAllows(t *testing.T) {
 		}
 	}
 }
+
+// What a mount of a bucket has of contents in memory is never more than a third of what the process may take.
+func TestContentsFitIntoTheMemory(t *testing.T) {
+	for bytes, want := range map[int64]int64{0: contentBytesMax, 1 << 40: contentBytesMax, 96 << 20: 32 << 20} {
+		if got := contentBytes(bytes); got != want {
+			t.Errorf("with %d bytes they may take %d, want %d", bytes, got, want)
+		}
+	}
+}

@@ -17,9 +17,17 @@ import (
 	"github.com/etagfs/etagfs/objstore/s3store"
 )
 
-// memoryBytes bounds what a mount of a bucket has of contents in memory: half of it for bodies on their way to
+// contentBytesMax bounds what a mount of a bucket has of contents in memory: half of it for bodies on their way to
 // the store, half for blocks on their way from it.
-const memoryBytes = 128 << 20
+const contentBytesMax = 128 << 20
+
+// contentBytes is contentBytesMax, or a third of what the process may take if that is less; 0: that is any.
+func contentBytes(bytes int64) int64 {
+	if bytes <= 0 {
+		return contentBytesMax
+	}
+	return min(contentBytesMax, bytes/3)
+}
 
 // isRemote reports whether a store is named by a URL of S3.
 func isRemote(store string) bool {
@@ -67,7 +75,8 @@ func (d daemon) openRemote(ctx context.Context, options mount.Options, point str
 		}
 	}
 	opt.ReadOnly = options.FS.ReadOnly
-	opt.PartBytes, opt.Uploads = s3store.PartBytesDefault, memoryBytes/2/s3store.PartBytesDefault
+	contents := contentBytes(options.MemoryBytes)
+	opt.PartBytes, opt.Uploads = s3store.PartBytesDefault, max(1, int(contents/2/s3store.PartBytesDefault))
 	dir, err := d.cacheDir(opt)
 	if err != nil {
 		return nil, err
@@ -83,15 +92,15 @@ func (d daemon) openRemote(ctx context.Context, options mount.Options, point str
 		return nil, err
 	}
 	r := &flatBucket{}
-	namespace, err := r.open(ctx, store, dir, opt.ReadOnly, logger)
+	namespace, err := r.open(ctx, store, dir, opt.ReadOnly, contents/2, logger)
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
 	return &openStore{engine: r, dir: dir, source: d.store, kind: "s3", namespace: namespace, cached: r.blocks.Bytes}, nil
 }
 
-func (r *flatBucket) open(ctx context.Context, store objstore.Store, dir string, readOnly bool, logger *slog.Logger) (ns *flatns.Namespace, err error) {
-	if r.blocks, err = cache.OpenBlocks(dir, cache.BlocksOptions{MemoryBytes: memoryBytes / 2, Logger: logger}); err != nil {
+func (r *flatBucket) open(ctx context.Context, store objstore.Store, dir string, readOnly bool, blocksBytes int64, logger *slog.Logger) (ns *flatns.Namespace, err error) {
+	if r.blocks, err = cache.OpenBlocks(dir, cache.BlocksOptions{MemoryBytes: blocksBytes, Logger: logger}); err != nil {
 		return nil, err
 	}
 	limit := store.Capabilities().ObjectBytesMax
