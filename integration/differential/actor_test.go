@@ -9,9 +9,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"unsafe"
 
@@ -374,14 +376,55 @@ func (a *actor) mapIt(o op) string {
 	return result(err)
 }
 
-// size is that of the file behind a mapping, whoever still has a descriptor of it.
+// size is that of the file behind a mapping, whoever still has a descriptor of it. A user may not look there, and takes that of a
+// descriptor or name of the file, 0 if it has none here.
 func (a *actor) size(p []byte) int64 {
 	begin := uintptr(unsafe.Pointer(unsafe.SliceData(p)))
 	page := uintptr(os.Getpagesize())
 	end := (begin + uintptr(len(p)) + page - 1) &^ (page - 1)
 	var st unix.Stat_t
-	if err := unix.Stat(fmt.Sprintf("/proc/self/map_files/%x-%x", begin, end), &st); err != nil {
+	err := unix.Stat(fmt.Sprintf("/proc/self/map_files/%x-%x", begin, end), &st)
+	if errors.Is(err, unix.EPERM) {
+		return a.sizeOf(mappedInode(begin))
+	}
+	if err != nil {
 		return 0
 	}
 	return st.Size
+}
+
+// sizeOf is the size of an inode that has a descriptor or a name here, or else 0.
+func (a *actor) sizeOf(inode uint64) int64 {
+	var st unix.Stat_t
+	for _, fd := range a.fds {
+		if unix.Fstat(fd, &st) == nil && st.Ino == inode {
+			return st.Size
+		}
+	}
+	for _, pattern := range []string{"*", "d/*"} {
+		names, _ := filepath.Glob(pattern)
+		for _, name := range names {
+			if unix.Lstat(name, &st) == nil && st.Ino == inode {
+				return st.Size
+			}
+		}
+	}
+	return 0
+}
+
+// mappedInode is the inode of the mapping that begins at an address, 0 if there is none.
+func mappedInode(begin uintptr) uint64 {
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(maps)) {
+		fields := strings.Fields(line)
+		const inodeField = 4
+		if strings.HasPrefix(line, fmt.Sprintf("%x-", begin)) || strings.HasPrefix(line, fmt.Sprintf("%08x-", begin)) {
+			inode, _ := strconv.ParseUint(fields[inodeField], 10, 64)
+			return inode
+		}
+	}
+	return 0
 }

@@ -6,7 +6,8 @@
 // modes, links, listings. Where data and holes lie is up to a filesystem, but what lseek(2) says of them must be true of the bytes. At
 // the end all that is left is compared once more.
 //
-// The mount has isolation=mount: only then are processes on one machine promised what a local disk gives them.
+// The mount has isolation=mount: only then are processes on one machine promised what a local disk gives them. A user's own mount is
+// compared too, by that user. When all is closed, a mount has nothing open and nothing staged.
 //
 // A sequence that differs is shrunk to one from which neither a call nor two can be taken away, and printed, with the line that runs it again.
 // Seeds that found something are kept in the test and run every time.

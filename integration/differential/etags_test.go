@@ -238,6 +238,8 @@ func newTwoMounts(t *testing.T) *twoMounts {
 	mounttest.Need(t, "binary")
 	first := mounttest.Start(t, mounttest.Options{Deadline: duration() + 5*time.Minute})
 	second := mounttest.Start(t, mounttest.Options{Source: first.Store, Deadline: duration() + 5*time.Minute})
+	t.Cleanup(first.ExpectNothingLeft)
+	t.Cleanup(second.ExpectNothingLeft)
 	return &twoMounts{
 		crews: [2]*crew{newCrew(t, first.Dir), newCrew(t, second.Dir)},
 		hear:  func(_ op, said string) string { return said },

@@ -31,7 +31,6 @@ const (
 // native is a directory on a filesystem of the kernel's own that has all the calls.
 func native(t *testing.T) string {
 	t.Helper()
-	mounttest.Need(t, "root") // for /proc/self/map_files
 	for _, parent := range []string{t.TempDir(), "/var/tmp", "/dev/shm"} {
 		var fs unix.Statfs_t
 		if err := unix.Statfs(parent, &fs); err != nil || !slices.Contains([]int64{unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC}, int64(fs.Type)) {
@@ -73,6 +72,7 @@ func seedGiven(t *testing.T, otherwise uint64) uint64 {
 func TestMountIsAsTheNativeFilesystem(t *testing.T) {
 	dir := native(t)
 	m := mounttest.Start(t, mounttest.Options{Mount: "isolation=mount", Deadline: duration() + 5*time.Minute})
+	t.Cleanup(m.ExpectNothingLeft)
 	p := &pair{native: newCrew(t, dir), mounted: newCrew(t, m.Dir)}
 	if seed := seedGiven(t, 0); seed != 0 {
 		p.try(t, seed)
@@ -93,6 +93,12 @@ func TestMountIsAsTheNativeFilesystem(t *testing.T) {
 	if !t.Failed() && overlapping*10 < (p.runs-first)*3 {
 		t.Error("in less than three of ten sequences two processes wrote to the same file")
 	}
+}
+
+// So does a user's own mount, through fusermount3, as far as that user may look.
+func TestMountOfAUserIsAsTheNativeFilesystem(t *testing.T) {
+	mounttest.RunAsUser(t, "^(TestMountIsAsTheNativeFilesystem|TestOddArgumentsAreAnsweredAsOnTheNativeFilesystem)$",
+		"TestMountIsAsTheNativeFilesystem", "TestOddArgumentsAreAnsweredAsOnTheNativeFilesystem")
 }
 
 // try runs the sequence of a seed, and shrinks and prints it if the sides part.

@@ -39,6 +39,7 @@ func oddDeviation(call, native, mounted string) bool {
 func TestOddArgumentsAreAnsweredAsOnTheNativeFilesystem(t *testing.T) {
 	dir := native(t)
 	m := mounttest.Start(t, mounttest.Options{Mount: "isolation=mount", Deadline: duration() + 2*time.Minute})
+	t.Cleanup(m.ExpectNothingLeft)
 	seed := seedGiven(t, rand.Uint64())
 	calls := 0
 	for until := time.Now().Add(duration()); time.Now().Before(until) && !t.Failed(); seed++ {
