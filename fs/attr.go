@@ -14,7 +14,7 @@ func (fs *FS) attr(info objstore.Info) Attr {
 		Object: info.ID, Type: info.Type, Size: info.Size, Allocated: info.Allocated,
 		Mode: info.Attr.Mode, UID: info.Attr.UID, GID: info.Attr.GID,
 		Nlink: info.Nlink, Rdev: info.Rdev,
-		Atime: info.Attr.Atime, Mtime: info.Attr.Mtime, Ctime: info.Attr.Ctime,
+		Atime: fs.accesses.shown(info.ID, info.Attr.Atime), Mtime: info.Attr.Mtime, Ctime: info.Attr.Ctime,
 	}
 	return fs.override(a)
 }
@@ -279,6 +279,9 @@ func (fs *FS) resize(ctx context.Context, c Caller, v View, h *Handle, t *transa
 func (fs *FS) change(ctx context.Context, c Caller, id objstore.ID, t *transaction, change Change) (info objstore.Info, err error) {
 	if change.Mode == nil && change.UID == nil && change.GID == nil && change.Atime == nil && change.Mtime == nil && !change.Touch {
 		return info, nil
+	}
+	if change.Atime != nil {
+		fs.accesses.forget(id)
 	}
 	set := objstore.AttrChange{UID: change.UID, GID: change.GID, Atime: change.Atime, Mtime: change.Mtime}
 	if change.Mode != nil {

@@ -35,6 +35,7 @@ type Options struct {
 	Durability       DurabilityMode
 	Control          string // name of the control directory; empty: ".etagfs"
 	ReadOnly         bool
+	Relatime         bool          // opening a file to read it moves its atime
 	UID, GID         Override      // shown as owner of everything
 	Umask            Override      // bits taken off every shown mode
 	Autocommit       time.Duration // of changed O_APPEND handles; 0: 5 s, negative: never

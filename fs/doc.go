@@ -83,6 +83,7 @@
 //	keptArea.mu               alone
 //	history.mu                alone
 //	controlFile.mu            over what makes its text
+//	accesses.mu               below all others
 //	guard.mu                  over questions about processes
 //
 // FS.mu and what is below it are held for a few instructions and may be taken under any lock above

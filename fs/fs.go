@@ -33,6 +33,7 @@ type FS struct {
 	names    nameLocks
 	guard    guard
 	kept     *keptArea
+	accesses *accesses
 	removing sync.RWMutex // held shared around store calls that may take an object's last name
 	// attributes is held while attributes are read to decide how they change.
 	attributes sync.Mutex
@@ -90,6 +91,7 @@ func New(ctx context.Context, config Config) (*FS, error) {
 	}
 	fs.notices = newNotices(config.Kernel, fs.grow)
 	fs.kept = newKeptArea()
+	fs.accesses = newAccesses()
 	fs.stopWatch = fs.ns.Watch(fs.watched)
 	fs.start(func() { fs.notices.run(fs.quit) })
 	fs.start(fs.pruneLoop)
@@ -100,13 +102,22 @@ func New(ctx context.Context, config Config) (*FS, error) {
 			fs.autocommitLoop(ticks)
 		})
 	}
+	if fs.keepsAccesses() {
+		ticks, stop := config.Tick(accessInterval)
+		fs.start(func() {
+			defer stop()
+			fs.accessLoop(ticks)
+		})
+	}
 	return fs, nil
 }
 
 // watched is told of each change of the store, under its locks.
 func (fs *FS) watched(c objstore.Change) {
 	fs.listings.told(c)
-	fs.notices.push(c)
+	if !fs.accesses.isOwn(c) {
+		fs.notices.push(c)
+	}
 }
 
 func (fs *FS) start(work func()) {
@@ -171,6 +182,7 @@ func (fs *FS) Close(ctx context.Context) error {
 	}
 	close(fs.quit)
 	fs.workers.Wait()
+	fs.storeAccesses(ctx)
 	fs.stopWatch()
 	return first
 }

@@ -44,20 +44,26 @@ type mounted struct {
 	kernel    *recordingKernel
 	processes *fakeProcesses
 	log       *logLines
-	ticks     chan time.Time
-	later     atomic.Int64 // nanoseconds its clock is ahead
+	ticks     chan time.Time // for autocommit
+	storing   chan time.Time // of atimes
+	later     atomic.Int64   // nanoseconds its clock is ahead
 }
 
 func (w *world) mount(options Options) *mounted {
 	m := &mounted{
 		world: w, kernel: &recordingKernel{}, processes: &fakeProcesses{holding: map[uint32]bool{}},
-		log: &logLines{}, ticks: make(chan time.Time),
+		log: &logLines{}, ticks: make(chan time.Time), storing: make(chan time.Time),
 	}
 	config := Config{
 		Namespace: w.store, Options: options, Processes: m.processes, Kernel: m.kernel, Host: "testhost",
 		Logger: slog.New(slog.NewTextHandler(m.log, nil)),
 		Clock:  func() time.Time { return time.Now().Add(time.Duration(m.later.Load())) },
-		Tick:   func(time.Duration) (<-chan time.Time, func()) { return m.ticks, func() {} },
+		Tick: func(every time.Duration) (<-chan time.Time, func()) {
+			if every == accessInterval {
+				return m.storing, func() {}
+			}
+			return m.ticks, func() {}
+		},
 	}
 	var err error
 	m.FS, err = New(w.ctx, config)

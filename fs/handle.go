@@ -20,6 +20,8 @@ type Handle struct {
 	tx      *transaction // with IsolateMount shared by all handles of the file
 	reading *reading
 	control *controlFile
+	// accessed: its open has moved the file's atime.
+	accessed bool
 
 	place int // in its file's handles; guarded by FS.mu
 

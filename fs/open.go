@@ -155,7 +155,11 @@ func (fs *FS) Open(ctx context.Context, c Caller, v View, mode OpenMode) (*Handl
 	if err != nil {
 		return nil, Entry{}, err
 	}
-	return fs.opened(ctx, h)
+	h, entry, err := fs.opened(ctx, h)
+	if err == nil {
+		fs.accessed(h, &entry.Attr)
+	}
+	return h, entry, err
 }
 
 // textBusy is ErrTextBusy if this open would run what is being written, or write what is being run. Like the kernel, which

@@ -91,6 +91,7 @@ type OpenMode struct {
 	Current    bool
 	ClearSetID bool // with Truncate: clear set-user-id and set-group-id as a write does
 	Fixed      bool // a reader that does not follow what is appended
+	NoAtime    bool // O_NOATIME, or an open that nobody asked for: atime stays
 }
 
 // XattrMode qualifies the setting of an extended attribute.

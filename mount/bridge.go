@@ -83,6 +83,7 @@ func openMode(flags uint32) fs.OpenMode {
 		Exclusive: flags&syscall.O_EXCL != 0,
 		Exec:      flags&fuse.FMODE_EXEC != 0,
 		Sync:      flags&syscall.O_DSYNC != 0,
+		NoAtime:   flags&syscall.O_NOATIME != 0,
 	}
 }
 

@@ -37,6 +37,8 @@ type description struct {
 
 	refreshing sync.Mutex // held while a lock refreshes the handle, over calls of package fs and the kernel
 
+	accessed bool // constant once it is open: that has moved atime
+
 	clearing sync.Once // the kernel is told that the mode may have lost set-user-id
 
 	// expiry ends, if the handle owns its node for long, the belief of entries from before
@@ -48,7 +50,7 @@ type description struct {
 }
 
 func newDescription(h *fs.Handle, mode fs.OpenMode, direct bool) *description {
-	return &description{handle: h, mode: mode, direct: direct, files: 1}
+	return &description{handle: h, mode: mode, direct: direct, accessed: h.Accessed(), files: 1}
 }
 
 // join adds a file, unless the last one has left.

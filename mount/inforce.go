@@ -16,7 +16,7 @@ func (o Options) InForce() map[string]string {
 		"uid": override(o.FS.UID, "%d"), "gid": override(o.FS.GID, "%d"), "umask": override(o.FS.Umask, "%03o"),
 		"bucket": o.Bucket, "control": cmp.Or(o.FS.Control, controlDefault),
 		"scrub-every": "", "scrub-rate": "", "memory": "",
-		"durability": "fsync", "append": "rebase", "follow": "append", "integrity": "", "isolation": "handle", "guard": "open",
+		"durability": "fsync", "append": "rebase", "follow": "append", "atimes": "none", "integrity": "", "isolation": "handle", "guard": "open",
 	}
 	for _, changed := range []struct {
 		so          bool
@@ -25,6 +25,7 @@ func (o Options) InForce() map[string]string {
 		{o.FS.Durability == fs.DurableClose, "durability", "close"},
 		{o.FS.Append == fs.AppendStrict, "append", "strict"},
 		{o.FS.Follow == fs.FollowNone, "follow", "none"},
+		{o.FS.Relatime, "atimes", "relatime"},
 		{o.ScrubEvery.Set, "scrub-every", o.ScrubEvery.Value.String()},
 		{o.ScrubRateBytes > 0, "scrub-rate", strconv.FormatInt(o.ScrubRateBytes, 10)},
 		{o.MemoryBytes > 0, "memory", strconv.FormatInt(o.MemoryBytes, 10)},

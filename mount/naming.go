@@ -61,7 +61,7 @@ func (b *bridge) keep(n *node, c fs.Caller, e *fs.Entry) (err error) {
 	switch pin, sees := b.table.wants(n, c.Thread); {
 	case pin:
 		var h *fs.Handle
-		if h, _, err = b.fs.Open(ctx, c, e.View, fs.OpenMode{Read: true, Pinned: true}); err == nil {
+		if h, _, err = b.fs.Open(ctx, c, e.View, fs.OpenMode{Read: true, Pinned: true, NoAtime: true}); err == nil {
 			b.table.pin(n, h)
 		}
 	case sees:

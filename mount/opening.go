@@ -165,6 +165,9 @@ func (b *bridge) Open(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fus
 	if mode.Truncate && mode.ClearSetID {
 		b.clearSetID(f)
 	}
+	if f.description.accessed {
+		b.notifier.AttrChanged(n.object) // it remembers what was before; to forget it takes no lock of the kernel's
+	}
 	b.handles.add(f)
 	out.Fh, out.OpenFlags = f.id, openFlags(f.description, o.told)
 	if f.through != nil {

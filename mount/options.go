@@ -70,6 +70,10 @@ func options() []option {
 			{value: "append", set: func(o *Options) { o.FS.Follow = fs.FollowAppend }},
 			{value: "none", set: func(o *Options) { o.FS.Follow = fs.FollowNone }},
 		}},
+		{name: "atimes", help: "opening a file to read it leaves its atime alone, or moves it as relatime does elsewhere, if the mount's process has the store", choices: []choice{
+			{value: "none", set: func(o *Options) { o.FS.Relatime = false }},
+			{value: "relatime", set: func(o *Options) { o.FS.Relatime = true }},
+		}},
 		{name: "integrity", help: "every byte that is served is verified first; else a mount by root has the kernel read large files by itself for an hour after they were verified", choices: []choice{
 			{value: "strict", set: func(o *Options) { o.Strict = true }},
 		}},

@@ -145,13 +145,16 @@ func (b *bridge) openThrough(ctx context.Context, o *opening, c fs.Caller, mode 
 	}
 	o.size = e.Attr.Size
 	o.through.deciding.Do(func() { b.table.decide(o.node, e.View, b.registerFile(ctx, h, e.Attr.Size)) })
+	accessed := h.Accessed()
 	if b.table.passed(o.through) == 0 {
 		h.Release(ctx)
 		if h, e, err = b.fs.Open(ctx, c, o.view, mode); err != nil {
 			return nil, fs.View{}, err
 		}
 	}
-	return &file{description: newDescription(h, mode, false)}, e.View, nil
+	f := &file{description: newDescription(h, mode, false)}
+	f.description.accessed = accessed
+	return f, e.View, nil
 }
 
 // pass answers an OPEN with what the kernel may read by itself. O_DIRECT asks us all the same: the file of the store may

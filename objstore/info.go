@@ -63,6 +63,7 @@ type AttrChange struct {
 	UID         *uint32
 	GID         *uint32
 	Atime       *time.Time
+	AtimeWas    *time.Time // set: Atime, which is all there is then, is when a file was read; see [Namespace.SetAttr]
 	Mtime       *time.Time // nil in a content commit: the time of the commit
 	ContentType *string
 	UserMeta    map[string]string // nil: keep; else replaces all

@@ -101,7 +101,8 @@ type Namespace interface {
 	// Rmdir removes an empty directory; ErrNotEmpty, ErrNotDir.
 	Rmdir(ctx context.Context, parent ID, name string, d Durability) (RemoveResult, error)
 	Move(ctx context.Context, req MoveRequest) (MoveResult, error)
-	// SetAttr is never conditional and keeps the version.
+	// SetAttr is never conditional and keeps the version. With change.AtimeWas, which takes Capabilities.AccessTimes, it notes when a
+	// file was read: ctime stays too, and nothing is changed if atime is not AtimeWas any more, as who sets it knows better.
 	SetAttr(ctx context.Context, id ID, change AttrChange, d Durability) (Info, error)
 
 	// NewStage starts a writer's private copy.
@@ -153,6 +154,7 @@ type Change struct {
 	Old, New  Version
 	Size      int64
 	Appended  bool // New is Old's bytes followed by more
+	Accessed  bool // for ChangeAttr: all that changed is atime, as AttrChange.AtimeWas has it
 }
 
 // StageSpec says what a stage starts from and whose it is. Whose is written

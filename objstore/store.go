@@ -161,6 +161,7 @@ type Capabilities struct {
 	RenameDir      bool // atomic, in constant time
 	HardLinks      bool
 	Attributes     bool // modes, owners, times are stored
+	AccessTimes    bool // AttrChange.AtimeWas is honoured: noting that a file was read costs little, and moves nothing else
 	PartialCommit  bool // a small change of a large object costs its own size
 	ServerCopy     bool // copies move no bytes
 	Watch          bool // every change is reported

@@ -96,7 +96,7 @@ func keptSizes(ns objstore.Namespace) func(context.Context) (int, int64, error) 
 func capabilityNames(c objstore.Capabilities) map[string]bool {
 	return map[string]bool{
 		"unique_versions": c.UniqueVersions, "pinned_readers": c.PinnedReaders, "one_delete": c.OneDelete, "rename_file": c.RenameFile,
-		"rename_dir": c.RenameDir, "hard_links": c.HardLinks, "attributes": c.Attributes, "partial_commit": c.PartialCommit,
+		"rename_dir": c.RenameDir, "hard_links": c.HardLinks, "attributes": c.Attributes, "access_times": c.AccessTimes, "partial_commit": c.PartialCommit,
 		"server_copy": c.ServerCopy, "watch": c.Watch,
 	}
 }

@@ -28,7 +28,7 @@ func words8() map[string]word8 {
 		"exec":        {undoes: "noexec"},
 		"sync":        {refused: "a commit is at close: for one that survives a loss of power give durability=close"},
 		"dirsync":     {refused: "names are durable after fsync of the directory"},
-		"strictatime": {refused: "reads move no atime"},
+		"strictatime": {refused: "for times of reading there is atimes=relatime"},
 		"lazytime":    {refused: "times are committed with what they are times of"},
 		"remount":     {},
 	}
@@ -156,8 +156,8 @@ Options that only mount.etagfs has:
 
 Options of every filesystem mean what they mean to mount(8): ro, rw, noexec, nosuid,
 nodev, exec, suid, dev, defaults, auto, noauto, user, users, owner, group, _netdev, nofail,
-x-... Those about times of reads, like noatime and relatime, change nothing: reads
-move no atime. sync, dirsync, strictatime and lazytime are refused. With remount, by root, ro, noexec,
+x-... Those about times of reads, like noatime and relatime, change nothing: atimes
+says what they do. sync, dirsync, strictatime and lazytime are refused. With remount, by root, ro, noexec,
 nosuid, nodev and what undoes them are changed; with other options it is refused.
 
 Options of etagfs, of which those without a value are off unless they are given:

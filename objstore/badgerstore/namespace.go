@@ -302,18 +302,26 @@ func (b *Bucket) Rmdir(ctx context.Context, parent objstore.ID, name string, d o
 
 // SetAttr implements [objstore.Namespace].
 func (b *Bucket) SetAttr(ctx context.Context, id objstore.ID, change objstore.AttrChange, d objstore.Durability) (info objstore.Info, err error) {
-	err = b.write(ctx, d, true, func(t *tx) error {
+	accessed := change.AtimeWas != nil
+	err = b.write(ctx, d, !accessed, func(t *tx) error {
 		old, err := t.existing(id)
 		if err != nil {
 			return err
+		}
+		if accessed && !old.Attr.Atime.Equal(*change.AtimeWas) {
+			info = infoOf(old)
+			return nil
 		}
 		o, err := t.touched(old)
 		if err != nil {
 			return err
 		}
+		if accessed {
+			o.Attr.Ctime = old.Attr.Ctime
+		}
 		merge(o, change)
 		t.store(o)
-		t.tell(b.root, objstore.Change{Kind: objstore.ChangeAttr, Object: id})
+		t.tell(b.root, objstore.Change{Kind: objstore.ChangeAttr, Object: id, Accessed: accessed})
 		info = infoOf(o)
 		return nil
 	})

@@ -28,7 +28,7 @@ type flat struct {
 
 func (f flat) Capabilities() objstore.Capabilities {
 	caps := f.Store.Capabilities()
-	caps.HardLinks, caps.PartialCommit, caps.Watch, caps.CrossBucket = false, false, false, false
+	caps.HardLinks, caps.AccessTimes, caps.PartialCommit, caps.Watch, caps.CrossBucket = false, false, false, false, false
 	caps.Headers, caps.Multipart, caps.Append, caps.Tags, caps.Documents, caps.Answers, caps.Feed = false, false, false, false, false, false, false
 	if f.without != nil {
 		f.without(&caps)

@@ -82,7 +82,7 @@ func New(cfg Config) (*Namespace, error) {
 func (n *Namespace) Capabilities() objstore.Capabilities {
 	caps := n.caps
 	caps.Attributes = !n.cfg.ReadOnly
-	caps.HardLinks, caps.PartialCommit, caps.Watch, caps.CrossBucket = false, false, false, false
+	caps.HardLinks, caps.AccessTimes, caps.PartialCommit, caps.Watch, caps.CrossBucket = false, false, false, false, false
 	caps.Headers, caps.Multipart, caps.Append, caps.Tags, caps.Documents, caps.Answers, caps.Feed = false, false, false, false, false, false, false
 	return caps
 }

@@ -141,7 +141,7 @@ func (b *Bucket) Capabilities() objstore.Capabilities {
 	return objstore.Capabilities{
 		Put: all, Delete: all, CopySource: all, CopyTarget: all, RenameSource: all, RenameTarget: all,
 		UniqueVersions: true, PinnedReaders: true, OneDelete: true, RenameFile: true, RenameDir: true, HardLinks: true, Attributes: true,
-		PartialCommit: true, ServerCopy: true, Watch: true,
+		AccessTimes: true, PartialCommit: true, ServerCopy: true, Watch: true,
 		CrossBucket: true, Headers: true, Multipart: true, Append: true, Tags: true, Documents: true,
 		Answers: true, Feed: true,
 		ObjectBytesMax: objstore.ObjectBytesMax, KeyBytesMax: objstore.KeyBytesMax,

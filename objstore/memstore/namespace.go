@@ -278,9 +278,17 @@ func (b *Bucket) SetAttr(ctx context.Context, id objstore.ID, change objstore.At
 		if err != nil {
 			return err
 		}
+		accessed, ctime := change.AtimeWas != nil, n.attr.Ctime
+		if accessed && !n.attr.Atime.Equal(*change.AtimeWas) {
+			info = n.info()
+			return nil
+		}
 		t.save(n)
+		if accessed {
+			n.attr.Ctime = ctime
+		}
 		t.merge(n, change)
-		t.tell(objstore.Change{Kind: objstore.ChangeAttr, Object: id})
+		t.tell(objstore.Change{Kind: objstore.ChangeAttr, Object: id, Accessed: accessed})
 		info = n.info()
 		return nil
 	})

@@ -17,6 +17,7 @@ func attributeCases() []Case {
 		{Name: "PutKeepsPOSIXAttributes", needs: needNamespace, run: putKeepsPOSIXAttributes},
 		{Name: "NewFilesGetTheirAttributes", needs: needNamespace, run: newFilesGetTheirAttributes},
 		{Name: "TimesMove", needs: needNamespace, run: timesMove},
+		{Name: "ReadingMovesNothingButAtime", needs: needNamespace | needAccessTimes, run: readingMovesNothingButAtime},
 		{Name: "ModifiedNeverGoesBack", run: modifiedNeverGoesBack},
 		{Name: "InfosAreCopies", needs: needNamespace, run: infosAreCopies},
 	}
@@ -179,6 +180,29 @@ func newFilesGetTheirAttributes(ctx context.Context, e *Env) {
 	equal(e, string(info.Xattrs["user.a"]), "b", "xattr of a commit")
 	equal(e, info.ID, target.ID, "id")
 	equal(e, info.Nlink, 1, "links")
+}
+
+func readingMovesNothingButAtime(ctx context.Context, e *Env) {
+	var told []objstore.Change
+	file := e.create(ctx, e.root(), "f", "1")
+	stage, _ := e.edit(ctx, file.ID)
+	defer stage.Close()
+	stop := e.ns().Watch(func(c objstore.Change) { told = append(told, c) })
+	was, read := file.Attr.Atime, file.Attr.Atime.Add(time.Hour)
+	got := e.setAttr(ctx, file.ID, objstore.AttrChange{Atime: &read, AtimeWas: &was})
+	want := file
+	want.Attr.Atime = read
+	equal(e, attrText(got), attrText(want), "attributes of a file that was read")
+	equal(e, got.Attr.Ctime.UnixNano(), file.Attr.Ctime.UnixNano(), "ctime")
+	equal(e, got.ETag, file.ETag, "ETag")
+	later := read.Add(time.Hour)
+	got = e.setAttr(ctx, file.ID, objstore.AttrChange{Atime: &later, AtimeWas: &was})
+	equal(e, attrText(got), attrText(want), "attributes whose atime is another than it was")
+	equal(e, attrText(e.stat(ctx, file.ID)), attrText(want), "attributes later")
+	stop()
+	equal(e, fmt.Sprint(told), fmt.Sprint([]objstore.Change{{Kind: objstore.ChangeAttr, Object: file.ID, Accessed: true}}), "what was told")
+	e.write(ctx, stage, "2", 0)
+	e.commit(ctx, stage, file.ID, objstore.IfVersion(file.Version))
 }
 
 func timesMove(ctx context.Context, e *Env) {

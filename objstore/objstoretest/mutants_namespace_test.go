@@ -78,6 +78,7 @@ func namespaceMutants() []mutant {
 		{"unlink removes directories", "RemovalFollowsPOSIX", func(b *memstore.Bucket) subjectStore { return unlinksDirs{b} }},
 		{"ids are given out twice", "NewIDsAreDistinct", func(b *memstore.Bucket) subjectStore { return repeatsIDs{b} }},
 		{"attributes of a change replace all", "SetAttrChangesWhatItNames", func(b *memstore.Bucket) subjectStore { return clobbersXattrs{b} }},
+		{"reading moves ctime", "ReadingMovesNothingButAtime", func(b *memstore.Bucket) subjectStore { return touchesReaders{b} }},
 		{"kept conflicts cannot be dropped", "DroppedConflictsAreGone", func(b *memstore.Bucket) subjectStore { return neverDrops{b} }},
 		{"the wrong side is opened", "ConflictsHoldBaseAndTheirs", func(b *memstore.Bucket) subjectStore { return swapsSides{b} }},
 		{"links to a file replace", "LinkRefusesNonsense", func(b *memstore.Bucket) subjectStore { return linkReplaces{b} }},
@@ -248,6 +249,14 @@ func (r repeatsIDs) NewID(ctx context.Context) (objstore.ID, error) {
 		id++
 	}
 	return id, err
+}
+
+// touchesReaders takes a reading for any change of attributes.
+type touchesReaders struct{ *memstore.Bucket }
+
+func (c touchesReaders) SetAttr(ctx context.Context, id objstore.ID, change objstore.AttrChange, d objstore.Durability) (objstore.Info, error) {
+	change.AtimeWas = nil
+	return c.Bucket.SetAttr(ctx, id, change, d)
 }
 
 // clobbersXattrs replaces all xattrs by the changed ones.

@@ -85,6 +85,7 @@ const (
 	needAnswers
 	needFeed
 	needCrossBucket
+	needAccessTimes
 )
 
 // ErrSkipped is what [Case.Check] wraps when the subject lacks what the case needs, or the case is long and
@@ -121,6 +122,7 @@ func (c Case) missing(cfg Config, s *Subject) string {
 		{needDocuments, caps.Documents, "the store keeps no documents"},
 		{needAnswers, caps.Answers, "the store gives no answers"},
 		{needFeed, caps.Feed, "the store tells no events"},
+		{needAccessTimes, caps.AccessTimes, "the store keeps no times of reading"},
 		{needCrossBucket, caps.CrossBucket, "the store copies within a bucket only"},
 	} {
 		if c.needs&row.need != 0 && !row.have {

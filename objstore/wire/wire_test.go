@@ -25,10 +25,10 @@ func messages() []Message {
 // untold are the fields that stay on their side.
 func untold() map[string]bool {
 	return map[string]bool{
-		"PutOptions.Finish": true, "CopyRequest.SrcBucket": true,
+		"PutOptions.Finish": true, "CopyRequest.SrcBucket": true, "Change.Accessed": true,
 		// What the client does not offer.
 		"Capabilities.CrossBucket": true, "Capabilities.Multipart": true, "Capabilities.Append": true, "Capabilities.Tags": true,
-		"Capabilities.Documents": true, "Capabilities.Feed": true,
+		"Capabilities.Documents": true, "Capabilities.Feed": true, "Capabilities.AccessTimes": true, "AttrChange.AtimeWas": true,
 	}
 }
 

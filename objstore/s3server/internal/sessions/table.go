@@ -140,7 +140,7 @@ func (t *Table) hello(c Call) error {
 
 // offered are the capabilities that reach the client.
 func offered(c objstore.Capabilities) objstore.Capabilities {
-	c.Multipart, c.Append, c.Tags, c.Documents, c.Feed, c.CrossBucket = false, false, false, false, false, false
+	c.Multipart, c.Append, c.Tags, c.Documents, c.Feed, c.CrossBucket, c.AccessTimes = false, false, false, false, false, false, false
 	return c
 }
 
