@@ -27,6 +27,9 @@ func TestEndingADaemonLeavesLaterMountsAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if _, err := os.ReadDir(m.dir); err != nil { // answered once the daemon and the kernel have agreed
+			t.Error(err)
+		}
 		return d, number()
 	}
 	const attempts = 20 // others mount, too

@@ -278,6 +278,12 @@ func (r *Replacers) lastShared() (last string) {
 	return last
 }
 
+// isBegun reports whether a content is what a write of a line is after its first pages: the kernel may send the rest in a request of
+// its own, which a daemon that is killed does not get.
+func isBegun(content, line string) bool {
+	return len(content)%os.Getpagesize() == 0 && strings.HasPrefix(replacementOf(line), content)
+}
+
 func (r *Replacers) checkKept(m *Mount) {
 	r.t.Helper()
 	paths, err := filepath.Glob(m.Path(".etagfs", "conflicts", "*", "mine"))
@@ -286,7 +292,7 @@ func (r *Replacers) checkKept(m *Mount) {
 	}
 	for _, path := range paths {
 		content, err := os.ReadFile(path)
-		if line, whole := lineOf(string(content)); err != nil || !whole && len(content) > 0 {
+		if line, whole := lineOf(string(content)); err != nil || !whole && !isBegun(string(content), line) {
 			r.t.Errorf("a copy of %q has %d bytes: %v", line, len(content), err)
 		}
 	}

@@ -3,6 +3,7 @@ package packaging
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
@@ -112,6 +115,12 @@ func awaitServer(t *testing.T, file string, ended <-chan error) (server announce
 	}
 }
 
+// dispensable are system calls that the server goes on without if they are refused, and that the set of an older systemd does not
+// have: what is in the page cache is not known then, and large objects are read once more before the kernel has them.
+func dispensable(call string) bool {
+	return call == "cachestat" || call == fmt.Sprintf("syscall_%#x", unix.SYS_CACHESTAT) // as strace knows it, or does not
+}
+
 // The unit of the server takes nothing from it that it needs: every system call it makes is in the sets the unit allows, every socket of
 // a family it allows, and no memory is both writable and executable.
 func TestServerNeedsNoMoreThanItsUnitAllows(t *testing.T) {
@@ -129,7 +138,7 @@ func TestServerNeedsNoMoreThanItsUnitAllows(t *testing.T) {
 		t.Fatalf("the trace shows %v", made)
 	}
 	for call := range made {
-		if !allowed[call] {
+		if !allowed[call] && !dispensable(call) {
 			t.Errorf("the server calls %s", call)
 		}
 	}
