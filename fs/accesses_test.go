@@ -3,8 +3,6 @@ package fs
 import (
 	"testing"
 	"time"
-
-	"github.com/etagfs/etagfs/objstore"
 )
 
 // tickAccesses has m store its atimes: once the second tick is taken, the first is done.
@@ -35,15 +33,6 @@ func (m *mounted) opens(name string, mode OpenMode) (moved bool) {
 	}
 	m.close(h)
 	return moved
-}
-
-func (m *mounted) storedInfo(name string) objstore.Info {
-	m.t.Helper()
-	info, err := m.store.Lookup(m.ctx, m.Root(), name)
-	if err != nil {
-		m.t.Fatal(err)
-	}
-	return info
 }
 
 func isolations() map[string]IsolationMode {

@@ -20,11 +20,16 @@ func (m *mounted) setattr(c Caller, v View, h *Handle, change Change) Attr {
 
 func (m *mounted) storedAttr(name string) objstore.Attr {
 	m.t.Helper()
+	return m.storedInfo(name).Attr
+}
+
+func (m *mounted) storedInfo(name string) objstore.Info {
+	m.t.Helper()
 	info, err := m.store.Lookup(m.ctx, m.Root(), name)
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	return info.Attr
+	return info
 }
 
 // POSIX: utimensat, chmod and chown mark the last status change for update, whatever they change.
