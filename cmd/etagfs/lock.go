@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -90,14 +89,16 @@ func (l leaseLock) run(ctx context.Context, s cas.Store, key objstore.Key) error
 }
 
 func (l leaseLock) acquire(ctx context.Context, s cas.Store, key objstore.Key) (*cas.Lease, error) {
-	waiting, cancel := ctx, context.CancelFunc(func() {})
-	if l.wait > 0 {
-		waiting, cancel = context.WithTimeout(ctx, l.wait)
+	if l.wait == 0 {
+		return cas.Acquire(ctx, s, key, l.lease)
 	}
+	until := time.Now().Add(l.wait)
+	waiting, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	lease, err := cas.Acquire(waiting, s, key, l.lease)
-	if err != nil && ctx.Err() == nil && errors.Is(waiting.Err(), context.DeadlineExceeded) {
-		err = &objstore.Error{Op: "lock", Key: string(key), Kind: objstore.ErrPrecondition, Detail: fmt.Sprintf("not held after %s", l.wait), Err: err}
+	// Not waiting.Err(): a connection that is given the time itself may see it come a moment earlier.
+	if err != nil && ctx.Err() == nil && !time.Now().Before(until) {
+		err = &objstore.Error{Op: "lock", Key: string(key), Kind: objstore.ErrPrecondition, Detail: fmt.Sprintf("not held after %s", l.wait), Err: opened(err)}
 	}
 	return lease, err
 }

@@ -16,9 +16,9 @@ import (
 // was, also after the store was opened anew; (2) after a day its id is forgotten. C9
 func TestOutcomesOutliveTheProcessForADay(t *testing.T) {
 	dir := filepath.Join(testDir(t), "store")
-	now := time.Unix(1_800_000_000, 0)
+	clock := movedClock{began: time.Unix(1_800_000_000, 0)}
 	parts := testParts(t)
-	parts.Clock = func() time.Time { return now }
+	parts.Clock = clock.now
 	open := func() (*Engine, *Bucket) {
 		e, err := Open(t.Context(), dir, Options{Create: true}, parts)
 		must(t, err)
@@ -44,7 +44,7 @@ func TestOutcomesOutliveTheProcessForADay(t *testing.T) {
 	if _, err := put(b, "two", objstore.IfAbsent()); objstore.KindOf(err) != objstore.ErrPrecondition {
 		t.Errorf("a refusal sent again: %v", err)
 	}
-	now = now.Add(25 * time.Hour)
+	clock.move(25 * time.Hour)
 	_, err = put(b, "three", objstore.IfAbsent())
 	must(t, err)
 	v := e.view()
@@ -60,9 +60,9 @@ func TestOutcomesOutliveTheProcessForADay(t *testing.T) {
 // TestForgettingOutcomesDoesNotBeginAnew: it goes on from where the oldest was found, which is what Badger
 // would have to walk to; none is left out.
 func TestForgettingOutcomesDoesNotBeginAnew(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
+	clock := movedClock{began: time.Unix(1_800_000_000, 0)}
 	parts := testParts(t)
-	parts.Clock = func() time.Time { return now }
+	parts.Clock = clock.now
 	e, err := Open(t.Context(), filepath.Join(testDir(t), "store"), Options{Create: true}, parts)
 	must(t, err)
 	b := mainBucket(t, e)
@@ -75,10 +75,10 @@ func TestForgettingOutcomesDoesNotBeginAnew(t *testing.T) {
 	const n = 20
 	for i := range n {
 		put(i)
-		now = now.Add(time.Second)
+		clock.move(time.Second)
 	}
 	first := record.ExpiryKey(1_800_000_000, b.root, "0")
-	now = now.Add(25 * time.Hour)
+	clock.move(25 * time.Hour)
 	last := e.committer.expireFrom
 	if !bytes.Equal(last, first) {
 		t.Fatalf("looks from %q instead of the first, %q", last, first)

@@ -188,9 +188,9 @@ func TestScrubKeepsToItsRate(t *testing.T) {
 
 // What a scrub found to be whole may be sent by the kernel for as long as ScrubAge says, without another look.
 func TestScrubbedBlobIsTrustedForScrubAge(t *testing.T) {
-	now := time.Now()
+	clock := movedClock{began: time.Now()}
 	parts := testParts(t)
-	parts.Clock = func() time.Time { return now }
+	parts.Clock = clock.now
 	e, err := Open(t.Context(), filepath.Join(testDir(t), "store"), Options{Create: true, ScrubAge: time.Hour}, parts)
 	must(t, err)
 	defer func() { must(t, e.Close()) }()
@@ -212,7 +212,7 @@ func TestScrubbedBlobIsTrustedForScrubAge(t *testing.T) {
 	if must(t, err); !sent() {
 		t.Error("it is not trusted")
 	}
-	if now = now.Add(time.Hour); sent() {
+	if clock.move(time.Hour); sent() {
 		t.Error("it is trusted for too long")
 	}
 }
