@@ -30,7 +30,8 @@ type heir struct {
 	ended  chan struct{}
 
 	mu     sync.Mutex
-	engine *badgerstore.Engine // guarded by mu; nil: another has the store
+	engine *badgerstore.Engine   // guarded by mu; nil: another has the store
+	after  badgerstore.LockOwner // guarded by mu: the owner that was reached last
 
 	offer  *offer  // beside engine
 	socket *socket // beside engine
@@ -44,14 +45,27 @@ func newHeir(dir, point string, logger *slog.Logger) *heir {
 
 // dial connects to the owner.
 func (h *heir) dial(ctx context.Context) (net.Conn, error) {
-	conn, err := dialBeside(ctx, h.dir)
+	conn, err := h.reach(ctx)
 	if err != nil && ctx.Err() == nil {
-		select {
-		case h.missed <- struct{}{}:
-		default:
-		}
+		h.again()
 	}
 	return conn, err
+}
+
+// reach is dial, and remembers who the owner is. The lock file says later who had the store last, which may be a command that had it
+// for a moment and that nobody was attached to. If it says something else by now, whose the connection is cannot be told.
+func (h *heir) reach(ctx context.Context) (net.Conn, error) {
+	owner, unknown := badgerstore.LastOwner(h.dir)
+	conn, err := dialBeside(ctx, h.dir)
+	if err != nil || unknown != nil {
+		return conn, err
+	}
+	if now, unknown := badgerstore.LastOwner(h.dir); unknown == nil && now == owner {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.after = owner
+	}
+	return conn, nil
 }
 
 // run is the goroutine. It ends when the process has the store.
@@ -76,7 +90,7 @@ func (h *heir) run() {
 // succeeds takes the store over if it can be had and nobody listens. An owner that begins listens within moments, and
 // one that ends holds the store until it has.
 func (h *heir) succeeds() bool {
-	if conn, err := dialBeside(h.ctx, h.dir); err == nil {
+	if conn, err := h.reach(h.ctx); err == nil {
 		if err := conn.Close(); err != nil {
 			h.logger.Warn("close", "error", err)
 		}
@@ -115,11 +129,13 @@ func (h *heir) again() {
 	}
 }
 
-// mayInherit reports whether the owner that is gone was a mount: a server is begun anew, and must find the store free. And
-// a store stays with whom its files belong to.
+// mayInherit reports whether the owner that is gone was a mount: a server is begun anew, and must find the store free. Commands that
+// had the store since do not count. And a store stays with whom its files belong to.
 func (h *heir) mayInherit() bool {
-	last, err := badgerstore.LastOwner(h.dir)
-	if err != nil || last.MountPoint == "" {
+	h.mu.Lock()
+	after := h.after
+	h.mu.Unlock()
+	if after.MountPoint == "" {
 		return false
 	}
 	info, err := os.Stat(h.dir)
