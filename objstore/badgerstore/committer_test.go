@@ -11,6 +11,27 @@ import (
 	"github.com/etagfs/etagfs/objstore"
 )
 
+// withoutSyncs ends the syncs in the background until again is called; who waits for one waits for that.
+func withoutSyncs(e *Engine) (again func()) {
+	s := e.syncer
+	close(s.stop)
+	<-s.done
+	s.stop = make(chan struct{}) // for a close
+	return func() {
+		s.done = make(chan struct{})
+		go s.run()
+	}
+}
+
+// openUnsynced opens a new store that nobody syncs until it is closed: a sync that is due in the middle of a test would
+// let those go on who wait for one.
+func openUnsynced(t *testing.T) *Engine {
+	t.Helper()
+	e := openTest(t, testDir(t), Options{Create: true})
+	t.Cleanup(withoutSyncs(e))
+	return e
+}
+
 // queued is a committer whose leader is held up, and what has been evaluated since.
 type queued struct {
 	e       *Engine
@@ -74,7 +95,7 @@ func (q *queued) length() int {
 }
 
 func TestWhoDoesNotWaitForADiskIsCommittedFirst(t *testing.T) {
-	e := openTest(t, testDir(t), Options{Create: true})
+	e := openUnsynced(t)
 	q := holdUp(t, e)
 	for _, name := range []string{"patient 0", "urgent 1", "patient 2", "urgent 3"} {
 		q.carryQueued(t, name, strings.HasPrefix(name, "patient"), func() {})
@@ -88,7 +109,7 @@ func TestWhoDoesNotWaitForADiskIsCommittedFirst(t *testing.T) {
 
 // However many come that do not wait for a disk, one that does is passed over once.
 func TestWhoWaitsForADiskIsPassedOverOnce(t *testing.T) {
-	e := openTest(t, testDir(t), Options{Create: true})
+	e := openUnsynced(t)
 	q := holdUp(t, e)
 	q.carryQueued(t, "patient", true, func() {})
 	const urgent = 5
@@ -111,7 +132,7 @@ func TestWhoWaitsForADiskIsPassedOverOnce(t *testing.T) {
 // A close that comes while those who wait for a disk are evaluated goes before the rest of them, which are
 // not passed over again.
 func TestWhoComesMeanwhileIsNotBehindAllWhoWaitForADisk(t *testing.T) {
-	e := openTest(t, testDir(t), Options{Create: true})
+	e := openUnsynced(t)
 	q := holdUp(t, e)
 	var once, again sync.Once
 	q.carryQueued(t, "patient 0", true, func() {
@@ -138,7 +159,7 @@ func TestWhoComesMeanwhileIsNotBehindAllWhoWaitForADisk(t *testing.T) {
 // While the disk is at work for others, who waits for it stays in the queue if somebody else may be held up by it, and all
 // of them are one batch afterwards. Who does not wait goes on meanwhile.
 func TestWhoWaitsForADiskWaitsForTheSyncInProgress(t *testing.T) {
-	e := openTest(t, testDir(t), Options{Create: true})
+	e := openUnsynced(t)
 	q := &queued{e: e, ops: map[string]*op{}}
 	q.carry(t, "urgent 0", false, func() {})
 	q.done.Wait()
@@ -160,7 +181,7 @@ func TestWhoWaitsForADiskWaitsForTheSyncInProgress(t *testing.T) {
 
 // Beside nobody who could be held up a sync in progress keeps nobody from being committed.
 func TestWhoWaitsForADiskAloneIsCommittedDuringASync(t *testing.T) {
-	e := openTest(t, testDir(t), Options{Create: true})
+	e := openUnsynced(t)
 	e.committer.syncBegins() // forgets whoever came while the store was opened
 	e.committer.syncEnded()
 	e.committer.syncBegins()
@@ -171,7 +192,7 @@ func TestWhoWaitsForADiskAloneIsCommittedDuringASync(t *testing.T) {
 
 // A store that is closed while somebody waits for a sync in progress commits that first.
 func TestCloseWaitsForThoseWhoWaitForASync(t *testing.T) {
-	e := openTest(t, testDir(t), Options{Create: true})
+	e := openUnsynced(t)
 	q := &queued{e: e, ops: map[string]*op{}}
 	q.carry(t, "urgent", false, func() {})
 	q.done.Wait()
