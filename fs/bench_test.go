@@ -82,6 +82,50 @@ func BenchmarkOpenBesideReaders(b *testing.B) {
 	}
 }
 
+// BenchmarkOpenBesideWriters is lookup, open and release of a file that others, each in a process of its own, have open to write:
+// it takes the same however many they are, and little for each that has written something.
+func BenchmarkOpenBesideWriters(b *testing.B) {
+	for _, changed := range []bool{false, true} {
+		for _, mode := range []OpenMode{readOnly, writeOnly} {
+			for _, writers := range []int{0, 64, 512, 4096} {
+				b.Run(fmt.Sprintf("changed=%v/write=%v/%d", changed, mode.Write, writers), func(b *testing.B) {
+					benchBesideWriters(b, writers, changed, mode)
+				})
+			}
+		}
+	}
+}
+
+func benchBesideWriters(b *testing.B, writers int, changed bool, mode OpenMode) {
+	fs, ctx := benchMount(b), context.Background()
+	h, _, err := fs.Create(ctx, alice, fs.Root(), "f", writeOnly, 0o644)
+	if err != nil {
+		b.Fatal(err)
+	}
+	finishBench(ctx, b, h, []byte("text"))
+	for n := range writers {
+		entry, err := fs.LookupCommitted(ctx, alice, fs.Root(), "f")
+		if err != nil {
+			b.Fatal(err)
+		}
+		w, _, err := fs.Open(ctx, Caller{Thread: uint32(100 * (n + 10))}, entry.View, writeOnly)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if changed {
+			if _, err := w.WriteAt(ctx, []byte("t"), 0, WriteMode{}); err != nil {
+				b.Fatal(err)
+			}
+			defer fs.detach(w.file, w.tx.base) // that they need not be kept
+		}
+		defer w.Release(ctx)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		openBench(ctx, b, fs, mode).Release(ctx)
+	}
+}
+
 // openBench opens f by its name.
 func openBench(ctx context.Context, b *testing.B, fs *FS, mode OpenMode) *Handle {
 	b.Helper()
@@ -109,7 +153,7 @@ func finishBench(ctx context.Context, b *testing.B, h *Handle, p []byte) {
 func benchMount(b *testing.B) *FS { return benchMountWith(b, Options{}) }
 
 func benchMountWith(b *testing.B, options Options) *FS {
-	fs, err := New(context.Background(), Config{Namespace: newStore(b), Options: options})
+	fs, err := New(context.Background(), Config{Namespace: newStore(b), Processes: &fakeProcesses{}, Options: options})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -245,7 +245,7 @@ func (t *transaction) settle(ctx context.Context, o order, info objstore.Info, w
 	}
 	failed := t.kept
 	t.kept = keptCopy{}
-	t.mu.Unlock()
+	t.tell()
 	t.committedTo(ctx, before, info)
 	t.fs.settleFollowers(ctx, t, info.Version)
 	t.forget(ctx, failed)

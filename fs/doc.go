@@ -74,6 +74,7 @@
 //	          └ notices.mu
 //	FS.mu
 //	├ transaction.mu
+//	│ └ uncommitted.mu, of its file
 //	├ reading.mu
 //	├ listings.mu
 //	└ notices.mu

@@ -18,6 +18,8 @@ type file struct {
 	// mount go one after the other instead of losing against each other.
 	appending sync.Mutex
 
+	uncommitted uncommitted
+
 	// Guarded by FS.mu.
 	handles openHandles
 	create  *creation      // set while the file is pending
@@ -98,7 +100,6 @@ func (fs *FS) register(h *Handle, id objstore.ID, create *creation) error {
 		fs.listings.changed(create.at.dir)
 	}
 	h.file = f
-	f.handles.add(h)
 	if h.tx != nil {
 		if h.tx.shared = fs.sharing(); h.tx.shared {
 			f.shared = h.tx
@@ -110,6 +111,7 @@ func (fs *FS) register(h *Handle, id objstore.ID, create *creation) error {
 			h.tx.detach()
 		}
 	}
+	f.handles.add(h)
 	return nil
 }
 
@@ -191,7 +193,7 @@ func (fs *FS) writersOf(f *file) []*transaction {
 		return nil
 	}
 	newest := slices.Clone(f.handles.transactions)
-	slices.Reverse(newest)
+	slices.SortFunc(newest, newestFirst)
 	return newest
 }
 

@@ -296,11 +296,7 @@ func (t *transaction) committedTo(ctx context.Context, base, info objstore.Info)
 
 // guardRename makes a rename conditional on what p knows. What is being written at the source goes along whatever it is.
 func (fs *FS) guardRename(p actor, source *file, from, to entryKey, r *objstore.MoveRequest) {
-	writing := false
-	for _, t := range fs.writersOf(source) {
-		writing = writing || t.uncommitted()
-	}
-	if !writing {
+	if len(fs.uncommittedOf(source)) == 0 {
 		r.Cond = fs.guard.holdsThat(p, from)
 	}
 	if r.Mode != objstore.RenameNoReplace && from != to {

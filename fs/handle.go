@@ -149,7 +149,7 @@ func (t *transaction) defers(c Caller) bool {
 		return false
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.tell()
 	t.deferred = true
 	return true
 }

@@ -1,12 +1,10 @@
 package fs
 
-import "slices"
-
 // openHandles are the handles that are open on a file. A file may be open very many times, so what each open and close asks
-// of them takes no time for each, but for each writer. FS.mu guards them.
+// of them takes no time for each. FS.mu guards them.
 type openHandles struct {
 	all          []*Handle      // in no order; each knows its place
-	transactions []*transaction // those of all, each once, oldest first
+	transactions []*transaction // those of all, each once, in no order; each knows its place
 	writing      int            // how many of all may write
 	running      int            // how many of all run the file
 }
@@ -19,7 +17,9 @@ func (o *openHandles) add(h *Handle) {
 		return
 	}
 	if h.tx.handles++; h.tx.handles == 1 {
+		h.tx.place = len(o.transactions)
 		o.transactions = append(o.transactions, h.tx)
+		h.tx.opens(true)
 	}
 }
 
@@ -34,8 +34,17 @@ func (o *openHandles) remove(h *Handle) {
 		return
 	}
 	if h.tx.handles--; h.tx.handles == 0 {
-		o.transactions = slices.DeleteFunc(o.transactions, func(t *transaction) bool { return t == h.tx })
+		o.removeTransaction(h.tx)
+		h.tx.opens(false)
 	}
+}
+
+func (o *openHandles) removeTransaction(t *transaction) {
+	end := len(o.transactions) - 1
+	last := o.transactions[end]
+	o.transactions[t.place], o.transactions[end] = last, nil
+	last.place = t.place
+	o.transactions = o.transactions[:end]
 }
 
 func (o *openHandles) count(mode OpenMode, by int) {

@@ -25,6 +25,7 @@ func checkInvariants(t testing.TB, fs *FS) {
 			t.Errorf("file %d was published by a handle that is gone", id)
 		}
 		checkOpenHandles(t, f)
+		checkUncommitted(t, f)
 		for _, h := range f.handles.all {
 			handles++
 			if h.file != f {
@@ -75,10 +76,37 @@ func checkOpenHandles(t testing.TB, f *file) {
 	if writing != f.handles.writing || running != f.handles.running || len(of) != len(f.handles.transactions) {
 		t.Errorf("file %d: %d handles write, %d run, of %d transactions: %+v", f.id, writing, running, len(of), f.handles)
 	}
-	for _, tx := range f.handles.transactions {
+	for place, tx := range f.handles.transactions {
+		if tx.place != place {
+			t.Errorf("file %d: writer %d is at %d and believes to be at %d", f.id, tx.id, place, tx.place)
+		}
 		if tx.handles != of[tx] || tx.handles == 0 {
 			t.Errorf("file %d: writer %d has %d handles and counts %d", f.id, tx.id, of[tx], tx.handles)
 		}
+	}
+}
+
+// checkUncommitted checks what a file has listed as uncommitted against its transactions.
+func checkUncommitted(t testing.TB, f *file) {
+	t.Helper()
+	f.uncommitted.mu.Lock()
+	listed, deferred := slices.Clone(f.uncommitted.all), f.uncommitted.deferred
+	for place, tx := range listed {
+		if tx.listing.place != place || !slices.Contains(f.handles.transactions, tx) {
+			t.Errorf("file %d: writer %d is listed at %d and believes to be at %d", f.id, tx.id, place, tx.listing.place)
+		}
+	}
+	f.uncommitted.mu.Unlock()
+	for _, tx := range f.handles.transactions {
+		if tx.uncommitted() != slices.Contains(listed, tx) {
+			t.Errorf("file %d: that writer %d is uncommitted is %v, and is listed otherwise", f.id, tx.id, tx.uncommitted())
+		}
+		if tx.isDeferred() {
+			deferred--
+		}
+	}
+	if deferred != 0 {
+		t.Errorf("file %d counts %d deferred flushes too many", f.id, deferred)
 	}
 }
 

@@ -87,7 +87,7 @@ func (t *transaction) stop(ctx context.Context, o order, state txState, why kept
 	}
 	why.id = t.kept.id
 	t.kept, t.deferred = why, false
-	t.mu.Unlock()
+	t.tell()
 	t.fs.counters.stopped(why.reason)
 	return t.keep(ctx, o)
 }

@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -130,12 +131,17 @@ func (fs *FS) publishersOf(f *file, version objstore.Version) []*transaction {
 
 // ownWriter is the newest uncommitted transaction of the caller's process on f.
 func (fs *FS) ownWriter(c Caller, f *file) *transaction {
-	for _, t := range fs.writersOf(f) {
-		if t.uncommitted() && fs.sameProcess(c, t.opener) {
-			return t
+	if f == nil {
+		return nil
+	}
+	var own *transaction
+	p := asker{fs: fs, caller: c}
+	for _, t := range slices.Backward(f.uncommitted.list()) { // most likely the newest first
+		if (own == nil || t.id > own.id) && p.opened(t) && t.uncommitted() {
+			own = t
 		}
 	}
-	return nil
+	return own
 }
 
 // unpublished reports whether version, which the store has or the empty one for nothing, is no more than
@@ -156,7 +162,7 @@ func (fs *FS) unpublished(t *transaction, version objstore.Version) bool {
 // shares reports whether a reader of this caller may use t's view.
 func (fs *FS) shares(c Caller, t *transaction) bool {
 	state, base, _ := t.snapshot()
-	return state == txOpen && (fs.unpublished(t, base.Version) || fs.sameProcess(c, t.opener))
+	return state == txOpen && (fs.unpublished(t, base.Version) || (&asker{fs: fs, caller: c}).opened(t))
 }
 
 // CanShare reports whether a read-only open by this caller may use the writer's view v.
@@ -171,27 +177,42 @@ func (fs *FS) Current(ctx context.Context, object objstore.ID) (objstore.Version
 	return info.Version, err == nil && info.Type == objstore.TypeFile
 }
 
-// sameProcess asks only if it matters: two threads that are one need no question.
-func (fs *FS) sameProcess(a, b Caller) bool {
-	if a.Thread == 0 || b.Thread == 0 {
+// asker is who asks whether it is its own process that has opened a file.
+type asker struct {
+	fs      *FS
+	caller  Caller
+	process uint32 // once known
+	known   bool
+	asked   bool
+}
+
+// opened reports whether t was opened by the asker's process. It asks only if it matters: two threads that are one need no question,
+// and that it was another process stays true. What was this process once may have ended, and its number be another's.
+func (a *asker) opened(t *transaction) bool {
+	thread := t.opener.Thread
+	if a.caller.Thread == 0 || thread == 0 {
 		return false
 	}
-	if a.Thread == b.Thread {
+	if a.caller.Thread == thread {
 		return true
 	}
-	processA, knownA := fs.processes.ThreadGroup(a.Thread)
-	processB, knownB := fs.processes.ThreadGroup(b.Thread)
-	return knownA && knownB && processA == processB
+	if !a.asked {
+		a.process, a.known = a.fs.processes.ThreadGroup(a.caller.Thread)
+		a.asked = true
+	}
+	if before := t.process.Load(); !a.known || before != 0 && before != a.process {
+		return false
+	}
+	process, known := a.fs.processes.ThreadGroup(thread)
+	if known {
+		t.process.Store(process)
+	}
+	return known && process == a.process
 }
 
 // hasDeferred reports whether a flush on f was answered before its commit.
 func (fs *FS) hasDeferred(f *file) bool {
-	for _, t := range fs.writersOf(f) {
-		if t.isDeferred() {
-			return true
-		}
-	}
-	return false
+	return f != nil && f.uncommitted.hasDeferred()
 }
 
 func (t *transaction) isDeferred() bool {
@@ -203,7 +224,10 @@ func (t *transaction) isDeferred() bool {
 // commitDeferred commits what a deferred flush has left, before anybody looks. A failure
 // is the writer's, who will hear of it, not that of who looks.
 func (fs *FS) commitDeferred(ctx context.Context, f *file) {
-	for _, t := range fs.writersOf(f) {
+	if !fs.hasDeferred(f) {
+		return
+	}
+	for _, t := range fs.uncommittedOf(f) {
 		if t.isDeferred() {
 			unlock := t.lock()
 			_, _ = t.commit(ctx, order{op: "close", caller: t.opener, durability: fs.closeDurability()})

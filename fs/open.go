@@ -357,7 +357,7 @@ func (t *transaction) begin(ctx context.Context, v View) error {
 	}
 	t.appendOff = base.Size
 	detached := t.state == txDetached
-	t.mu.Unlock()
+	t.tell()
 	if _, pending := t.fs.creationOf(t.file); v.Version == "" && !pending && !(detached && t.mode.Pinned && t.fs.wasPending(t.file)) {
 		return stale("open")
 	}

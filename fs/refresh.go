@@ -111,7 +111,7 @@ func (t *transaction) moveTo(p *pin, version objstore.Version) bool {
 // has, after that, opened what another handle made of it.
 func (t *transaction) rebaseClean(info objstore.Info, version objstore.Version) bool {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.tell()
 	if t.state != txOpen || !t.nothingOf(t.base) || t.base.Version != version {
 		return false
 	}

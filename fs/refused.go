@@ -109,7 +109,7 @@ func (t *transaction) cede(ctx context.Context) bool {
 		return false // what is there, if anything, is not the file t has made
 	}
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.tell()
 	if t.state != txOpen || !t.madeOnly(t.base) {
 		return false
 	}
@@ -135,7 +135,7 @@ func (t *transaction) takeOver(p *pin) bool {
 // adoptBase makes info the base, unless something has been written meanwhile.
 func (t *transaction) adoptBase(info objstore.Info) bool {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.tell()
 	if t.state != txOpen || !t.madeOnly(t.base) {
 		return false
 	}

@@ -193,7 +193,7 @@ func (t *transaction) empty(ctx context.Context, c Caller, clearIDs bool) error 
 		t.rewrites++
 		t.emptied, t.clearIDs, t.changedAt = true, clearIDs, t.fs.clock()
 	}
-	t.mu.Unlock()
+	t.tell()
 	t.content.Unlock()
 	if nothing {
 		return nil

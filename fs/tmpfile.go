@@ -99,6 +99,6 @@ func (fs *FS) revive(t *transaction, at entryKey) (before objstore.Info, ok bool
 	f.orphan, f.detached, f.nameless = nil, false, nil
 	t.mu.Lock()
 	t.state = txOpen
-	t.mu.Unlock()
+	t.tell()
 	return before, true
 }

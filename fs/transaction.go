@@ -21,9 +21,11 @@ type transaction struct {
 	openedAt time.Time
 	actor    actor // of the opener, with GuardProcess
 
-	inCommit atomic.Bool // for those who watch
+	inCommit atomic.Bool   // for those who watch
+	process  atomic.Uint32 // that opened it, once somebody has asked; 0: not known
 
 	handles int  // that are open on it; guarded by FS.mu
+	place   int  // in its file's handles; guarded by FS.mu
 	users   int  // the handle and the readers that follow it, or all handles that share it; guarded by FS.mu
 	shared  bool // it is a working copy; set when it is registered
 
@@ -53,6 +55,7 @@ type transaction struct {
 	kept     keptCopy
 	told     failureTold
 	unread   *unread // what its program had read at the name, if that is not the base
+	listing  listing
 }
 
 // txState is how a transaction stands.
@@ -122,7 +125,7 @@ func (w *work) emptiedNothing(base objstore.Info) bool {
 func (t *transaction) note(rewrite, bytes bool, mode WriteMode) {
 	outsider := mode.ClearSetID && t.outsider()
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.tell()
 	t.changes++
 	if rewrite {
 		t.rewrites++
@@ -144,7 +147,7 @@ func (t *transaction) snapshot() (txState, objstore.Info, work) {
 
 func (t *transaction) detach() {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.tell()
 	if t.state == txOpen {
 		t.state = txDetached
 	}
@@ -155,7 +158,7 @@ func (t *transaction) end() {
 	t.committing.Lock()
 	defer t.committing.Unlock()
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.tell()
 	t.state = txEnded
 }
 
