@@ -77,7 +77,9 @@ func Released(ctx context.Context, dir string, waiting func(LockOwner)) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-patience.C:
-			waiting(owner)
+			if ctx.Err() == nil { // both may have come while the machine stood still
+				waiting(owner)
+			}
 		case <-ticks.C:
 		}
 	}

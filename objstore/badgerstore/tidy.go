@@ -9,9 +9,10 @@ import (
 )
 
 const (
-	// collectPatience is how long Collect waits for calls that run to end: they may read what is to go.
-	collectPatience = 2 * time.Second
-	// collectLooksEvery is how often it looks.
+	// collectLooks is how often Collect looks whether calls that run have ended: they may read what is to go. Looks are counted and
+	// not the time, of which a machine that stands still has too much.
+	collectLooks = 100
+	// collectLooksEvery is between two.
 	collectLooksEvery = 20 * time.Millisecond
 )
 
@@ -36,21 +37,17 @@ func (e *Engine) Collect(ctx context.Context) (c Collected, err error) {
 		return c, named("collect garbage", e.dir, classified("collect garbage", err))
 	}
 	c.Removed = e.collector.waiting()
-	patience := time.NewTimer(collectPatience)
-	defer patience.Stop()
 	looks := time.NewTicker(collectLooksEvery)
 	defer looks.Stop()
-	for c.Waiting = c.Removed; c.Waiting > 0; {
+	c.Waiting = c.Removed
+	for n := 0; n < collectLooks && c.Waiting > 0; n++ {
 		e.collector.wake()
 		select {
 		case <-looks.C:
 			c.Waiting = e.collector.waiting()
-			continue
 		case <-ctx.Done():
 			return c, named("collect garbage", e.dir, cancelled(ctx))
-		case <-patience.C:
 		}
-		break
 	}
 	c.Removed = max(0, c.Removed-c.Waiting)
 	after, err := e.fs.Space(e.dir)
