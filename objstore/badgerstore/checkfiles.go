@@ -28,7 +28,7 @@ func (c *checker) tables() error {
 			text = r.damaged
 		}
 		if err == nil && text != "" && c.hasTable(t.ID) {
-			err = c.found(FindingTable, "%s", text)
+			err = c.curable(cure{remedy: tableRemedy}, FindingTable, "%s", text)
 		}
 		if err != nil {
 			return err

@@ -40,9 +40,9 @@ func (e *Engine) refuseDamage(damage string) error {
 		return nil
 	}
 	if !e.marks.Get().Clean && e.db == nil {
-		return e.refuseForGood()
+		return e.refuseForGood(restoreOrRepair)
 	}
-	return problem(objstore.ErrCorrupt, "%s: restore a copy of the store; what is left can be read if it is opened read-only, and a check lists what is lost", damage)
+	return problem(objstore.ErrCorrupt, "%s: %s; what is left can be read if it is opened read-only, and a check lists what is lost", damage, restoreOrRepair)
 }
 
 // noteCompaction makes the syncer look at the manifest.
@@ -53,7 +53,13 @@ func (e *Engine) noteCompaction() {
 	}
 }
 
-// refuseForGood is the error for a damaged store with logs that nobody can repair: Badger does not open those to be read.
-func (e *Engine) refuseForGood() error {
-	return problem(objstore.ErrCorrupt, "%s: restore a copy of the store", e.damage)
+// The ways out for the owner of a damaged store.
+const (
+	restoreOnly     = "restore a copy of the store"
+	restoreOrRepair = "restore a copy of the store, or let a repair keep what can be read"
+)
+
+// refuseForGood is the error for a damaged store that cannot be opened even to be read.
+func (e *Engine) refuseForGood(wayOut string) error {
+	return problem(objstore.ErrCorrupt, "%s: %s", e.damage, wayOut)
 }

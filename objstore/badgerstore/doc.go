@@ -99,7 +99,7 @@
 //
 // # Repair
 //
-// [Repair] mends what [Engine.Check] finds, as REPAIR.md says. A content that is lost and cannot be read can be replaced and removed; what it
+// [Repair] mends what [Engine.Check] finds, as REPAIR.md says, after it has written damaged tables anew (package sst). A content that is lost and cannot be read can be replaced and removed; what it
 // may have referred to stays until a repair finds it.
 //
 // # Read-only file systems

@@ -34,6 +34,7 @@ type Engine struct {
 	fs            disk.FS
 	closeWithin   time.Duration
 	after         func(time.Duration, func())
+	salvaged      func(Finding) error
 	identity      identity
 
 	lock    disk.File

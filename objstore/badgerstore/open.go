@@ -34,6 +34,9 @@ func (p Parts) withDefaults() Parts {
 	if p.after == nil {
 		p.after = func(d time.Duration, f func()) { time.AfterFunc(d, f) }
 	}
+	if p.salvaged == nil {
+		p.salvaged = func(Finding) error { return nil }
+	}
 	if p.closeWithin == 0 {
 		p.closeWithin = time.Minute
 	}
@@ -56,7 +59,7 @@ func Open(ctx context.Context, dir string, opt Options, parts Parts) (*Engine, e
 	parts = parts.withDefaults()
 	e := &Engine{
 		dir: dir, opt: opt.withDefaults(), sizes: opt.Profile.sizes().within(opt.MemoryBytes),
-		log: parts.Logger, clock: parts.Clock, rand: parts.Rand, fs: parts.Disk, closeWithin: parts.closeWithin, after: parts.after,
+		log: parts.Logger, clock: parts.Clock, rand: parts.Rand, fs: parts.Disk, salvaged: parts.salvaged, closeWithin: parts.closeWithin, after: parts.after,
 		buckets: map[string]*Bucket{}, checked: map[uint64]bool{}, stuck: make(chan string, 1), compacted: make(chan struct{}, 1),
 	}
 	if parts.sizes != nil {
@@ -209,7 +212,15 @@ func (e *Engine) lookAtFiles(dir string) (unverified []uint64, err error) {
 		return nil, err
 	}
 	if e.damage = damage; damage != "" {
-		return nil, e.refuseForGood()
+		return nil, e.refuseForGood(restoreOnly)
+	}
+	if e.opt.repairing {
+		if err := e.salvage(manifest); err != nil {
+			return nil, err
+		}
+		if manifest, e.damage, err = readManifest(dir, opt, mark); err != nil {
+			return nil, err
+		}
 	}
 	unverified, worst, err := checkTables(dir, sortedTables(manifest), opt, verifiedBytes(mark, e.opt.ReadOnly))
 	switch {
@@ -217,7 +228,7 @@ func (e *Engine) lookAtFiles(dir string) (unverified []uint64, err error) {
 		return nil, err
 	case worst.unopened != "":
 		e.damage = worst.unopened
-		return nil, e.refuseForGood()
+		return nil, e.refuseForGood(restoreOrRepair)
 	}
 	return unverified, e.refuseDamage(worst.unusable)
 }
@@ -238,7 +249,7 @@ func (e *Engine) startBadger(dir string, unverified []uint64) (err error) {
 	db, err := badger.OpenManaged(e.badgerOptions(log))
 	switch {
 	case err != nil && e.damage != "":
-		return e.refuseForGood()
+		return e.refuseForGood(restoreOrRepair)
 	case err != nil && e.opt.ReadOnly && !e.marks.Get().Clean:
 		return errNotClosed
 	case err != nil:

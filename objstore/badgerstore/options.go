@@ -62,6 +62,7 @@ type Parts struct {
 
 	sizes       *sizes                      // of tests; nil: those of the profile
 	closeWithin time.Duration               // of tests; 0: a minute
+	salvaged    func(Finding) error         // of Repair, which is told of damaged tables; nil: nobody
 	after       func(time.Duration, func()) // of tests, calls what it is given later; nil: [time.AfterFunc]
 }
 

@@ -28,7 +28,9 @@ type Repaired struct {
 //
 // Repair can be interrupted at any point, and be run again. It needs the store to itself: ErrInUse.
 func Repair(ctx context.Context, dir string, opt CheckOptions, parts Parts, report func(Repaired) error) error {
-	e, err := Open(ctx, dir, Options{repairing: true}, parts)
+	opening := parts
+	opening.salvaged = func(f Finding) error { return report(Repaired{Finding: f}) }
+	e, err := Open(ctx, dir, Options{repairing: true}, opening)
 	if err != nil {
 		return err
 	}

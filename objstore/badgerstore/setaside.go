@@ -69,7 +69,7 @@ func (m *mending) encoded(key []byte) (p []byte, there bool, err error) {
 }
 
 func (m *mending) appendLines(lines []byte) error {
-	if err := m.makeAsideDir(); err != nil {
+	if err := m.e.makeAsideDir(); err != nil {
 		return err
 	}
 	f, err := m.e.fs.OpenRW(m.e.path(filepath.Join(repairName, recordsName)))
@@ -83,11 +83,26 @@ func (m *mending) appendLines(lines []byte) error {
 	return errors.Join(err, f.Sync(), f.Close(), m.e.fs.SyncDir(m.e.path(repairName)))
 }
 
-func (m *mending) makeAsideDir() error {
-	if err := m.e.fs.Mkdir(m.e.path(repairName)); err != nil && !errors.Is(err, fs.ErrExist) {
+func (e *Engine) makeAsideDir() error {
+	if err := e.fs.Mkdir(e.path(repairName)); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return m.e.fs.SyncDir(m.e.dir)
+	return e.fs.SyncDir(e.dir)
+}
+
+// asideName is a path that is free for a file of the store that is to be set aside.
+func (e *Engine) asideName(name string) (string, error) {
+	if err := e.makeAsideDir(); err != nil {
+		return "", err
+	}
+	first := e.path(filepath.Join(repairName, strings.ReplaceAll(name, "/", "-")))
+	to := first
+	for n := 1; ; n++ {
+		if _, err := e.fs.Stat(to); err != nil {
+			return to, absentIsEmpty(err)
+		}
+		to = first + "." + strconv.Itoa(n)
+	}
 }
 
 // remove sets records aside and removes them.
@@ -111,15 +126,8 @@ func (m *mending) asideFile(name string) (bool, error) {
 	if _, err := m.e.fs.Stat(from); err != nil {
 		return false, disk.Error("set a file aside", absentIsEmpty(err))
 	}
-	err := m.makeAsideDir()
-	to := m.e.path(filepath.Join(repairName, strings.ReplaceAll(name, "/", "-")))
-	for n := 1; err == nil; n++ {
-		if _, err = m.e.fs.Stat(to); err != nil {
-			break
-		}
-		to = m.e.path(filepath.Join(repairName, strings.ReplaceAll(name, "/", "-")+"."+strconv.Itoa(n)))
-	}
-	if err = absentIsEmpty(err); err == nil {
+	to, err := m.e.asideName(name)
+	if err == nil {
 		err = errors.Join(m.e.fs.Rename(from, to), m.e.fs.SyncDir(filepath.Dir(to)), m.e.fs.SyncDir(filepath.Dir(from)))
 	}
 	return err == nil, disk.Error("set a file aside", err)

@@ -216,7 +216,7 @@ func TestDamagedStoreThatWasNotClosedHasOneWayOut(t *testing.T) {
 	want := filepath.Join(badgerName, filepath.Base(path)) + " is damaged: "
 	for _, opt := range []Options{{ReadOnly: true}, {}, {ReadOnly: true}} {
 		text := refused(t, dir, opt, objstore.ErrCorrupt)
-		if !strings.Contains(text, want) || !strings.HasSuffix(text, ": restore a copy of the store") {
+		if !strings.Contains(text, want) || !strings.HasSuffix(text, ": "+restoreOrRepair) {
 			t.Error(text)
 		}
 	}
