@@ -42,18 +42,41 @@ func (c *chains) first(hash uint64) *node { return *c.head(hash) }
 func (c *chains) add(n *node) {
 	head := c.head(c.hash(n))
 	*c.link(n), *head = *head, n
+	c.grow()
+}
+
+// addBehind puts in a node that is not there, next to one of its hash that is.
+func (c *chains) addBehind(first, n *node) {
+	*c.link(n), *c.link(first) = *c.link(first), n
+	c.grow()
+}
+
+func (c *chains) grow() {
 	if c.count++; c.count > c.ready {
 		c.split()
 	}
 }
 
-// remove takes out a node that is there.
-func (c *chains) remove(n *node) {
-	place := c.head(c.hash(n))
+// lead puts a node that is there before those of its chain.
+func (c *chains) lead(n *node) {
+	head := c.take(n)
+	*c.link(n), *head = *head, n
+}
+
+// take takes a node out of its chain, whose head it returns.
+func (c *chains) take(n *node) (head **node) {
+	head = c.head(c.hash(n))
+	place := head
 	for *place != n {
 		place = c.link(*place)
 	}
 	*place, *c.link(n) = *c.link(n), nil
+	return head
+}
+
+// remove takes out a node that is there.
+func (c *chains) remove(n *node) {
+	c.take(n)
 	c.count--
 	// Four at a time: when the last node goes no chains are too many.
 	for range 4 {
@@ -63,7 +86,7 @@ func (c *chains) remove(n *node) {
 	}
 }
 
-// split begins one more chain, with those of another that belong there.
+// split begins one more chain, with those of another that belong there, in their order.
 func (c *chains) split() {
 	if c.ready == len(c.pages)*chainsPerPage {
 		c.pages = append(c.pages, new(chainPage))

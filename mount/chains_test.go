@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -48,6 +49,49 @@ func TestChainsGrowAndShrinkWithTheirNodes(t *testing.T) {
 	check(2 * chainsPerPage)
 	if c.count != 0 {
 		t.Errorf("%d nodes are counted once all are removed", c.count)
+	}
+}
+
+// Nodes of one hash stay in their order while chains are split and joined around them, and any of them can be made the first.
+func TestChainsKeepTheOrderOfAHash(t *testing.T) {
+	const crowded, others = 7, 5000
+	c := newChains(func(n *node) uint64 { return hashID(n.object) }, func(n *node) **node { return &n.next })
+	first := &node{id: 1, object: crowded}
+	c.add(first)
+	for id := uint64(2); id <= 4; id++ {
+		c.addBehind(first, &node{id: id, object: crowded})
+	}
+	order := func(want ...uint64) {
+		t.Helper()
+		var got []uint64
+		for n := c.first(hashID(crowded)); n != nil; n = n.next {
+			if n.object == crowded {
+				got = append(got, n.id)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("the order is %v, want %v", got, want)
+		}
+	}
+	var rest []*node
+	for id := range objstore.ID(others) {
+		rest = append(rest, &node{object: 1000 + id})
+		c.add(rest[id])
+	}
+	order(1, 4, 3, 2)
+	for n := c.first(hashID(crowded)); ; n = n.next {
+		if n.id == 3 && n.object == crowded {
+			c.lead(n)
+			break
+		}
+	}
+	order(3, 1, 4, 2)
+	for _, n := range rest {
+		c.remove(n)
+	}
+	order(3, 1, 4, 2)
+	if c.count != 4 {
+		t.Errorf("%d nodes are counted, want 4", c.count)
 	}
 }
 

@@ -23,6 +23,9 @@ func (t *table) checkInvariants(tb testing.TB) {
 		if u := n.use(); u.claiming && !u.busy {
 			tb.Errorf("node %d is claimed by nobody", n.id)
 		}
+		if n.current && t.anyOf(n.object) != n {
+			tb.Errorf("object %d: another node comes before the one LOOKUP hands out", n.object)
+		}
 		if !n.current {
 			continue
 		}

@@ -25,7 +25,7 @@ type table struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	nodes     index
-	objects   chains // nodes by object
+	objects   chains // nodes by object; the one that is current comes before the others of its object
 	entries   entries
 	retries   map[uint32]*retry // by thread, never 0
 	strangers map[name]*retry   // of threads that are 0
@@ -69,7 +69,7 @@ func newTable(root objstore.ID, now func() time.Time, believes beliefs) *table {
 	t.left.L = &t.mu
 	n := t.add(fs.View{Object: root}, false)
 	n.lookups = 1 // the kernel never forgets it
-	n.current = true
+	t.makeCurrent(n)
 	return t
 }
 
@@ -102,7 +102,11 @@ func (t *table) add(view fs.View, regular bool) *node {
 	n := &node{id: t.nextID(view.Object), object: view.Object, regular: regular}
 	n.show(view, 0)
 	t.nodes.put(n)
-	t.objects.add(n)
+	if current := t.currentOf(n.object); current != nil {
+		t.objects.addBehind(current, n)
+	} else {
+		t.objects.add(n)
+	}
 	t.crowd.came(t.nodes.count)
 	return n
 }
@@ -138,14 +142,19 @@ func (t *table) anyOf(id objstore.ID) *node {
 // hashID spreads ids, which are given out in order but not all to objects.
 func hashID(id objstore.ID) uint64 { return uint64(id) * 0x9e3779b97f4a7c15 >> 32 }
 
-// currentOf is the node LOOKUP hands out for an object; nil: the next one makes it. mu is held.
+// currentOf is the node LOOKUP hands out for an object; nil: the next one makes it. A file may have a node for each of very many
+// writers: they are not gone through. mu is held.
 func (t *table) currentOf(id objstore.ID) *node {
-	for n := range t.nodesOf(id) {
-		if n.current {
-			return n
-		}
+	if n := t.anyOf(id); n != nil && n.current {
+		return n
 	}
 	return nil
+}
+
+// makeCurrent makes n, of whose object no node is current, the one LOOKUP hands out. mu is held.
+func (t *table) makeCurrent(n *node) {
+	n.current = true
+	t.objects.lead(n)
 }
 
 // belief is what the kernel may believe of an answer until it is told, and its attributes no longer than that.
@@ -259,7 +268,8 @@ func (t *table) shown(e *fs.Entry) *node {
 		old.current = false
 	}
 	n := t.add(e.View, e.Attr.Type == objstore.TypeFile)
-	n.size, n.current, n.directory = e.Attr.Size, true, e.Attr.Type == objstore.TypeDir
+	t.makeCurrent(n)
+	n.size, n.directory = e.Attr.Size, e.Attr.Type == objstore.TypeDir
 	return n
 }
 

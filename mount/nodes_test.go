@@ -77,6 +77,23 @@ func TestCachedWritersNodeBecomesTheReadNode(t *testing.T) {
 	k.drop(f.node)
 }
 
+// However many writers came after it, whose nodes are newer.
+func TestNodeOfAWriterThatChangedNothingIsFoundAgain(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "one")
+	first := k.mustOpen(1, "f", syscall.O_RDWR)
+	k.use(first.node) // as the entry does
+	for thread := range uint32(5) {
+		k.mustOpen(2+thread, "f", syscall.O_RDWR)
+	}
+	first.close()
+	k.bridge.table.checkInvariants(t)
+	if r := k.mustOpen(10, "f", syscall.O_RDONLY); r.node != first.node {
+		t.Errorf("the reader got node %d, not %d whose pages are warm", r.node, first.node)
+	}
+	k.drop(first.node)
+}
+
 func TestLosersNodeIsNeverReused(t *testing.T) {
 	k := newKernel(t)
 	k.put("f", "one")

@@ -239,7 +239,7 @@ func (t *table) created(in *fuse.InHeader, f *file, shown fs.View) (n *node, sta
 // offer makes n the node LOOKUP hands out, if that may be and there is none. mu is held.
 func (t *table) offer(n *node) {
 	if n.settled() && n.hasVersion() && t.currentOf(n.object) == nil {
-		n.current = true
+		t.makeCurrent(n)
 	}
 }
 

@@ -138,7 +138,7 @@ func (t *table) createdShared(f *file, v fs.View) *node {
 	}
 	if n == nil {
 		n = t.add(v, true)
-		n.current = true
+		t.makeCurrent(n)
 	}
 	if !t.join(n, f) {
 		return nil
