@@ -98,7 +98,13 @@ func (l leaseLock) acquire(ctx context.Context, s cas.Store, key objstore.Key) (
 	lease, err := cas.Acquire(waiting, s, key, l.lease)
 	// Not waiting.Err(): a connection that is given the time itself may see it come a moment earlier.
 	if err != nil && ctx.Err() == nil && !time.Now().Before(until) {
-		err = &objstore.Error{Op: "lock", Key: string(key), Kind: objstore.ErrPrecondition, Detail: fmt.Sprintf("not held after %s", l.wait), Err: opened(err)}
+		err = &objstore.Error{Op: "lock", Key: string(key), Kind: objstore.ErrPrecondition, Detail: fmt.Sprintf("not held after %s", l.wait), Err: waited{err}}
 	}
 	return lease, err
 }
+
+// waited is why a wait ended, in all its words, without what opening a store hides.
+type waited struct{ error }
+
+// Unwrap gives the cause.
+func (w waited) Unwrap() error { return opened(w.error) }

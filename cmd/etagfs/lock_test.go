@@ -2,34 +2,47 @@ package main
 
 import (
 	"context"
-	"io"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/cas"
+	"github.com/etagfs/etagfs/objstore/memstore"
 )
 
-// slowToOpen is a store that is being opened when a call is called off.
-type slowToOpen struct{}
+// slowToOpen is a store that is asked a number of times, and then is being opened when a call is called off.
+type slowToOpen struct {
+	cas.Store
+	answers int
+}
 
-func (slowToOpen) Get(ctx context.Context, _ objstore.Key, _ objstore.Cond) (objstore.Reader, error) {
+func (s *slowToOpen) Get(ctx context.Context, key objstore.Key, cond objstore.Cond) (objstore.Reader, error) {
+	if s.answers--; s.answers >= 0 {
+		return s.Store.Get(ctx, key, cond)
+	}
 	<-ctx.Done()
 	return nil, &unopened{ctx.Err()}
 }
 
-func (slowToOpen) Put(context.Context, objstore.Key, io.Reader, objstore.Cond, objstore.PutOptions) (objstore.Info, error) {
-	panic("nothing was read")
-}
-
-func (slowToOpen) Capabilities() objstore.Capabilities {
-	return objstore.Capabilities{UniqueVersions: true}
-}
-
-// TestWaitThatEndsWhileAStoreIsOpenedIsALeaseNotHeld: the code is 4, and the sentence says how long it waited.
+// TestWaitThatEndsWhileAStoreIsOpenedIsALeaseNotHeld: the code is 4, and the sentence says how long it waited, and for whom if that
+// was seen.
 func TestWaitThatEndsWhileAStoreIsOpenedIsALeaseNotHeld(t *testing.T) {
-	err := opened(leaseLock{wait: time.Millisecond}.run(t.Context(), slowToOpen{}, "l"))
-	if exitCode(err) != 4 || !strings.Contains(err.Error(), "lock l: not held after 1ms") {
-		t.Errorf("exit code %d, %v", exitCode(err), err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.NewBucket(memstore.Options{})
+		holder, err := cas.Acquire(t.Context(), store, "l", cas.LeaseOptions{Name: "first"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for answers, want := range []string{"lock l: not held after 1s: ", `lock l: not held after 1s: lease l: held by "first" with token 1: `} {
+			err := opened(leaseLock{wait: time.Second}.run(t.Context(), &slowToOpen{store, answers}, "l"))
+			if exitCode(err) != 4 || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("seen %d times: exit code %d, %v", answers, exitCode(err), err)
+			}
+		}
+		if err := holder.Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -44,6 +44,9 @@ func Acquire(ctx context.Context, s Store, key objstore.Key, opt LeaseOptions) (
 	c := contender{store: s, key: key, opt: opt, holder: rand.Text(), answered: time.Now()}
 	for {
 		l, err := c.attempt(ctx)
+		if err != nil && c.seesAnother() && objstore.KindOf(err) != objstore.ErrInvalid {
+			err = c.gaveUp(err) // ctx may end while the store is asked, too
+		}
 		if l != nil || err != nil {
 			return l, err
 		}
@@ -66,9 +69,12 @@ type contender struct {
 	answered time.Time // when the store last did
 }
 
+// seesAnother reports whether somebody else had the lease when it was looked at last.
+func (c *contender) seesAnother() bool { return c.seen.Holder != "" && c.seen.Holder != c.holder }
+
 // gaveUp says who has the lease.
 func (c *contender) gaveUp(err error) error {
-	if c.seen.Holder == "" || c.seen.Holder == c.holder {
+	if !c.seesAnother() {
 		return fmt.Errorf("lease %s: %w", c.key, err)
 	}
 	return fmt.Errorf("lease %s: held by %q with token %d: %w", c.key, c.seen.Name, c.seen.Fence, err)
