@@ -176,9 +176,7 @@ func TestC5HoldersForgetBeforeAChangeIsAcknowledged(t *testing.T) {
 // What is remembered is not asked for again: names that are there and that are not, attributes, and all of a listing.
 func TestHolderAnswersFromWhatItRemembers(t *testing.T) {
 	s := newShared(t, time.Hour)
-	requests := &counting{}
-	holder := s.holderOver(requests, nothing)
-	awaitTrust(t, holder)
+	holder, asked := s.counted()
 	for i := range 10 {
 		if _, err := holder.Make(t.Context(), dirNamed(holder.Root(), strconv.Itoa(i))); err != nil {
 			t.Fatal(err)
@@ -188,10 +186,10 @@ func TestHolderAnswersFromWhatItRemembers(t *testing.T) {
 	if err != nil || len(first) != 3 || !more {
 		t.Fatal(len(first), more, err)
 	}
-	before := requests.Load()
+	before := asked.now()
 	s.wanted(holder, "absent", false) // however little of the listing was asked for
-	if n := requests.Load() - before; n > 0 {
-		t.Errorf("%d requests for a name that is not there", n)
+	if got := asked.since(before); len(got) > 0 {
+		t.Errorf("%v requests by method for a name that is not there", got)
 	}
 	entries, more, err := holder.ReadDir(t.Context(), holder.Root(), first[2].Name, 100)
 	if err != nil || len(entries) != 7 || more {
@@ -203,7 +201,7 @@ func TestHolderAnswersFromWhatItRemembers(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	before = requests.Load()
+	before = asked.now()
 	for _, e := range entries {
 		s.wanted(holder, e.Name, true)
 		s.wanted(holder, "absent", false)
@@ -214,8 +212,8 @@ func TestHolderAnswersFromWhatItRemembers(t *testing.T) {
 			t.Error(path, err)
 		}
 	}
-	if n := requests.Load() - before; n > 0 {
-		t.Errorf("%d requests", n)
+	if got := asked.since(before); len(got) > 0 {
+		t.Errorf("%v requests by method", got)
 	}
 }
 
@@ -246,15 +244,6 @@ func TestPathsAreForgottenWhenADirectoryMoves(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-}
-
-// counting is a transport that counts requests.
-type counting struct{ atomic.Int64 }
-
-// RoundTrip implements [http.RoundTripper].
-func (c *counting) RoundTrip(r *http.Request) (*http.Response, error) {
-	c.Add(1)
-	return http.DefaultTransport.RoundTrip(r)
 }
 
 // A holder that does not say that it was told delays others until its lease has run out, and then no more; it does not answer

@@ -256,7 +256,7 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 	req.Header.Set("Expect", "100-continue") // the body is sent when the server asks for it
 	answered := make(chan error, 1)
 	go func() {
-		resp, err := http.DefaultClient.Do(req)
+		resp, err := b.http.Client().Do(req) // which waits for long to be asked
 		if err == nil && resp.StatusCode != 200 {
 			err = fmt.Errorf("%s", resp.Status)
 		}
