@@ -14,7 +14,8 @@
 // # Lost connections
 //
 // Requests are sent again until the silence is as long as Options.Patience. From then on, until the server answers,
-// each is tried once, for a second. The server answers a repetition as it answered
+// each is tried once, for a second. A server that takes nothing more of a request, or sends nothing more of an answer, for that long has not
+// answered. The server answers a repetition as it answered
 // the first. If the session is gone, because the server began anew, a new one is begun, which asks first for what that had: readers
 // on the version they read, which fails if that is gone (ErrUnavailable), and file locks; commits, puts, deletes, copies and renames by
 // key are recognised by their write ids. Of other changes, and of those without an answer in time, the outcome is

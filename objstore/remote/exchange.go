@@ -20,11 +20,15 @@ import (
 
 // reply is an answer whose body may go on.
 type reply struct {
-	state wire.State
-	rest  []byte // the result
-	frame []byte // both
-	body  io.ReadCloser
+	state  wire.State
+	rest   []byte // the result
+	frame  []byte // both
+	body   io.ReadCloser
+	steady *steadyBody // what body reads
 }
+
+// endless has the body come whenever it does.
+func (r *reply) endless() { r.steady.patience = 0 }
 
 func (r *reply) close() {
 	_, _ = io.Copy(io.Discard, io.LimitReader(r.body, 4<<10)) // so that the connection can be used again
@@ -92,7 +96,7 @@ func (s *Store) send(ctx context.Context, head *wire.Head, m wire.Message, body 
 	}
 	ctx, answered, done := s.attempt(ctx)
 	began := time.Now()
-	r, err := s.sendOnce(ctx, frame, body)
+	r, err := s.sendOnce(ctx, frame, body, done)
 	if err == nil || isGone(err) {
 		s.locker.hear(began)
 	}
@@ -106,8 +110,8 @@ func (s *Store) send(ctx context.Context, head *wire.Head, m wire.Message, body 
 	return r, nil
 }
 
-// sendOnce sends a frame and what follows it.
-func (s *Store) sendOnce(ctx context.Context, frame []byte, body *content) (*reply, error) {
+// sendOnce sends a frame and what follows it. end is called if the answer stalls.
+func (s *Store) sendOnce(ctx context.Context, frame []byte, body *content, end func()) (*reply, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.address, bytes.NewReader(frame))
 	if err != nil {
 		return nil, err
@@ -124,11 +128,14 @@ func (s *Store) sendOnce(ctx context.Context, frame []byte, body *content) (*rep
 	if err != nil {
 		return nil, err
 	}
+	answer := steady(response.Body, s.opt.Patience, end)
+	response.Body = answer
 	r, err := readReply(response)
 	if err != nil {
 		response.Body.Close()
 		return nil, s.learnClock(response, err)
 	}
+	r.steady = answer
 	return r, nil
 }
 

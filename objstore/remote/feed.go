@@ -157,6 +157,7 @@ func (s *Store) followIn(in *session) error {
 		return err
 	}
 	defer r.body.Close()
+	r.endless()
 	if r.state.Lost {
 		s.lost(in)
 		return errLost

@@ -165,14 +165,11 @@ func (p Parts) orDefaults(patience time.Duration) Parts {
 		p.Clock = wallClock{}
 	}
 	if p.Transport == nil {
-		t := &http.Transport{
+		p.Transport = &http.Transport{
 			MaxIdleConnsPerHost: 64, IdleConnTimeout: time.Minute, DisableCompression: true,
-			ResponseHeaderTimeout: patience, WriteBufferSize: 64 << 10, ReadBufferSize: 64 << 10,
+			TLSHandshakeTimeout: patience, ResponseHeaderTimeout: patience, WriteBufferSize: 64 << 10, ReadBufferSize: 64 << 10,
+			DialContext: dialSteady(p.Dial, patience),
 		}
-		if p.Dial != nil {
-			t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) { return p.Dial(ctx) }
-		}
-		p.Transport = t
 	}
 	return p
 }
