@@ -55,6 +55,12 @@ func (t *tries) again(ctx context.Context, cause error) error {
 	}
 	t.wait = min(max(2*t.wait, waitFirst), waitMost)
 	t.left -= t.wait
+	if err := ctx.Err(); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			t.s.silence.broken(0) // how long it has waited is not known, and may be much less than requests do
+		}
+		return t.failed(errors.Join(err, cause))
+	}
 	t.s.unanswered(cause)
 	if t.left <= 0 || time.Since(t.began) > t.most || t.s.silence.lasts(t.most) {
 		return t.failed(cause)
