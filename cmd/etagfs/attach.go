@@ -9,16 +9,20 @@ import (
 	"strings"
 	"time"
 
+	"github.com/etagfs/etagfs/mount"
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore"
 	"github.com/etagfs/etagfs/objstore/remote"
 )
 
-// attachPatience is how long an owner that has the store's lock may take to answer: it may just have begun.
+// attachPatience is how long an owner that has the store's lock may take to listen: it may just have begun.
 const attachPatience = 2 * time.Second
 
-// attachInterval is how often it is asked meanwhile.
+// attachInterval is how often that is tried meanwhile.
 const attachInterval = 20 * time.Millisecond
+
+// ownerPatience is how long one that listens, and is not stopped, may take to answer: the machine may have much else to do.
+const ownerPatience = 10 * time.Second
 
 // attachedPrefix begins what the mount table says of a mount through another process.
 const attachedPrefix = "attached:"
@@ -82,14 +86,18 @@ func attach(ctx context.Context, bucket string, inUse error, dial dialer, logger
 	if err != nil {
 		return nil, inUse
 	}
+	owner, unknown := peerOf(conn)
 	if err := conn.Close(); err != nil {
 		return nil, err
 	}
-	patience, cancel := context.WithTimeout(ctx, attachPatience)
+	if unknown == nil && mount.Stopped(int(owner.Pid)) {
+		return nil, inUse
+	}
+	patience, cancel := context.WithTimeout(ctx, ownerPatience)
 	defer cancel()
 	store, err := remote.Open(patience, remote.Options{Endpoint: "http://" + socketName, Bucket: bucket}, remote.Parts{Dial: dial, Logger: logger})
 	if errors.Is(err, objstore.ErrUnavailable) {
-		return nil, inUse // it is stopped, or about to end
+		return nil, inUse // it is about to end
 	}
 	return store, err
 }

@@ -152,33 +152,33 @@ func (p peers) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		uid, err := peerOf(conn)
-		if err == nil && (uid == 0 || uid == uint32(os.Geteuid())) {
+		peer, err := peerOf(conn)
+		if err == nil && (peer.Uid == 0 || peer.Uid == uint32(os.Geteuid())) {
 			return conn, nil
 		}
-		p.logger.Warn("refused a connection", "uid", uid, "error", err)
+		p.logger.Warn("refused a connection", "uid", peer.Uid, "error", err)
 		if err := conn.Close(); err != nil {
 			p.logger.Warn("close", "error", err)
 		}
 	}
 }
 
-// peerOf is the user at the other end of a socket, as the kernel knows it.
-func peerOf(conn net.Conn) (uid uint32, err error) {
+// peerOf is the process at the other end of a socket, and its user, as the kernel knows it: of one that was dialled, who began to listen.
+func peerOf(conn net.Conn) (peer unix.Ucred, err error) {
 	c, ok := conn.(*net.UnixConn)
 	if !ok {
-		return 0, fmt.Errorf("%T is no socket", conn)
+		return peer, fmt.Errorf("%T is no socket", conn)
 	}
 	raw, err := c.SyscallConn()
 	if err != nil {
-		return 0, err
+		return peer, err
 	}
 	var failed error
 	err = raw.Control(func(fd uintptr) {
 		var cred *unix.Ucred
 		if cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED); failed == nil {
-			uid = cred.Uid
+			peer = *cred
 		}
 	})
-	return uid, errors.Join(err, failed)
+	return peer, errors.Join(err, failed)
 }

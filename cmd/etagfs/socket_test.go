@@ -74,8 +74,8 @@ func TestPeerIsKnownByTheKernel(t *testing.T) {
 	defer conn.Close()
 	at := <-accepted
 	defer at.Close()
-	if uid, err := peerOf(at); err != nil || uid != uint32(os.Geteuid()) {
-		t.Errorf("the peer is %d, %v", uid, err)
+	if peer, err := peerOf(at); err != nil || peer.Uid != uint32(os.Geteuid()) || int(peer.Pid) != os.Getpid() {
+		t.Errorf("the peer is %+v, %v", peer, err)
 	}
 	one, other := net.Pipe()
 	defer other.Close()
