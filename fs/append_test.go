@@ -3,6 +3,7 @@ package fs
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -354,4 +355,37 @@ func TestFileThatIsOnlyMadeIsLeftToWhoWritesIt(t *testing.T) {
 	m.write(maker, 0, "late")
 	m.loses(maker)
 	m.want("the file", m.stored("f"), "written")
+}
+
+// C5: an fsync that finds everything committed, in the background a moment ago, is answered once the kernel was told of that as well.
+func TestC5SyncWaitsForWhatTheBackgroundHasCommitted(t *testing.T) {
+	m := newMount(t)
+	m.notices.locked = time.Hour // this test may take its time
+	begun, let := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	m.put("f", "base")
+	h := m.open(alice, "f", appending)
+	m.kernel.busy = func() {
+		once.Do(func() { close(begun) })
+		<-let
+	}
+	m.write(h, 0, "more")
+	m.ticks <- time.Time{}
+	<-begun
+	synced := make(chan error, 1)
+	go func() { synced <- h.Sync(m.ctx, alice) }()
+	for range 1000 { // it goes as far as it can
+		runtime.Gosched()
+	}
+	select {
+	case err := <-synced:
+		t.Errorf("answered before the kernel was told: %v", err)
+		close(let)
+	default:
+		close(let)
+		if err := <-synced; err != nil {
+			t.Error(err)
+		}
+	}
+	m.close(h)
 }

@@ -112,6 +112,8 @@ func (p *fakeProcesses) Name(process uint32) string { return "program" }
 
 // recordingKernel writes down what it is told.
 type recordingKernel struct {
+	busy func() // constant: called before it takes note of a commit, if not nil
+
 	mu    sync.Mutex
 	calls []kernelCall
 }
@@ -132,6 +134,9 @@ func (k *recordingKernel) record(c kernelCall) {
 }
 
 func (k *recordingKernel) Committed(old, new View, appended bool, size int64) {
+	if k.busy != nil {
+		k.busy()
+	}
 	k.record(kernelCall{what: "committed", old: old, new: new, appended: appended, size: size})
 }
 func (k *recordingKernel) Rebased(v View, offset int64) {

@@ -172,7 +172,11 @@ func (h *Handle) Sync(ctx context.Context, c Caller) error {
 	if h.tx == nil || !h.tx.changedOrStopped() {
 		ctx, cancel := h.fs.commitContext(ctx)
 		defer cancel()
-		return h.fs.ns.Sync(ctx)
+		err := h.fs.ns.Sync(ctx)
+		if h.tx != nil {
+			h.fs.notices.told(ctx, briefly) // of what was committed in the background a moment ago
+		}
+		return err
 	}
 	return h.tx.finish(ctx, c, "fsync", objstore.Durable, briefly)
 }

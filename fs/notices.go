@@ -16,6 +16,7 @@ type notices struct {
 	kernel Kernel
 	grow   func(context.Context, objstore.Change) []objstore.Version
 	wake   chan struct{}
+	locked time.Duration // lockedPatience, but in tests
 
 	// draining is held while changes are handled. Held over calls of kernel and grow.
 	draining sync.Mutex
@@ -32,8 +33,9 @@ type notices struct {
 // lockedPatience is how long an answer to a request waits for the kernel to forget names, if the kernel
 // has the file locked meanwhile. It forgets a name with the directory locked, and whoever has that
 // lock may be a rename, link or unlink that waits for the very file. Without such a one it takes
-// microseconds.
-const lockedPatience = 10 * time.Millisecond
+// microseconds, or as long as a machine with much else to do takes to run a goroutine: who is answered before
+// is followed by readers that do not see it yet.
+const lockedPatience = 100 * time.Millisecond
 
 // settlePatience is how long those who change the store otherwise than through this FS wait for its kernel.
 const settlePatience = time.Second
@@ -64,7 +66,7 @@ type nameChange struct {
 func newNotices(kernel Kernel, grow func(context.Context, objstore.Change) []objstore.Version) *notices {
 	return &notices{
 		kernel: kernel, grow: grow,
-		wake: make(chan struct{}, 1), advance: make(chan struct{}),
+		wake: make(chan struct{}, 1), advance: make(chan struct{}), locked: lockedPatience,
 		own: make(map[nameChange]int),
 	}
 }
@@ -170,7 +172,7 @@ func (n *notices) told(ctx context.Context, how telling) {
 		n.drain(ctx)
 		return
 	}
-	n.settled(ctx, lockedPatience)
+	n.settled(ctx, n.locked)
 }
 
 // settled returns once every change queued before the call has been handled, in the background, and at the latest after
