@@ -21,7 +21,8 @@
 // growing wait. For a mutation, 412, and 404 where an object was demanded, are lost conditions; 409 is tried again. Where it stays
 // for the completion of an upload, the key was written since the upload began: the condition is lost, or a new upload is needed,
 // which is ErrConflict with the cause KeyChanged. 429, SlowDown and their like did nothing and are tried again. A server
-// error, a broken connection or an answer nobody can read is silence.
+// error, a broken connection or an answer nobody can read is silence, and so is a store that stalls: that does not begin to answer, or
+// sends or takes nothing more, for Options.Patience.
 //
 // A silent write of our server is sent again with the id it has: the server recognises it and answers as it
 // answered the first. On foreign stores an object carries, in its user metadata, the id of the write that made it and its

@@ -27,14 +27,15 @@ const (
 // Options say which bucket is meant and how it is used.
 type Options struct {
 	Bucket        string
-	Prefix        string // of all keys, without the "/" that follows it; empty: the whole bucket
-	Endpoint      string // URL of the service; empty: AWS
-	Region        string // empty: the environment's, else us-east-1
-	Anonymous     bool   // requests are not signed
-	PartBytes     int64  // larger bodies are sent in parts of this size
-	PrefetchBytes int64  // objects up to this size are read at once and kept
-	Uploads       int    // puts that hold a part in memory at the same time
-	ReadOnly      bool   // nothing is written, not even to probe
+	Prefix        string        // of all keys, without the "/" that follows it; empty: the whole bucket
+	Endpoint      string        // URL of the service; empty: AWS
+	Region        string        // empty: the environment's, else us-east-1
+	Anonymous     bool          // requests are not signed
+	PartBytes     int64         // larger bodies are sent in parts of this size
+	PrefetchBytes int64         // objects up to this size are read at once and kept
+	Uploads       int           // puts that hold a part in memory at the same time
+	ReadOnly      bool          // nothing is written, not even to probe
+	Patience      time.Duration // with a store that stalls; 0: PatienceDefault
 }
 
 // Clock waits.
@@ -60,6 +61,9 @@ func (o Options) orDefaults() Options {
 	}
 	if o.PrefetchBytes <= 0 {
 		o.PrefetchBytes = PrefetchBytesDefault
+	}
+	if o.Patience <= 0 {
+		o.Patience = PatienceDefault
 	}
 	if o.Uploads <= 0 {
 		o.Uploads = UploadsDefault
@@ -168,6 +172,7 @@ func connect(ctx context.Context, opt Options, parts Parts) (*s3.Client, error) 
 		if parts.HTTP != nil {
 			o.HTTPClient = parts.HTTP
 		}
+		o.HTTPClient = steady{o.HTTPClient, opt.Patience}
 		if opt.Endpoint != "" {
 			o.BaseEndpoint = aws.String(opt.Endpoint)
 			o.UsePathStyle = true
