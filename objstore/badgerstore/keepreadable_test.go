@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -72,8 +73,10 @@ func flipBlob(t *testing.T, dir string, size, off int64) {
 // C4: the same if the process dies before it has closed the file, also if the base was so small that it was to be described with the stage.
 func TestStageOverADamagedSmallBaseIsKeptAfterACrash(t *testing.T) {
 	o := &orphanage{t: t, dir: filepath.Join(testDir(t), "store"), want: map[string][]byte{}}
+	var log bytes.Buffer
 	open := func(dir string) *Engine {
 		parts := testParts(t)
+		parts.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 		parts.sizes = smallSizes()
 		e, err := Open(t.Context(), dir, Options{Create: true}, parts)
 		must(t, err)
@@ -95,6 +98,9 @@ func TestStageOverADamagedSmallBaseIsKeptAfterACrash(t *testing.T) {
 	o.write(o.stage("f", r), "f", make([]byte, len(base)), "mine", 40)
 	image := o.crash()
 	must(t, e.Close())
+	if strings.Contains(log.String(), "base of a stage") {
+		t.Errorf("what the commit or a read is told of is logged, too: %s", log.String())
+	}
 
 	e = open(image)
 	kept, err := keptIn(mainBucket(t, e))

@@ -126,8 +126,8 @@ func (b *Bucket) baseOf(f staging.Found) (*pinned, error) {
 	return v.pin(uint64(f.Owner.Object), version, *c)
 }
 
-// Describe implements staging.Base: the content, and its bytes if they are inline. Those go with the commit that
-// replaces them; what other contents refer to stays for as long as this one is pinned, and until orphans are adopted.
+// Describe implements staging.Base: the content, and its bytes if they are inline, and not damaged, which who reads or commits them
+// is told. Those go with the commit that replaces them; what other contents refer to stays for as long as this one is pinned, and until orphans are adopted.
 func (p *pinned) Describe(b []byte) []byte {
 	g := record.EncodeGarbage(nil, &record.Garbage{Lineage: p.lineage, Version: p.version, Content: p.rec})
 	b = binary.AppendUvarint(b, uint64(len(g)))
@@ -136,7 +136,7 @@ func (p *pinned) Describe(b []byte) []byte {
 		return b
 	}
 	inline, err := p.inline()
-	if err != nil {
+	if readable(err) != nil {
 		p.e.log.Warn("the base of a stage cannot be described", "lineage", p.lineage, "error", err)
 	}
 	return append(b, inline...)
