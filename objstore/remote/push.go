@@ -117,7 +117,12 @@ func detailed(detail, more string) string {
 func (t *stage) push(ctx context.Context, op string, m wire.Push) (wire.Pushed, error) {
 	var in *session
 	var pushed wire.Pushed
-	err := t.s.ask(ctx, request{
+	done, err := t.turn(ctx, op)
+	if err != nil {
+		return pushed, err
+	}
+	defer done()
+	err = t.s.ask(ctx, request{
 		op: op, key: t.spec.Owner.Path, method: wire.MethodPush, writeID: m.Commit != nil || m.Keep != nil,
 		build: func(ctx context.Context, current *session) (wire.Message, *content, error) {
 			in = current
@@ -129,6 +134,32 @@ func (t *stage) push(ctx context.Context, op string, m wire.Push) (wire.Pushed, 
 	}
 	t.session, t.handle, t.pushed = in, pushed.Stage, t.written
 	return pushed, pushed.Failure.Err()
+}
+
+const (
+	// largePushes is how many large stages are sent at a time: whoever takes one has to remember checksums and places of all of it until it
+	// is committed, and may have little memory, as may this process. Two or three use up a disk or a network.
+	largePushes = 8
+	// largeBytes, and largeRanges that were written, are what makes a stage large.
+	largeBytes  = 1 << 20
+	largeRanges = 64
+)
+
+// turn waits until a stage may be sent. Small ones always may. It requires writing.
+func (t *stage) turn(ctx context.Context, op string) (done func(), err error) {
+	data, bytes := t.layout.all(fromFile), int64(0)
+	for _, r := range data {
+		bytes += r.Length
+	}
+	if bytes < largeBytes && len(data) < largeRanges {
+		return func() {}, nil
+	}
+	select {
+	case t.s.turns <- struct{}{}:
+		return func() { <-t.s.turns }, nil
+	case <-ctx.Done():
+		return nil, t.failed(op, objstore.ErrUnavailable, ctx.Err())
+	}
 }
 
 // message is m for a session: with all that differs from the base, unless the server has it.
@@ -177,7 +208,7 @@ func (t *stage) baseIn(ctx context.Context, in *session) (uint64, error) {
 // content sends what was written.
 func (t *stage) content(data []wire.Range) *content {
 	c := &content{write: func(w *wire.BodyWriter) error {
-		buf := make([]byte, wire.PartBytes)
+		buf := make([]byte, wire.BufferBytes(data))
 		for _, part := range data {
 			if _, err := io.CopyBuffer(w, onlyReader{io.NewSectionReader(t.scratch, part.Offset, part.Length)}, buf); err != nil {
 				return err

@@ -72,7 +72,8 @@ type Store struct {
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	releases chan uint64Handle
-	staging  Staging // set before there is a stage; nil: nothing that is written outlives the process
+	turns    chan struct{} // capacity largePushes: one for each large stage that is being sent
+	staging  Staging       // set before there is a stage; nil: nothing that is written outlives the process
 
 	mu sync.Mutex
 	// Guarded by mu.
@@ -120,7 +121,7 @@ func invalidURL(text string, err error) error {
 
 // Open begins a session.
 func Open(ctx context.Context, opt Options, parts Parts) (*Store, error) {
-	s := &Store{opt: opt.orDefaults(), parts: parts.orDefaults(opt.orDefaults().Patience), releases: make(chan uint64Handle, 4096)}
+	s := &Store{opt: opt.orDefaults(), parts: parts.orDefaults(opt.orDefaults().Patience), releases: make(chan uint64Handle, 4096), turns: make(chan struct{}, largePushes)}
 	s.http = &http.Client{Transport: s.parts.Transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	s.address = strings.TrimSuffix(s.opt.Endpoint, "/") + "/" + s.opt.Bucket + "?etagfs-namespace="
 	s.feed.init()

@@ -150,6 +150,16 @@ type SetAttr struct {
 // Range is some bytes of a stage.
 type Range struct{ Offset, Length int64 }
 
+// BufferBytes is how large a buffer is that ranges go through: a file changed in many places has small ones, and who sends many such
+// files at once, or takes them, shall not need memory for large ones.
+func BufferBytes(all []Range) int {
+	most := int64(1)
+	for _, r := range all {
+		most = max(most, min(r.Length, PartBytes))
+	}
+	return int(most)
+}
+
 // Push brings what a client has staged and says what to do with it. The body is the bytes of Data, one range after
 // the other. What it brings is always all that differs from the base, so that it may be repeated.
 type Push struct {

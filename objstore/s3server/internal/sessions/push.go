@@ -99,8 +99,7 @@ func (s *session) bringData(ctx context.Context, r *request, stage objstore.Stag
 	}
 	var end wire.None
 	body := r.body(&end)
-	buf := s.table.buffers.Get().(*[wire.PartBytes]byte)
-	defer s.table.buffers.Put(buf)
+	buf := make([]byte, wire.BufferBytes(data))
 	for _, part := range data {
 		for off, last := part.Offset, part.Offset+part.Length; off < last; {
 			p := buf[:min(last-off, int64(len(buf)))]
