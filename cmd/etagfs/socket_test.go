@@ -8,9 +8,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore"
@@ -85,6 +88,82 @@ func TestPeerIsKnownByTheKernel(t *testing.T) {
 	if _, err := io.WriteString(conn, "x"); err != nil {
 		t.Error(err)
 	}
+}
+
+// Who is neither root nor the owner's user is sent away, though the directory and the socket are open to all.
+func TestOtherUsersAreSentAway(t *testing.T) {
+	const nobody = 65534
+	if os.Geteuid() != 0 {
+		t.Skip("only root can be another user")
+	}
+	dir, err := os.MkdirTemp("", "s") // no path of the test's, which others cannot pass
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	listener, err := listenIn(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, mode := range map[string]os.FileMode{dir: 0o777, filepath.Join(dir, socketName): 0o666} {
+		if err := os.Chmod(path, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	admitted := make(chan net.Conn, 1)
+	go func() {
+		if conn, err := (peers{listener, slog.New(slog.DiscardHandler)}).Accept(); err == nil {
+			admitted <- conn
+		}
+		close(admitted)
+	}()
+	theirs, err := dialAs(nobody, filepath.Join(dir, socketName))
+	if errors.Is(err, unix.EACCES) {
+		t.Skip("the directory for temporary files is not for other users")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer theirs.Close()
+	if n, err := theirs.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+		t.Errorf("another user's connection is open: %d bytes, %v", n, err)
+	}
+	ours, err := dialBeside(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ours.Close()
+	conn := <-admitted
+	defer conn.Close()
+	if peer, err := peerOf(conn); err != nil || peer.Uid != 0 {
+		t.Errorf("who was let in is %d, %v", peer.Uid, err)
+	}
+	if err := listener.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// dialAs connects to a socket as another user.
+func dialAs(uid int, path string) (*os.File, error) {
+	var fd int
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and the thread, which is another user's, ends with the goroutine
+		_, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), uintptr(uid), ^uintptr(0))
+		if errno != 0 {
+			done <- errno
+			return
+		}
+		var err error
+		if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err == nil {
+			err = unix.Connect(fd, &unix.SockaddrUnix{Name: path})
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
 }
 
 // An owner is asked, not only connected to: the kernel takes connections for one that does nothing.
