@@ -330,7 +330,10 @@ func TestValidRequestsWithOneThingChanged(t *testing.T) {
 	r := randomOf(t, 2)
 	stages := []*stage{newStage(t), newStageWith(t, s3server.ConditionsExtended)}
 	refusals := map[string]int{}
-	for i := range rounds(500, 4000) {
+	codes := []string{"", "NotImplemented", "InvalidArgument", "InvalidRequest", "MalformedXML", "BadDigest", "NoSuchKey", "NoSuchUpload", "PreconditionFailed"}
+	unseen := func(code string) bool { return refusals[code] == 0 }
+	few := rounds(500, 4000)
+	for i := 0; i < few || i < 40*few && slices.ContainsFunc(codes, unseen); i++ { // the rarest may not be among the first
 		s := stages[i%len(stages)]
 		valid := s.valid()
 		name := pick(r, names(valid))
@@ -352,8 +355,8 @@ func TestValidRequestsWithOneThingChanged(t *testing.T) {
 			s.reset()
 		}
 	}
-	for _, code := range []string{"", "NotImplemented", "InvalidArgument", "InvalidRequest", "MalformedXML", "BadDigest", "NoSuchKey", "NoSuchUpload", "PreconditionFailed"} {
-		if refusals[code] == 0 {
+	for _, code := range codes {
+		if unseen(code) {
 			t.Errorf("no request was answered with code %q: %v", code, refusals)
 		}
 	}
