@@ -150,6 +150,9 @@ func (fs *FS) Moving(ctx context.Context, r objstore.MoveRequest) (moved func())
 // kernel that believes no entries (see Kernel) is told without regard to what it has locked.
 func (fs *FS) Told(ctx context.Context) error { return fs.notices.await(ctx) }
 
+// GiveBack lets go of memory that only work in progress needs. It may be called at any time.
+func (fs *FS) GiveBack() { fs.history.gather() }
+
 // Close keeps what open handles have changed and nobody has closed: who was in the middle of writing a file has
 // not said that it is whole. What was appended is committed, and what a flush has left for later. It stops
 // background work and waits for it. Handles must not be used afterwards. It returns the first

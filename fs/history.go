@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/etagfs/etagfs/fs/strtab"
 	"github.com/etagfs/etagfs/objstore"
 )
 
@@ -118,6 +119,21 @@ func (h *history) committed(o order, info objstore.Info, now time.Time) {
 		Object: info.ID, Version: info.Version, ETag: info.ETag,
 		UID: o.caller.UID, PID: by.process, Program: by.name, Host: h.host, Time: now, Operation: o.op,
 	})
+}
+
+// gather puts the writers that are remembered side by side: each was made among much that is gone since, and one that is
+// left of a span of Go's heap keeps the whole of it.
+func (h *history) gather() {
+	together := make([]Writer, writerSlots)
+	var text strtab.Table
+	for i := range h.writers {
+		if w := h.writers[i].Load(); w != nil {
+			together[i] = *w
+			together[i].Version = objstore.Version(text.Copy(string(w.Version)))
+			together[i].ETag = objstore.ETag(text.Copy(string(w.ETag)))
+			h.writers[i].CompareAndSwap(w, &together[i]) // or there is a newer one
+		}
+	}
 }
 
 func writerSlot(id objstore.ID) uint64 { return uint64(id) % writerSlots }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -165,4 +167,48 @@ func TestHistoryKeepsTheNewestLosses(t *testing.T) {
 	if len(h.losses) != lossesMax || h.losses[0].object != 10 {
 		t.Errorf("%d losses, from %d on", len(h.losses), h.losses[0].object)
 	}
+}
+
+// Who is remembered to have written a version is so after memory was given back, also of versions that came meanwhile.
+func TestWritersAreRememberedWhenMemoryIsGivenBack(t *testing.T) {
+	h := newHistory(&fakeProcesses{}, "host")
+	version := func(id objstore.ID, n int) objstore.Version {
+		return objstore.Version(fmt.Sprintf("version %d of %d", n, id))
+	}
+	commit := func(id objstore.ID, n int) {
+		info := objstore.Info{ID: id, Version: version(id, n), ETag: objstore.ETag(fmt.Sprintf("tag %d of %d", n, id))}
+		h.committed(order{caller: root, op: "close"}, info, time.Unix(int64(n), 0))
+	}
+	const objects, versions = writerSlots / 2, 15
+	given := make(chan struct{})
+	var giving sync.WaitGroup
+	giving.Go(func() {
+		for {
+			select {
+			case <-given:
+				return
+			default:
+				h.gather()
+			}
+		}
+	})
+	check := func(n int) {
+		t.Helper()
+		for id := range objstore.ID(objects) {
+			w := h.writerOf(id, version(id, n))
+			if w == nil || w.ETag != objstore.ETag(fmt.Sprintf("tag %d of %d", n, id)) || w.Time.Unix() != int64(n) || w.Operation != "close" {
+				t.Errorf("version %d of %d was written by %+v", n, id, w)
+			}
+		}
+	}
+	for n := range versions {
+		for id := range objstore.ID(objects) {
+			commit(id, n)
+		}
+		check(n)
+	}
+	close(given)
+	giving.Wait()
+	h.gather()
+	check(versions - 1)
 }

@@ -77,8 +77,9 @@ func layers() []layer {
 		},
 		{module + "/cache", []string{objstore, blockhash}, forTests},
 		{module + "/fs/meter", nil, nil},
-		{module + "/fs", []string{objstore, blockhash, module + "/cache", module + "/fs/meter"}, forTests},
-		{module + "/mount", []string{objstore, locks, module + "/fs", module + "/fs/meter", goFuse, sys}, forTests},
+		{module + "/fs/strtab", nil, nil},
+		{module + "/fs", []string{objstore, blockhash, module + "/cache", module + "/fs/meter", module + "/fs/strtab"}, forTests},
+		{module + "/mount", []string{objstore, locks, module + "/fs", module + "/fs/meter", module + "/fs/strtab", goFuse, sys}, forTests},
 		{
 			module + "/cmd",
 			[]string{objstore, blockhash, objstore + "/badgerstore", objstore + "/flatns", cas, locks, objstore + "/remote", objstore + "/s3server", objstore + "/s3store", module + "/cache", module + "/fs", module + "/fs/meter", module + "/mount", cobra, goInner, pflag, metrics, progress, sys},

@@ -56,6 +56,7 @@ type Mount struct {
 	dir    string
 	log    *slog.Logger
 	files  *fs.FS
+	table  *table
 	server *fuse.Server
 	asked  *activity
 	device string
@@ -100,7 +101,7 @@ func Start(ctx context.Context, config Config) (*Mount, error) {
 	if err != nil {
 		return nil, errors.Join(err, files.Close(ctx))
 	}
-	m := &Mount{dir: config.Dir, log: config.Logger, files: files, server: server, asked: log.activity, done: make(chan struct{})}
+	m := &Mount{dir: config.Dir, log: config.Logger, files: files, table: t, server: server, asked: log.activity, done: make(chan struct{})}
 	m.tune(about)
 	go func() {
 		server.Serve()

@@ -12,6 +12,9 @@ import (
 	"github.com/etagfs/etagfs/objstore"
 )
 
+// freshNodes are made at a time. They are let go of when none of them is in use: about as many share a span of Go's heap anyway.
+const freshNodes = 64
+
 // table is every node the kernel may name. Nodes hold no state of files: that
 // is package fs's. The table's lock is innermost: nothing is called with it held.
 type table struct {
@@ -25,6 +28,7 @@ type table struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	nodes     index
+	fresh     []node // to be given out, the first next: made many at a time, so that they lie close together when much around them is gone
 	objects   chains // nodes by object; the one that is current comes before the others of its object
 	entries   entries
 	retries   map[uint32]*retry // by thread, never 0
@@ -99,7 +103,8 @@ func (t *table) looking(thread uint32) mark {
 
 // add makes a node. mu is held.
 func (t *table) add(view fs.View, regular bool) *node {
-	n := &node{id: t.nextID(view.Object), object: view.Object, regular: regular}
+	n := t.newNode()
+	n.id, n.object, n.regular = t.nextID(view.Object), view.Object, regular
 	n.show(view, 0)
 	t.nodes.put(n)
 	if current := t.currentOf(n.object); current != nil {
@@ -108,6 +113,16 @@ func (t *table) add(view fs.View, regular bool) *node {
 		t.objects.add(n)
 	}
 	t.crowd.came(t.nodes.count)
+	return n
+}
+
+// newNode is one that never was in use: who has forgotten a node may still look at it. mu is held.
+func (t *table) newNode() *node {
+	if len(t.fresh) == 0 {
+		t.fresh = make([]node, freshNodes)
+	}
+	n := &t.fresh[0]
+	t.fresh = t.fresh[1:]
 	return n
 }
 

@@ -28,6 +28,7 @@ func (s *served) giveBackWhenIdle() (stop func()) {
 // giveBack collects twice: a buffer in a pool outlives one collection.
 func (s *served) giveBack() {
 	s.store.GiveBack()
+	s.mount.GiveBack()
 	runtime.GC()
 	debug.FreeOSMemory()
 }
