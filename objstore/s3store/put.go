@@ -88,6 +88,9 @@ func keepable(op string, key objstore.Key, opt objstore.PutOptions) error {
 // fill reads the next part and says if there may be more.
 func (s *Store) fill(ctx context.Context, d *draft, part *bytes.Buffer, body io.Reader) (more bool, err error) {
 	part.Reset()
+	if d.opt.LengthKnown { // a buffer that grows by itself becomes twice as large as what it is for
+		part.Grow(int(max(0, min(s.opt.PartBytes, d.opt.Length-d.size))) + bytes.MinRead)
+	}
 	n, err := io.CopyN(part, body, s.opt.PartBytes)
 	d.size += n
 	more = err == nil
