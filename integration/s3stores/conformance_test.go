@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -140,4 +141,27 @@ delete with If-Match: *`
 	if got := lacks(store); got != want {
 		t.Errorf("it lacks:\n%s\ninstead of:\n%s", got, want)
 	}
+}
+
+// versitygw takes directories away with their last key, and calls a put that came in between one to a directory.
+func TestVersitygwPutsBesideDeletesOfDirectories(t *testing.T) {
+	store, err := open(t.Context(), startVersitygw(t), "shared")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var writers sync.WaitGroup
+	for i := range 4 {
+		writers.Go(func() {
+			for j := range 50 {
+				key := objstore.Key(fmt.Sprintf("d%d/%d", i, j))
+				if _, err := store.Put(t.Context(), key, strings.NewReader("x"), objstore.IfAbsent(), objstore.PutOptions{}); err != nil {
+					t.Error(err)
+				}
+				if err := store.Delete(t.Context(), key, objstore.Unconditional(), objstore.DeleteOptions{}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	writers.Wait()
 }

@@ -33,6 +33,7 @@ func TestRefusedForNowIsTriedAgain(t *testing.T) {
 		{http.StatusConflict, "OperationAborted"},
 		{http.StatusServiceUnavailable, "SlowDown"},
 		{http.StatusTooManyRequests, "TooManyRequests"},
+		{http.StatusConflict, "ExistingObjectIsDirectory"}, // somebody deleted the last key beside it, and with it their directory
 	} {
 		for _, request := range []struct{ method, query, text string }{
 			{http.MethodPut, "", "text"},
@@ -45,6 +46,27 @@ func TestRefusedForNowIsTriedAgain(t *testing.T) {
 				want(t, b.other, "k", request.text)
 			})
 		}
+	}
+}
+
+// A key that stays a directory is one, which is said after a bounded number of requests.
+func TestDirectoriesAreNotWrittenTo(t *testing.T) {
+	b := newBench(t, foreign)
+	asked := 0
+	var refuse func(*http.Request) (*http.Response, error)
+	refuse = func(r *http.Request) (*http.Response, error) {
+		asked++
+		b.wire.next(http.MethodPut, refuse)
+		return refused(http.StatusConflict, "ExistingObjectIsDirectory")(r)
+	}
+	b.wire.next(http.MethodPut, refuse)
+	_, err := b.store.Put(t.Context(), "k", strings.NewReader("text"), objstore.IfAbsent(), objstore.PutOptions{})
+	if objstore.KindOf(err) != objstore.ErrIsDir || asked != 4 {
+		t.Errorf("after %d requests: %v", asked, err)
+	}
+	b.wire.next("", nil)
+	if _, err := b.other.Head(t.Context(), "k"); objstore.KindOf(err) != objstore.ErrNotFound {
+		t.Errorf("afterwards: %v", err)
 	}
 }
 

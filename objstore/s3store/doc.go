@@ -20,7 +20,9 @@
 // The SDK sends every request once. Reads, parts and whatever else may be done twice are asked again here, with a
 // growing wait. For a mutation, 412, and 404 where an object was demanded, are lost conditions; 409 is tried again. Where it stays
 // for the completion of an upload, the key was written since the upload began: the condition is lost, or a new upload is needed,
-// which is ErrConflict with the cause KeyChanged. 429, SlowDown and their like did nothing and are tried again. A server
+// which is ErrConflict with the cause KeyChanged. 429, SlowDown and their like did nothing and are tried again. So
+// is, three times, a write whose key is said to be a directory: versitygw answers that too where a delete of the last key beside it took their
+// directory away in that moment. A server
 // error, a broken connection or an answer nobody can read is silence, and so is a store that stalls: that does not begin to answer, or
 // sends or takes nothing more, for Options.Patience.
 //

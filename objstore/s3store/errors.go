@@ -45,7 +45,7 @@ func kindOfCode(code string) objstore.Kind {
 		return objstore.ErrNotEmpty
 	case "XMinioParentIsObject", "ObjectParentIsFile": // of stores that keep keys as paths
 		return objstore.ErrNotDir
-	case "XMinioObjectExistsAsDirectory", "ExistingObjectIsDirectory":
+	case "XMinioObjectExistsAsDirectory", "ExistingObjectIsDirectory": // the latter also if somebody took its directory away just then
 		return objstore.ErrIsDir
 	case "NoSuchUpload": // no lost condition: the object was not looked at
 		return objstore.ErrUnavailable

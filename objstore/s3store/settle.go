@@ -8,9 +8,12 @@ import (
 	"github.com/etagfs/etagfs/objstore"
 )
 
-// A request is sent at most triesMax times; who is cancelled after a write was sent still has settleTime to find out.
+// A request is sent at most triesMax times, and one that is told that its key is a directory triesOfDirectory times; who is
+// cancelled after a write was sent still has settleTime to find out.
 const (
-	triesMax   = 6
+	triesMax         = 6
+	triesOfDirectory = 4
+
 	backoffMin = 20 * time.Millisecond
 	settleTime = 30 * time.Second
 )
@@ -80,7 +83,8 @@ func (s *Store) settle(ctx context.Context, w write) (stamp, error) {
 			defer cancel()
 			silent = true
 		}
-		next := mayComeAgain(err) || kind == objstore.ErrConflict || kind == objstore.ErrUnknown && w.repeatable
+		next := mayComeAgain(err) || kind == objstore.ErrConflict || kind == objstore.ErrUnknown && w.repeatable ||
+			kind == objstore.ErrIsDir && try < triesOfDirectory
 		if (!next || try == triesMax) && silent && !w.answers(kind) {
 			made, said := s.lookAt(ctx, w)
 			if said == applied {
