@@ -11,6 +11,7 @@
 //   - s3 runs the S3 server over the embedded engine, with the SDK of AWS.
 //   - s3clients runs clients and suites of others against etagfs serve.
 //   - s3stores runs the S3 client against servers of others.
+//   - hostile runs the program among other users, who look for its secrets and plant names in its way.
 //   - packaging installs the program, and runs the commands of the documents.
 //   - crash kills daemons and cuts the power; bench measures mounts and
 //     stores, benchs3 the S3 server; internal/measure has what both share.

@@ -17,6 +17,9 @@ import (
 func main() {
 	outliveReaders()
 	t := terminal{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	if err := hideMemory(); err != nil {
+		fmt.Fprintf(t.err, "etagfs: secrets may end in a core file: %v\n", err)
+	}
 	os.Exit(besideMainThread(func() int { return calledAs(filepath.Base(os.Args[0]), os.Args[1:], t) }))
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/etagfs/etagfs/objstore/badgerstore"
 	"github.com/etagfs/etagfs/objstore/locks"
 	"github.com/etagfs/etagfs/objstore/remote"
+	"github.com/etagfs/etagfs/objstore/s3store"
 )
 
 // serveFlag marks the background process that etagfs mount starts.
@@ -94,13 +95,16 @@ Options (-o), of which those without a value are off unless they are given:
 	return c
 }
 
-// newDaemon is one for a store that may be named by a URL.
-func newDaemon(store, dir string) (daemon, error) {
-	if !isRemote(store) {
-		var err error
-		if store, err = storeDir(store); err != nil {
-			return daemon{}, err
-		}
+// newDaemon is one for a store that may be named by a URL. One that nobody can use, as with keys in it, gets no further: command
+// lines, the mount table and logs are for others to read.
+func newDaemon(store, dir string) (d daemon, err error) {
+	if isRemote(store) {
+		_, err = s3store.ParseURL(store)
+	} else {
+		store, err = storeDir(store)
+	}
+	if err != nil {
+		return daemon{}, err
 	}
 	if dir == "" {
 		return daemon{}, noMountPoint()

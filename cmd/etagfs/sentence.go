@@ -10,12 +10,12 @@ import (
 	"github.com/etagfs/etagfs/objstore"
 )
 
-// sentence is err in one line. Who lost a condition is told what is there instead.
+// sentence is err in one line, without secrets. Who lost a condition is told what is there instead.
 func sentence(err error) string {
 	if errors.Is(err, context.Canceled) && exitCode(err) == exitFailed {
 		err = errInterrupted // which of the things that waited said so is no news
 	}
-	text := inLine(strings.ReplaceAll(err.Error(), "\n", "; ")) // joined errors have lines
+	text := withoutSecrets(inLine(strings.ReplaceAll(err.Error(), "\n", "; "))) // joined errors have lines
 	var e *objstore.Error
 	if errors.As(err, &e) && e.Winner != "" && e.Detail == "" {
 		text += ": its ETag is " + string(e.Winner)
