@@ -2,6 +2,9 @@ package remote_test
 
 import (
 	"context"
+	"errors"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -349,5 +352,19 @@ func TestServersThatHaveNoNamespace(t *testing.T) {
 	gone.Close()
 	if err := open(gone.URL, "box"); objstore.KindOf(err) != objstore.ErrUnavailable {
 		t.Errorf("nobody: %v", err)
+	}
+	secure := httptest.NewUnstartedServer(nil)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	for url, want := range map[string]string{
+		gone.URL:   "the server does not answer",
+		secure.URL: "the server has a certificate this machine does not trust (SSL_CERT_FILE names a file of authorities to trust)",
+		strings.Replace(b.http.URL, "http:", "https:", 1): "the server does not speak TLS (write http://)",
+	} {
+		var told *objstore.Error
+		if err := open(url, "box"); objstore.KindOf(err) != objstore.ErrUnavailable || !errors.As(err, &told) || told.Detail != want {
+			t.Errorf("%s: %v", url, err)
+		}
 	}
 }

@@ -3,8 +3,10 @@ package remote
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
+	"net/http"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -80,7 +82,19 @@ func (t *tries) failed(cause error) error {
 	if t.mutates && t.sent {
 		return &objstore.Error{Op: t.op, Key: t.key, Kind: objstore.ErrUnknown, Err: cause}
 	}
-	return &objstore.Error{Op: t.op, Key: t.key, Kind: objstore.ErrUnavailable, Detail: "the server does not answer", Err: cause}
+	return &objstore.Error{Op: t.op, Key: t.key, Kind: objstore.ErrUnavailable, Detail: noAnswer(cause), Err: cause}
+}
+
+// noAnswer is what no answer comes from, for people.
+func noAnswer(cause error) string {
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case errors.As(cause, &untrusted):
+		return "the server has a certificate this machine does not trust (SSL_CERT_FILE names a file of authorities to trust)"
+	case errors.Is(cause, http.ErrSchemeMismatch):
+		return "the server does not speak TLS (write http://)"
+	}
+	return "the server does not answer"
 }
 
 // resolve asks what became of a request that cannot be sent again.

@@ -49,6 +49,8 @@ func kindOfCode(code string) objstore.Kind {
 		return objstore.ErrIsDir
 	case "NoSuchUpload": // no lost condition: the object was not looked at
 		return objstore.ErrUnavailable
+	case "XAdminUserNotFound": // of versitygw: of the access key
+		return objstore.ErrPermission
 	case "InvalidWriteOffset":
 		return objstore.ErrRange
 	case "XMinioStorageFull", "QuotaExceeded":

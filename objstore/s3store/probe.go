@@ -66,6 +66,10 @@ func (s *Store) probe(ctx context.Context) (*probe, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Who may not delete would leave the keys behind, and learns it before there are any.
+	if err := p.remove(ctx, p.key, objstore.Unconditional()); err != nil {
+		return nil, err
+	}
 	defer p.clean(ctx)
 	for _, step := range []func(context.Context) error{
 		p.tryVersions, p.tryPut, p.tryComplete, p.tryRaces, p.tryCopy, p.tryRename, p.tryAppend, p.tryDelete,
