@@ -150,6 +150,21 @@ func TestControlDirectoryIsReadOnly(t *testing.T) {
 	}
 }
 
+func TestControlDirectoriesAreAsOldAsTheMount(t *testing.T) {
+	m, _ := conflicted(t)
+	for _, path := range []string{".etagfs", ".etagfs/conflicts"} {
+		dir, err := m.walk(bob, path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, got := range map[string]time.Time{"atime": dir.Attr.Atime, "mtime": dir.Attr.Mtime, "ctime": dir.Attr.Ctime} {
+			if !got.Equal(m.began) || got.IsZero() {
+				t.Errorf("%s of %s is %v, the mount began at %v", what, path, got, m.began)
+			}
+		}
+	}
+}
+
 func TestMountIsRefusedIfTheControlNameIsTaken(t *testing.T) {
 	m := newMount(t)
 	m.put("taken", "text")

@@ -160,7 +160,7 @@ func (fs *FS) visibleConflict(ctx context.Context, c Caller, id objstore.Conflic
 func (fs *FS) statControl(ctx context.Context, c Caller, object objstore.ID) (Attr, error) {
 	if object == controlRoot || object == controlArea {
 		// Sticky and open to all: the kernel lets a user remove only what is the user's own.
-		a := Attr{Object: object, Type: objstore.TypeDir, Mode: 0o1777, Nlink: 2}
+		a := Attr{Object: object, Type: objstore.TypeDir, Mode: 0o1777, Nlink: 2, Atime: fs.began, Mtime: fs.began, Ctime: fs.began}
 		if object == controlRoot {
 			a.Mode = 0o555
 		}

@@ -20,6 +20,7 @@ type FS struct {
 	clock     func() time.Time
 	log       *slog.Logger
 	host      string
+	began     time.Time
 	texts     []ControlFile
 	tellKept  func(objstore.Conflict)
 	background
@@ -81,6 +82,7 @@ func New(ctx context.Context, config Config) (*FS, error) {
 		clock:      config.Clock,
 		log:        config.Logger,
 		host:       config.Host,
+		began:      config.Clock(),
 		texts:      config.ControlFiles,
 		history:    newHistory(config.Processes, config.Host),
 		tellKept:   config.Kept,
