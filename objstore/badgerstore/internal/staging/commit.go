@@ -116,6 +116,9 @@ func (st *Stage) relog() error {
 		st.log = old
 		return err
 	}
+	for _, l := range st.layers {
+		l.whole = false // one made since the seal: the new log says what it has, and will
+	}
 	return old.clear()
 }
 

@@ -221,3 +221,29 @@ func (w watched) Remove(name string) error {
 	w.removing(name)
 	return w.FS.Remove(name)
 }
+
+// C4: a stage that had nothing, or little, gets its first file while a commit is under way. What is written there once that has
+// ended is found like all before it.
+func TestFileMadeDuringACommitIsFoundWhole(t *testing.T) {
+	for _, committed := range []int{0, 100} {
+		e := newEngine(t)
+		st := e.stage(nil)
+		want := filled(committed, 'a')
+		e.write(st, 0, want)
+		se := e.seal(st)
+		write := func(b byte) {
+			p := filled(100_000, b)
+			e.write(st, int64(len(want)), p)
+			want = append(want, p...)
+		}
+		write('b')
+		c := e.build(se, nil)
+		if err := se.Committed(st.Owner(), c); err != nil {
+			t.Fatal(err)
+		}
+		write('c')
+		if _, found := e.sweepOne(func(Found) (Base, error) { return c, nil }); !bytes.Equal(found, want) {
+			t.Errorf("after a commit of %d bytes %d are found of %d", committed, len(found), len(want))
+		}
+	}
+}
