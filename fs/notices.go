@@ -176,26 +176,35 @@ func (n *notices) told(ctx context.Context, how telling) {
 }
 
 // settled returns once every change queued before the call has been handled, in the background, and at the latest after
-// most.
+// most. A machine that stands still takes one look, and not all the time there is: nobody could tell the kernel meanwhile.
 func (n *notices) settled(ctx context.Context, most time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
-	_ = n.await(ctx) // run goes on with it
+	const looks = 10
+	look := time.NewTicker(most / looks)
+	defer look.Stop()
+	_ = n.awaitOr(ctx, look.C, looks) // run goes on with it
 }
 
 // await returns once every change queued before the call has been handled, in the background, or with the error of ctx.
-func (n *notices) await(ctx context.Context) error {
+func (n *notices) await(ctx context.Context) error { return n.awaitOr(ctx, nil, 0) }
+
+// awaitOr is await that ends after so many looks, too, without an error.
+func (n *notices) awaitOr(ctx context.Context, look <-chan time.Time, looks int) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for last := n.added; n.handled < last; {
 		advance := n.advance
 		n.mu.Unlock()
+		var err error
 		select {
 		case <-advance:
-			n.mu.Lock()
+		case <-look:
+			looks--
 		case <-ctx.Done():
-			n.mu.Lock()
-			return ctx.Err()
+			err = ctx.Err()
+		}
+		n.mu.Lock()
+		if err != nil || look != nil && looks == 0 {
+			return err
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -150,6 +151,32 @@ func TestOperationsOnALockedFileAreAnsweredWithoutTheKernel(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.end()
+}
+
+// Who waits for the kernel waits for so many looks, each of which has come: a machine that stood still for long has only one for him.
+func TestWaitsForTheKernelAreCountedByLooks(t *testing.T) {
+	n := newNotices(&recordingKernel{}, nil)
+	for _, told := range []bool{true, false} {
+		n.push(objstore.Change{Kind: objstore.ChangeAttr, Object: 1})
+		look, waited := make(chan time.Time), make(chan error, 1)
+		const looks = 3
+		go func() { waited <- n.awaitOr(t.Context(), look, looks) }()
+		for i := range looks - 1 {
+			select {
+			case look <- time.Time{}:
+			case err := <-waited:
+				t.Fatalf("it gives up after %d looks: %v", i, err)
+			}
+		}
+		if told {
+			n.drain(t.Context())
+		} else {
+			look <- time.Time{}
+		}
+		if err := <-waited; err != nil || n.empty() != told {
+			t.Errorf("told %v: it ends with %v, and nothing is left to tell: %v", told, err, n.empty())
+		}
+	}
 }
 
 // What was held back as one's own is told if it turns out to be another's.
