@@ -50,6 +50,7 @@ func rules() []rule {
 			"package p\n\nfunc f(err error) bool { return strings.Contains(err.Error(), \"not found\") }\n"},
 		{"packages have no state and no init", packageState, "p/p.go", "package p\n\nvar calls int\n"},
 		{"nothing sleeps", sleeps, "p/p_test.go", "package p\n\nfunc f() { time.Sleep(1) }\n"},
+		{"who skips a test says what it needs", vagueSkips, "p/p_test.go", "package p\n\nfunc f() { t.Skip(\"not today\") }\n"},
 		{"nothing is called manager, helper or util", vagueNames, "p/p.go", "package p\n\ntype nodeManager struct{}\n"},
 	}
 }
@@ -280,6 +281,26 @@ func sleeps(s sources) (found []string) {
 			}
 			if x, ok := sel.X.(*ast.Ident); ok && x.Name == "time" {
 				found = append(found, fmt.Sprintf("%s:%d: time.Sleep: wait for what happens instead", f.path, s.line(n.Pos())))
+			}
+			return true
+		})
+	}
+	return found
+}
+
+// vagueSkips finds tests that are skipped for a reason that is none to testreport: each is a failure when it comes to that.
+func vagueSkips(s sources) (found []string) {
+	reason := regexp.MustCompile("^[\"`](needs \\S|long: |pending: )")
+	for _, f := range s.files {
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			call, ok := n.(*ast.CallExpr)
+			if !ok || len(call.Args) == 0 {
+				return true
+			}
+			fun, isMethod := call.Fun.(*ast.SelectorExpr)
+			text, isText := call.Args[0].(*ast.BasicLit)
+			if isMethod && isText && (fun.Sel.Name == "Skip" || fun.Sel.Name == "Skipf") && !reason.MatchString(text.Value) {
+				found = append(found, fmt.Sprintf("%s:%d: skips for %s: say what it needs", f.path, s.line(n.Pos()), text.Value))
 			}
 			return true
 		})

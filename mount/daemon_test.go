@@ -105,7 +105,7 @@ func withIDs(t *testing.T) (first, second mounted) {
 		}
 	}
 	if len(numbers) < 2 {
-		t.Skip("the kernel does not tell mounts apart, or there are not two")
+		t.Skip("needs two mounts, and a kernel that tells them apart")
 	}
 	first = ours(t, numbers[0])
 	second = first

@@ -94,7 +94,7 @@ func TestPeerIsKnownByTheKernel(t *testing.T) {
 func TestOtherUsersAreSentAway(t *testing.T) {
 	const nobody = 65534
 	if os.Geteuid() != 0 {
-		t.Skip("only root can be another user")
+		t.Skip("needs root: nobody else can be another user")
 	}
 	dir, err := os.MkdirTemp("", "s") // no path of the test's, which others cannot pass
 	if err != nil {
@@ -119,7 +119,7 @@ func TestOtherUsersAreSentAway(t *testing.T) {
 	}()
 	theirs, err := dialAs(nobody, filepath.Join(dir, socketName))
 	if errors.Is(err, unix.EACCES) {
-		t.Skip("the directory for temporary files is not for other users")
+		t.Skip("needs a directory for temporary files that other users can pass")
 	}
 	if err != nil {
 		t.Fatal(err)
