@@ -49,6 +49,7 @@ type writers struct {
 
 	mu           sync.Mutex
 	acknowledged synced // GUARDED_BY(mu): by fsync
+	one          string // GUARDED_BY(mu): the name of a file that is there
 }
 
 // run lets the disk below root fail after so many files.
@@ -75,8 +76,8 @@ func (w *writers) run(d *daemon, root string, files int64) error {
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(filepath.Join(w.dir, "0.0")); err != nil {
-		return fmt.Errorf("after %d files: %w", files, err)
+	if _, err := os.Stat(filepath.Join(w.dir, w.one)); err != nil {
+		return fmt.Errorf("after %d files: %s: %w", files, w.one, err)
 	}
 	return nil
 }
@@ -99,11 +100,12 @@ func (w *writers) write(lane int, files int64, enough chan struct{}) error {
 		if err != nil {
 			return err
 		}
+		w.mu.Lock()
 		if syncs {
-			w.mu.Lock()
 			w.acknowledged[name] = o.bytes()
-			w.mu.Unlock()
 		}
+		w.one = name
+		w.mu.Unlock()
 		if w.written.Add(1) == files {
 			close(enough)
 		}

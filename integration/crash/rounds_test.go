@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -54,6 +55,21 @@ func moment(rng *rand.Rand, callsMax int) (at crashPoint, cancel func()) {
 	signal := make(chan struct{})
 	timer := time.AfterFunc(time.Duration(rng.Int64N(int64(openTime))), func() { close(signal) })
 	return crashPoint{answers: callsMax, signal: signal}, func() { timer.Stop() }
+}
+
+// untilShown makes rounds, after n of them, until they have shown something: a hundred commits each on the average. When a crash
+// comes is drawn, and most may have come early.
+func (r *run) untilShown(n int, round func() error) error {
+	const commits, times = 100, 10
+	for range times * n {
+		if len(r.versions) >= commits*n {
+			return nil
+		}
+		if err := round(); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("%d commits in %d rounds: this shows nothing", len(r.versions), n+times*n)
 }
 
 // newTmpfs mounts a small filesystem in memory.
