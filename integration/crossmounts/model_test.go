@@ -261,9 +261,9 @@ func settled(calls []call) (left []call) {
 }
 
 // lateTime is how long after an error that says nothing of its outcome a change may still be on its way: the daemon that asked for
-// it was killed, and the server is about to make it, and to tell some mounts of it before others. Of a client that was
-// killed the kernel waits for the answer.
-const lateTime = int64(time.Second)
+// it was killed, and the server is about to make it, when it comes to that, and to tell some mounts of it a lease, which is a
+// second, before others. Of a client that was killed the kernel waits for the answer.
+const lateTime = int64(30 * time.Second)
 
 // overtakes reports whether another mount was changing a name of this call meanwhile.
 func (c call) overtakes(other call) bool {
