@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // identity is a user of this machine, by numbers.
@@ -54,6 +57,25 @@ func (id identity) assume() error {
 	return nil
 }
 
+// give makes a directory that was just made the user's. Its parent may be somebody's who has put something else in its place
+// meanwhile: a link is not followed, and what is not root's is not given away.
+func (id identity) give(dir string) error {
+	fd, err := unix.Open(filepath.Clean(dir), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return &os.PathError{Op: "open", Path: dir, Err: err}
+	}
+	d := os.NewFile(uintptr(fd), dir)
+	defer d.Close()
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return &os.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	if stat.Uid != 0 || stat.Mode&0o7777 != 0o700 {
+		return fmt.Errorf("%s was made and is another directory now: choose a place where nobody else can write", dir)
+	}
+	return d.Chown(id.uid, id.gid)
+}
+
 // dropPrivileges has the server go on as --user, once it has what only root may have: its port and its secrets. A store
 // that does not exist yet is made for that user.
 func (s server) dropPrivileges(dir string) error {
@@ -70,7 +92,7 @@ func (s server) dropPrivileges(dir string) error {
 	if s.create {
 		err = os.Mkdir(dir, 0o700)
 		if err == nil {
-			err = os.Chown(dir, id.uid, id.gid)
+			err = id.give(dir)
 		}
 		if err != nil && !errors.Is(err, os.ErrExist) {
 			return err

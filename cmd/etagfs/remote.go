@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/etagfs/etagfs/cache"
 	"github.com/etagfs/etagfs/mount"
@@ -134,7 +135,24 @@ func (d daemon) localDir(bucket string, identity ...string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return dir, os.MkdirAll(dir, 0o700)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	return dir, ownDirectory(dir)
+}
+
+// ownDirectory refuses a place for copies in which somebody else could change them, or is told what they are: one of another user's,
+// one that others can write to, and a link to any.
+func ownDirectory(dir string) error {
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.IsDir() || stat.Uid != uint32(os.Geteuid()) || info.Mode().Perm()&0o022 != 0 {
+		return usageErrorf("%s is no directory of this user's alone: remove it, or name another place with --cache", dir)
+	}
+	return nil
 }
 
 // localName is the name of that directory.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -104,19 +105,25 @@ func listenIn(dir string) (net.Listener, error) {
 	if err := unix.Unlinkat(fd, unready, 0); err != nil && err != unix.ENOENT {
 		return nil, &os.PathError{Op: "remove", Path: filepath.Join(dir, unready), Err: err}
 	}
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: address(unready), Net: "unix"})
+	begin := net.ListenConfig{Control: ownerOnly}
+	listener, err := begin.Listen(context.Background(), "unix", address(unready))
 	if err != nil {
 		return nil, err
 	}
-	listener.SetUnlinkOnClose(false)
-	err = unix.Fchmodat(fd, unready, 0o600, 0)
-	if err == nil {
-		err = unix.Renameat(fd, unready, fd, socketName)
+	if l, ok := listener.(*net.UnixListener); ok {
+		l.SetUnlinkOnClose(false)
 	}
-	if err != nil {
+	if err := unix.Renameat(fd, unready, fd, socketName); err != nil {
 		return nil, errors.Join(&os.PathError{Op: "listen", Path: filepath.Join(dir, socketName), Err: err}, listener.Close())
 	}
 	return listener, nil
+}
+
+// ownerOnly gives a socket the mode its name is made with: what has the name later may be something else.
+func ownerOnly(_, _ string, raw syscall.RawConn) error {
+	var failed error
+	err := raw.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), 0o600) })
+	return errors.Join(err, failed)
 }
 
 // shortAddress makes addresses of sockets in dir: an address has room for 107 bytes, a path may be longer.
@@ -136,7 +143,31 @@ func dialBeside(ctx context.Context, dir string) (net.Conn, error) {
 	}
 	defer unix.Close(fd)
 	var d net.Dialer
-	return d.DialContext(ctx, "unix", address(socketName))
+	conn, err := d.DialContext(ctx, "unix", address(socketName))
+	if err != nil {
+		return nil, err
+	}
+	if err := trusted(conn, fd); err != nil {
+		return nil, &net.OpError{Op: "dial", Net: "unix", Err: errors.Join(err, conn.Close())}
+	}
+	return conn, nil
+}
+
+// trusted refuses who listens in a directory, fd, if that is neither root, nor this user, nor the one whose directory it is: whoever can
+// make names there would be given what is written.
+func trusted(conn net.Conn, fd int) error {
+	peer, err := peerOf(conn)
+	if err != nil {
+		return err
+	}
+	var stat unix.Stat_t
+	if err := unix.Fstat(fd, &stat); err != nil {
+		return err
+	}
+	if peer.Uid != 0 && peer.Uid != uint32(os.Geteuid()) && peer.Uid != stat.Uid {
+		return fmt.Errorf("user %d listens in a directory of user %d's", peer.Uid, stat.Uid)
+	}
+	return nil
 }
 
 // peers lets in root, and whoever runs this process: the store is theirs as it is.

@@ -98,6 +98,14 @@ func (e *Engine) openDirectory(context.Context) error {
 		case err != nil && !errors.Is(err, fs.ErrExist):
 			return disk.Error("create store", err)
 		}
+		if err := closeToOthers(e.dir); err != nil {
+			return disk.Error("create store", err)
+		}
+	}
+	for _, dir := range []string{e.dir, e.path(badgerName), e.path(blobsName), e.path(stagingName)} {
+		if err := refusePlanted(dir); err != nil {
+			return err
+		}
 	}
 	if e.lock, err = lockStore(e.fs, e.dir, e.opt.owner(e.clock()), e.opt.ReadOnly); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"syscall"
 )
 
 // File is the newest file of a rotated log. Its methods may be called concurrently.
@@ -28,7 +29,7 @@ type File struct {
 	bytes int64 // length of file
 }
 
-// Open opens the log at path for appending, readable by its owner only. A file
+// Open opens the log at path for appending, readable by its owner only. It must be a regular file, and no link. A file
 // holds bytesMax bytes unless a single write is longer; kept older ones stay. Each new
 // file is shown to opened before it is written to, if that is not nil.
 func Open(path string, bytesMax int64, kept int, opened func(*os.File) error) (*File, error) {
@@ -40,11 +41,15 @@ func Open(path string, bytesMax int64, kept int, opened func(*os.File) error) (*
 }
 
 func (f *File) open() error {
-	file, err := os.OpenFile(f.path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE | syscall.O_NOFOLLOW | syscall.O_NONBLOCK // a pipe without a reader fails
+	file, err := os.OpenFile(f.path, flags, 0o600)
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
 	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: f.path, Err: errors.New("it is no regular file: remove it")}
+	}
 	if err == nil && f.opened != nil {
 		err = f.opened(file)
 	}

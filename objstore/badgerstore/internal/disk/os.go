@@ -43,8 +43,12 @@ func (OS) Reopen(name string) (File, error) { return open(name, os.O_RDWR) }
 func (OS) Create(name string) (File, error) { return open(name, os.O_RDWR|os.O_CREATE|os.O_EXCL) }
 
 // open bypasses os.OpenFile, which would offer every descriptor to the
-// runtime's poller: two system calls that regular files never need.
+// runtime's poller: two system calls that regular files never need. A symbolic link is no file: what it names
+// may be somebody else's. A pipe that somebody has put there is not waited for.
 func open(name string, flags int) (File, error) {
+	if flags&unix.O_DIRECTORY == 0 { // the directory of a store may be named by a link
+		flags |= unix.O_NOFOLLOW | unix.O_NONBLOCK
+	}
 	for {
 		fd, err := unix.Open(name, flags|unix.O_CLOEXEC, fileMode)
 		if err == nil {
@@ -97,7 +101,7 @@ func (OS) Mkdir(name string) error { return os.Mkdir(name, dirMode) }
 
 // ReadDir implements FS.
 func (OS) ReadDir(name string) ([]string, error) {
-	d, err := os.Open(name)
+	d, err := os.OpenFile(name, os.O_RDONLY|unix.O_DIRECTORY, 0) // which does not wait at a pipe
 	if err != nil {
 		return nil, err
 	}
