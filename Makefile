@@ -8,6 +8,7 @@ ROUNDS  ?= 100
 FUZZTIME ?= 50000x
 CONTAINER ?= docker
 MINUTES ?= 30
+ENTRIES ?= 1000000
 BENCH   ?=
 FILES   ?= 1000000
 
@@ -33,7 +34,7 @@ REPORT      := $(GO) run ./integration/testreport
 # What needs no kernel. ./cmd and ./integration mount, the latter one package at a time.
 CORE := $(patsubst %,./%/...,$(wildcard objstore cache fs mount))
 
-.PHONY: help build mount unmount test race racemounts integration lint s3clients s3stores crossmounts stress soak fuzz crash powerloss bench scale bench-s3 man install install-files uninstall dist clean
+.PHONY: help build mount unmount test race racemounts integration lint s3clients s3stores crossmounts stress soak listing fuzz crash powerloss bench scale bench-s3 man install install-files uninstall dist clean
 
 help: ## show this text
 	@echo 'etagfs: a filesystem in which every close is a conditional write'
@@ -41,7 +42,7 @@ help: ## show this text
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r target text; do printf '%-18s %s\n' "$$target" "$$text"; done
 	@echo
-	@echo '  STORE=$(STORE) MNT=$(MNT) OPTIONS= (mount -o) ROUNDS=$(ROUNDS) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) can be given on the command line'
+	@echo '  STORE=$(STORE) MNT=$(MNT) OPTIONS= (mount -o) ROUNDS=$(ROUNDS) FUZZTIME=$(FUZZTIME) MINUTES=$(MINUTES) ENTRIES=$(ENTRIES) can be given on the command line'
 
 build: ## build ./bin/etagfs
 	@$(BUILD) -o bin/etagfs ./cmd/etagfs
@@ -87,6 +88,9 @@ stress: build ## run everyday programs, SQLite, random calls on a file, fio, dbe
 
 soak: build ## keep mounts busy for MINUTES: memory, descriptors and goroutines must not grow
 	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' MINUTES='$(MINUTES)' $(REPORT) '-timeout=0 -count=1 -run=Soak ./integration/load'
+
+listing: build ## list ENTRIES names through mounts of every kind and S3, each in a control group of 64 MiB, as root
+	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' ENTRIES='$(ENTRIES)' $(REPORT) '-timeout=0 -count=1 -run=Listing ./integration/load'
 
 fuzz: ## fuzz each parser of the S3 server with FUZZTIME inputs
 	@set -e; $(GO) list -f '{{$$p := .}}{{range .XTestGoFiles}}{{$$p.ImportPath}} {{$$p.Dir}}/{{.}}{{"\n"}}{{end}}' ./objstore/s3server/... | \

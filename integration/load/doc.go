@@ -7,8 +7,9 @@
 // filesystems, compared with the native filesystem) run for a moment each, if they are installed; ETAGFS_LONG=1, which make
 // stress sets, gives them longer.
 //
-// TestWritersFitIntoLittleMemory has 64 writers stream into a mount that may have 64 MiB.
-//
 // TestSoak, which make soak runs, keeps a mount busy for MINUTES and looks at what the daemon takes: memory and descriptors must not
 // grow, nor goroutines.
+//
+// The tests of little memory put every process into a control group that allows 64 MiB, of version 1 or 2, where such can be made: 64
+// writers through mounts of every kind and to a server, and a listing of ENTRIES names, which make listing runs with a million.
 package load
