@@ -58,7 +58,7 @@ func TestCopiesAreOnlyKeptInADirectoryOfTheUsers(t *testing.T) {
 func TestASocketOfAStrangerIsNotSpokenTo(t *testing.T) {
 	const stranger = 65534
 	if os.Geteuid() != 0 {
-		t.Skip("only root can be another user")
+		t.Skip("needs root: only root can be another user")
 	}
 	dir, err := os.MkdirTemp("", "s") // no path of the test's, which others cannot pass
 	if err != nil {
@@ -83,7 +83,7 @@ func TestASocketOfAStrangerIsNotSpokenTo(t *testing.T) {
 	}()
 	switch err := <-listening; {
 	case errors.Is(err, unix.EACCES):
-		t.Skip("the directory for temporary files is not for other users")
+		t.Skip("needs a directory for temporary files that others can pass")
 	case err != nil:
 		t.Fatal(err)
 	}
