@@ -146,7 +146,8 @@ func TestChangedStagesOfADeadProcessAreKept(t *testing.T) {
 		t.Fatalf("%d conflicts: %+v", len(kept), kept)
 	}
 	c := kept[0]
-	if c.Reason != objstore.ReasonCrash || c.Path != "f" || c.UID != 1000 || c.Base.Version != base.Version || !c.Base.Held {
+	if c.Reason != objstore.ReasonCrash || c.Path != "f" || c.UID != 1000 || c.Base.Version != base.Version || !c.Base.Held ||
+		c.Theirs.Version != base.Version || !c.Theirs.Held { // nobody else has changed it
 		t.Errorf("kept %+v", c)
 	}
 	if got := mine(t, a, c.ID); got != "Jello world" {

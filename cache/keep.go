@@ -156,6 +156,9 @@ func (k *keeping) hold(ctx context.Context, name string, ref *objstore.ContentRe
 		return
 	}
 	r, err := k.s.to.OpenVersion(ctx, k.c.Object, k.c.Path, ref.Version)
+	if err != nil && k.c.Reason == objstore.ReasonCrash { // the object's id may have been good for as long as its process
+		r, err = k.s.to.OpenVersion(ctx, 0, k.c.Path, ref.Version)
+	}
 	if k.s.base != nil && ref.Version == k.s.ref.Version && err != nil {
 		r, err = notClosed{k.s.base}, nil
 	}

@@ -97,10 +97,15 @@ func (a *Area) sweepStage(ctx context.Context, name string, to Committer) error 
 		return err
 	}
 	defer s.release()
-	if !s.isCommitted(ctx) {
+	theirs, committed, err := s.compare(ctx)
+	if err != nil {
+		return err
+	}
+	if !committed {
 		c := objstore.Conflict{
 			Reason: objstore.ReasonCrash, Path: h.Owner.Path, Object: h.Owner.Object, UID: h.Owner.UID, GID: h.Owner.GID,
 			Mode: h.Owner.Mode, PID: h.Owner.PID, Operation: "crash", Detail: "the process that wrote it ended without closing it",
+			Theirs: theirs,
 		}
 		kept, err := s.keep(ctx, c)
 		if err != nil {
@@ -160,17 +165,26 @@ func (s *Stage) release() error {
 	return err
 }
 
-// isCommitted reports whether the current content of the path is the stage's: then its process had no time
-// to say so. Large ones are not compared, and kept.
-func (s *Stage) isCommitted(ctx context.Context) bool {
+// compare tells what is at the path, and whether its content is the stage's: then its process had no time to say so. Large ones
+// are not compared, and kept.
+func (s *Stage) compare(ctx context.Context) (theirs objstore.ContentRef, committed bool, err error) {
+	r, err := s.to.OpenVersion(ctx, 0, s.owner.Path, "")
+	if objstore.KindOf(err) == objstore.ErrUnavailable {
+		return theirs, false, err // it can be known later
+	}
+	if err != nil {
+		return theirs, false, nil
+	}
+	defer r.Close()
+	theirs = objstore.ContentRef{Exists: true, Version: r.Info().Version}
+	return theirs, s.isIn(ctx, r), nil
+}
+
+// isIn reports whether r has the stage's bytes.
+func (s *Stage) isIn(ctx context.Context, r objstore.Reader) bool {
 	if s.size > s.area.opt.HoldBytes {
 		return false
 	}
-	r, err := s.to.OpenVersion(ctx, 0, s.owner.Path, "")
-	if err != nil {
-		return false
-	}
-	defer r.Close()
 	if r.Info().Size != s.size {
 		return false
 	}

@@ -187,12 +187,12 @@ path       %s
 reason     %s
 operation  %s
 time       %s
-by         uid %d, pid %d on %s
+by         uid %d, pid %d%s
 bytes      %d
 base       %s
 theirs     %s
 `, info.ID, readable(info.Path), info.Reason, info.Operation, info.Time.Format(time.RFC3339Nano),
-		info.UID, info.PID, info.Host, info.Bytes, orNone(info.Base), orNone(info.Theirs))
+		info.UID, info.PID, onHost(info.Host), info.Bytes, orNone(info.Base), orNone(info.Theirs))
 	for _, missing := range info.NotAvailable {
 		if err == nil {
 			_, err = fmt.Fprintf(t.out, "missing    %s\n", missing)
@@ -202,6 +202,14 @@ theirs     %s
 		_, err = fmt.Fprintf(t.out, "detail     %s\n", inLine(info.Detail))
 	}
 	return err
+}
+
+// onHost is where a process ran; empty: nobody noted it.
+func onHost(name string) string {
+	if name == "" {
+		return ""
+	}
+	return " on " + name
 }
 
 func orNone(tag objstore.ETag) string {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func put(t *testing.T, path, content string) {
@@ -106,6 +107,23 @@ func (p pair) kept(t *testing.T, i int, name string) (dirs []string) {
 		}
 	}
 	return dirs
+}
+
+// awaitKept is the directory of the one conflict at a path that mount i comes to show: what a process left is found in the background.
+func (p pair) awaitKept(t *testing.T, i int, name string) string {
+	t.Helper()
+	tries, deadline := time.NewTicker(20*time.Millisecond), time.After(time.Minute)
+	defer tries.Stop()
+	for {
+		if dirs := p.kept(t, i, name); len(dirs) == 1 {
+			return dirs[0]
+		}
+		select {
+		case <-tries.C:
+		case <-deadline:
+			t.Fatalf("%d copies of %s are kept", len(p.kept(t, i, name)), name)
+		}
+	}
 }
 
 // checkKept compares what lost at a path by handles of mount i. Every mount shows it if the kind says so.

@@ -4,9 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
@@ -92,6 +95,30 @@ func TestCommitsSurviveKills(t *testing.T) {
 		}
 		put(t, b.Path("after"), "after")
 		check(t, a.Path("after"), "after")
+	})
+}
+
+// C4: what a killed mount had not committed is kept, beside what the file is by then, and can be put in its place: of that file, and of
+// no other with the same bytes.
+func TestCopiesOfKilledMountsCanBeTaken(t *testing.T) {
+	forEachKind(t, 2, faults{}, func(t *testing.T, g *group) {
+		b := g.mounts[1]
+		put(t, b.Path("f"), "base")
+		put(t, b.Path("twin"), "base")
+		f := open(t, b.Path("f"), os.O_RDWR)
+		write(t, f, "mine")
+		b.Kill()
+		if err := f.Close(); err == nil {
+			t.Error("the close was answered by nobody")
+		}
+		b.Restart()
+		check(t, b.Path("twin"), "base")
+		dir := pair{g: g}.awaitKept(t, 1, "f")
+		check(t, filepath.Join(dir, "theirs"), "base")
+		check(t, filepath.Join(dir, "mine"), "mine")
+		wants(t, "keep-mine", unix.Setxattr(dir, "user.etagfs.resolve", []byte("keep-mine"), 0), 0)
+		check(t, b.Path("f"), "mine")
+		check(t, b.Path("twin"), "base")
 	})
 }
 

@@ -242,10 +242,7 @@ func (b *Bucket) keepOrphan(ctx context.Context, f staging.Found, s *stage) erro
 		Operation: "open", Detail: "the process that wrote this ended before it was committed" + lostIn(f),
 		Gaps: len(f.Lost) > 0,
 	}
-	c.Base.Version = f.Owner.Base
-	if o := b.current(f.Owner.Object); o != "" && o != f.Owner.Base {
-		c.Theirs.Version = o
-	}
+	c.Base.Version, c.Theirs.Version = f.Owner.Base, b.current(f.Owner.Object)
 	kept, err := s.Keep(ctx, c)
 	if objstore.KindOf(err) == objstore.ErrPrecondition {
 		return nil // they were kept before the process ended, or by a sweep that did not end

@@ -123,7 +123,7 @@ func conflictsSurviveACrash(ctx context.Context, e *Env) {
 }
 
 // stagesBecomeConflictsAfterACrash: what a process had written and not committed is
-// kept and says where it belongs; what it had not changed is not.
+// kept and says where it belongs and what is there, be it the base; what it had not changed is not.
 func stagesBecomeConflictsAfterACrash(ctx context.Context, e *Env) {
 	body := string(pattern(1, 100_000))
 	file := e.create(ctx, e.root(), "f", body)
@@ -140,9 +140,19 @@ func stagesBecomeConflictsAfterACrash(ctx context.Context, e *Env) {
 	e.ok(err, "new stage")
 	e.write(ctx, committed, "committed", 0)
 	e.commit(ctx, committed, file.ID, objstore.IfVersion(file.Version))
+	alone := e.create(ctx, e.root(), "g", "alone")
+	edited, _ := e.edit(ctx, alone.ID)
+	e.write(ctx, edited, "edited", 0)
 	e.crash(ctx)
 	all := e.conflicts(ctx)
-	equal(e, len(all), 1, "conflicts")
+	equal(e, len(all), 2, "conflicts")
+	if all[0].Path != "f" {
+		all[0], all[1] = all[1], all[0]
+	}
+	equal(e, all[0].Theirs.Version, e.stat(ctx, file.ID).Version, "what is there")
+	equal(e, all[1].Theirs.Version, alone.Version, "what is there, where nobody else has changed anything")
+	e.wantSide(ctx, all[1].ID, objstore.SideTheirs, "alone")
+	e.wantSide(ctx, all[1].ID, objstore.SideMine, "edited")
 	equal(e, all[0].Reason, objstore.ReasonCrash, "reason")
 	equal(e, all[0].Path, "f", "path")
 	equal(e, all[0].Object, file.ID, "object")

@@ -56,9 +56,14 @@ func (s *survivor) crash(ctx context.Context) error {
 		if !stage.Changed() {
 			continue
 		}
-		_, err := stage.Keep(ctx, objstore.Conflict{
+		now, err := s.Stat(ctx, stage.owner.Object)
+		if err != nil {
+			return err
+		}
+		_, err = stage.Keep(ctx, objstore.Conflict{
 			Reason: objstore.ReasonCrash, Path: stage.owner.Path, Object: stage.owner.Object, UID: stage.owner.UID,
-			Base: objstore.ContentRef{Exists: stage.owner.Base != "", Version: stage.owner.Base},
+			Base:   objstore.ContentRef{Exists: stage.owner.Base != "", Version: stage.owner.Base},
+			Theirs: objstore.ContentRef{Exists: true, Version: now.Version},
 		})
 		if err != nil {
 			return err
