@@ -415,7 +415,7 @@ func (s *openStore) mount(ctx context.Context, config mount.Config) (*mount.Moun
 	}
 	m, err := mount.Start(ctx, config)
 	if err == nil && s.shared != nil {
-		s.shared.Hold(m.Told)
+		s.shared.Hold(config.Options.MemoryBytes, m.Told)
 	}
 	return m, err
 }

@@ -113,7 +113,7 @@ func (b *bench) holder(transport http.RoundTripper) *remote.Store {
 		}
 	})
 	b.t.Cleanup(store.Watch(func(objstore.Change) {}))
-	store.Hold(nothing)
+	store.Hold(0, nothing)
 	awaitTrust(b.t, store)
 	b.finds(store, true)
 	return store

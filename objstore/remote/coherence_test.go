@@ -75,7 +75,7 @@ func (s *shared) holder(settled func(context.Context) error) *remote.Store {
 func (s *shared) holderOver(transport http.RoundTripper, settled func(context.Context) error) *remote.Store {
 	store := s.openOver(transport)
 	s.t.Cleanup(store.Watch(func(objstore.Change) {}))
-	store.Hold(settled)
+	store.Hold(0, settled)
 	return store
 }
 

@@ -26,9 +26,9 @@ const leasePatience = 2 * time.Second
 // Hold asks for leases until the store is closed: then what the server has said of names and attributes is remembered here, and
 // may be by who uses the store, see [Store.Trust]. It is called once, after [Store.Watch]. settled returns once all that
 // watchers have been told of is forgotten wherever it was remembered, or with the context's error; the server is told so after it,
-// and acknowledges no change to who made it before. settled must not wait for anything that waits for a change of the store.
-func (s *Store) Hold(settled func(context.Context) error) {
-	s.records.begin()
+// and acknowledges no change to who made it before. The process may take memoryBytes, 0: any. settled must not wait for anything that waits for a change of the store.
+func (s *Store) Hold(memoryBytes int64, settled func(context.Context) error) {
+	s.records.begin(memoryBytes)
 	s.running.Go(func() {
 		for s.closing.Err() == nil {
 			told, err := s.renewLease(settled)

@@ -7,8 +7,23 @@ import (
 	"github.com/etagfs/etagfs/objstore"
 )
 
-// recordsMax bounds how many names, and how many objects, are remembered.
+// recordsMax bounds how many names, and how many objects, are remembered, also where there is no limit of memory.
 const recordsMax = 1 << 16
+
+// A name and its object take recordBytes, about; one in recordsPart bytes of a limit is for them, for the heap may grow to twice as
+// much before it is collected.
+const (
+	recordBytes = 512
+	recordsPart = 8
+)
+
+// recordsWithin is how many may be remembered by a process that may take so many bytes; 0: any.
+func recordsWithin(bytes int64) int {
+	if bytes <= 0 {
+		return recordsMax
+	}
+	return int(min(recordsMax, max(1, bytes/recordsPart/recordBytes)))
+}
 
 // records are what the server has said of names and objects and has not told a change of since. Who may
 // answer from them is decided by the lease.
@@ -16,6 +31,7 @@ type records struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	on      bool // somebody asks for leases
+	most    int  // of names, of objects and of paths
 	names   map[entry]objstore.ID
 	whole   map[objstore.ID]struct{} // directories of which all names are remembered
 	objects map[objstore.ID]objstore.Info
@@ -46,10 +62,11 @@ func (e entry) slot() uint8 {
 	return uint8(h ^ h>>8 ^ h>>16)
 }
 
-func (r *records) begin() {
+// begin begins to remember, no more than a process can that may take so many bytes; 0: any.
+func (r *records) begin(memoryBytes int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.on = true
+	r.on, r.most = true, recordsWithin(memoryBytes)
 	r.clear()
 }
 
@@ -137,7 +154,7 @@ func (r *records) nameIs(e entry, id objstore.ID) {
 
 // putName requires mu.
 func (r *records) putName(e entry, id objstore.ID) {
-	if forgotten, full := put(r.names, e, id); full {
+	if forgotten, full := put(r.names, e, id, r.most); full {
 		delete(r.whole, forgotten.parent)
 	}
 }
@@ -160,7 +177,7 @@ func (r *records) learnPath(asked uint64, id objstore.ID, path string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.on && r.moved <= asked && r.touched[uint8(id)].object <= asked {
-		put(r.paths, id, path)
+		put(r.paths, id, path, r.most)
 	}
 }
 
@@ -189,7 +206,7 @@ func (r *records) learn(asked uint64, e entry, info objstore.Info) {
 func (r *records) learnWhole(asked uint64, dir objstore.ID, all []objstore.DirEntry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.on || r.moment != asked || len(all) > recordsMax/2 {
+	if !r.on || r.moment != asked || len(all) > r.most/2 {
 		return
 	}
 	r.whole[dir] = struct{}{}
@@ -210,13 +227,13 @@ func (r *records) learnAttributes(asked uint64, info objstore.Info) {
 // learnObject requires mu.
 func (r *records) learnObject(asked uint64, info objstore.Info) {
 	if info.ID != absent && r.touched[uint8(info.ID)].object <= asked {
-		put(r.objects, info.ID, info)
+		put(r.objects, info.ID, info, r.most)
 	}
 }
 
 // put makes room by forgetting whatever comes first.
-func put[K comparable, V any](m map[K]V, key K, value V) (forgotten K, full bool) {
-	if _, there := m[key]; !there && len(m) >= recordsMax {
+func put[K comparable, V any](m map[K]V, key K, value V, most int) (forgotten K, full bool) {
+	if _, there := m[key]; !there && len(m) >= most {
 		for old := range m {
 			delete(m, old)
 			forgotten, full = old, true
