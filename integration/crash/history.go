@@ -30,9 +30,6 @@ type history struct {
 	position int
 	calls    int  // answered
 	closing  bool // by its own wish: who closes a store drops what is staged
-	// unordered: a power cut may bring back a file that was removed before others were synced, so also what was staged for
-	// a call that is durable.
-	unordered bool
 }
 
 // counterAt is who gave the shared counter its value; the zero value is a counter that does not exist.
@@ -110,7 +107,7 @@ func (h *history) after(c cut, s survey) *history {
 	for lane, state := range c.states {
 		next.base[lane].tree = state.tree
 	}
-	next.counter, next.kept, next.unordered = s.Counter, s.Kept, h.unordered
+	next.counter, next.kept = s.Counter, s.Kept
 	return next
 }
 

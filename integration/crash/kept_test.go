@@ -52,8 +52,15 @@ func TestKeptCopies(t *testing.T) {
 		name: "a stage whose commit a power cut took may come back", loss: lossPower,
 		tell: func(h *told) (int, []keptCopy) { return 0, []keptCopy{of(h.do(t, op{Path: "a"}))} },
 	}, {
-		name: "a stage whose commit survived a power cut may not", loss: lossPower,
-		tell:    func(h *told) (int, []keptCopy) { return 1, []keptCopy{of(h.do(t, op{Path: "a"}))} },
+		name: "so may one whose commit survived it", loss: lossPower,
+		tell: func(h *told) (int, []keptCopy) { return 1, []keptCopy{of(h.do(t, op{Path: "a"}))} },
+	}, {
+		name: "but not one of a file that nobody wrote", loss: lossPower,
+		tell: func(h *told) (int, []keptCopy) {
+			k := of(h.do(t, op{Path: "a"}))
+			k.Path = "l0/b"
+			return 1, []keptCopy{k}
+		},
 		because: "kept without a reason",
 	}, {
 		name: "staged bytes whose commit did not happen are lost", loss: lossKill,

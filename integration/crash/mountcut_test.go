@@ -17,7 +17,7 @@ func newMountPowerRun(t *testing.T, kind, program string) *mountPowerRun {
 	o := orders{Lanes: 4, Calls: -1, Seed: randomSeed(t), Mix: everyday()}
 	power := newPowerRun(t, kind, "", o)
 	m := &mountPowerRun{newMountRun(t, program, power.store(), o), power}
-	m.loss, m.history.unordered = lossPower, power.history.unordered
+	m.loss = lossPower
 	return m
 }
 

@@ -64,7 +64,6 @@ func newPowerRun(t *testing.T, kind, executable string, o orders) *powerRun {
 	}
 	p.run = newRun(executable, o)
 	p.loss = lossPower
-	p.history.unordered = kind == "btrfs"
 	return p
 }
 
