@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -15,25 +16,92 @@ type clone struct {
 	changes uint64 // of the transaction, with the clone
 }
 
-// CopyFrom is copy_file_range(2) for what moves no bytes: it makes n bytes of src, from off on, the content of h from there on, and
-// returns how many there were. That takes a src that shows a committed version, and an h that ends at off and has until there what
-// src has: nothing, or what was copied before. objstore.ErrUnsupported otherwise: then the bytes are to be read and written.
-func (h *Handle) CopyFrom(ctx context.Context, src *Handle, off, n int64, clearIDs bool) (copied int64, err error) {
+const (
+	copyBytesMax   = 16 << 20 // read and written by one call: callers go on where it ended
+	copyPieceBytes = 1 << 20
+)
+
+// CopyFrom is copy_file_range(2): it makes n bytes of src, from an offset on, the content of h from another on, and returns how many there were:
+// fewer at the end of src, or if it is much work. What src has committed is shared where the store can, and moves no bytes; the rest is
+// read and written here. Ranges of one file that overlap are ErrInvalid. With nothing to be had from there it is objstore.ErrUnsupported: the
+// kernel, which has asked, may know better.
+func (h *Handle) CopyFrom(ctx context.Context, src *Handle, from, n, to int64, clearIDs bool) (copied int64, err error) {
 	if err := h.mayWrite("copy"); err != nil {
 		return 0, err
 	}
+	size, err := src.size()
+	if err != nil {
+		return 0, err
+	}
+	n = min(n, size-from)
+	if h.file == src.file && from < to+n && to < from+n {
+		return 0, &objstore.Error{Op: "copy", Kind: objstore.ErrInvalid, Detail: "the ranges overlap"}
+	}
+	if n <= 0 {
+		return 0, objstore.ErrUnsupported
+	}
+	copied, err = h.shareFrom(ctx, src, from, n, to, clearIDs)
+	if errors.Is(err, objstore.ErrUnsupported) {
+		copied, err = h.tx.copyBytes(ctx, src, from, min(n, copyBytesMax), to, WriteMode{ClearSetID: clearIDs})
+	}
+	if err == nil && h.mode.Sync {
+		err = h.tx.finish(ctx, h.caller, "write", objstore.Durable, briefly)
+	}
+	return copied, err
+}
+
+// shareFrom shares what src has committed, as a whole or in part.
+func (h *Handle) shareFrom(ctx context.Context, src *Handle, from, n, to int64, clearIDs bool) (copied int64, err error) {
 	p := src.committed()
 	if p == nil {
 		return 0, objstore.ErrUnsupported
 	}
 	defer p.release()
-	unlock := h.tx.lock() // a commit uses the stage
-	copied, err = h.tx.share(ctx, p, off, n, clearIDs)
-	unlock()
-	if err == nil && h.mode.Sync {
-		err = h.tx.finish(ctx, h.caller, "write", objstore.Durable, briefly)
+	if from == to {
+		unlock := h.tx.lock() // a commit uses the stage
+		copied, err = h.tx.share(ctx, p, from, n, clearIDs)
+		unlock()
+		if !errors.Is(err, objstore.ErrUnsupported) {
+			return copied, err
+		}
 	}
+	return h.tx.sharePart(ctx, p, from, n, to, clearIDs)
+}
+
+// sharePart makes a part of p one of t's stage.
+func (t *transaction) sharePart(ctx context.Context, p *pin, from, n, to int64, clearIDs bool) (copied int64, err error) {
+	err = t.withStage(ctx, false, func(stage objstore.Stage) error {
+		sharer, ok := stage.(objstore.Sharer)
+		if !ok {
+			return objstore.ErrUnsupported
+		}
+		copied, err = sharer.Share(ctx, p.reader, from, n, to)
+		if copied > 0 {
+			t.note(true, true, WriteMode{ClearSetID: clearIDs})
+		}
+		return err
+	})
 	return copied, err
+}
+
+// copyBytes reads and writes n bytes. What was written before an error counts.
+func (t *transaction) copyBytes(ctx context.Context, src *Handle, from, n, to int64, mode WriteMode) (copied int64, err error) {
+	buf := make([]byte, min(n, copyPieceBytes))
+	for copied < n {
+		piece := buf[:min(n-copied, copyPieceBytes)]
+		m, err := src.ReadAt(ctx, piece, from+copied)
+		if err == nil && m > 0 {
+			_, err = t.write(ctx, piece[:m], to+copied, mode)
+		}
+		if err != nil && copied == 0 {
+			return 0, err
+		}
+		if err != nil || m == 0 {
+			break
+		}
+		copied += int64(m)
+	}
+	return copied, nil
 }
 
 // committed is a use of the version h shows, nil if it shows what is not committed.

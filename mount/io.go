@@ -76,19 +76,16 @@ func (b *bridge) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 	return b.status("fsync", f.description.handle.Sync(context.Background(), caller(&in.InHeader)))
 }
 
-// CopyFileRange implements [fuse.RawFileSystem] for what moves no bytes. The rest is left to the kernel, which copies through its page
-// cache then.
+// CopyFileRange implements [fuse.RawFileSystem]. Before it asks the kernel writes what was stored through mappings of both
+// nodes, and afterwards it forgets the pages of what has changed.
 func (b *bridge) CopyFileRange(_ <-chan struct{}, in *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
 	from, to := b.handles.file(in.FhIn), b.handles.file(in.FhOut)
 	if from == nil || to == nil {
 		return 0, fuse.EBADF
 	}
-	if in.OffIn != in.OffOut || b.table.mayBeMapped(from) {
-		return 0, fuse.ENOTSUP
-	}
 	clearIDs := in.Uid != 0 // as for Fallocate
 	n := int64(min(in.Len, math.MaxUint32))
-	n, err := to.description.handle.CopyFrom(context.Background(), from.description.handle, int64(in.OffIn), n, clearIDs)
+	n, err := to.description.handle.CopyFrom(context.Background(), from.description.handle, int64(in.OffIn), n, int64(in.OffOut), clearIDs)
 	if err != nil {
 		return 0, b.status("copy", err)
 	}

@@ -41,6 +41,14 @@ const (
 	DocumentBytesMax     = 256 << 10
 )
 
+// Sharer is what a [Stage] implements besides that can have bytes of a committed version without moving them.
+type Sharer interface {
+	// Share makes n bytes of src, from an offset on, those of the stage from another on, and returns how many: fewer at the end of src, or
+	// if it is much work. It is a change as a write is. src may be closed afterwards, and its version be replaced. ErrUnsupported
+	// where src's bytes cannot be shared: they are to be written.
+	Share(ctx context.Context, src Reader, from, n, to int64) (int64, error)
+}
+
 // Teller is what a [Namespace] implements besides whose changes are visible a moment before its watchers are told of them.
 type Teller interface {
 	// AwaitTold returns once watchers were told of every change that was visible before the call. They must not call it.

@@ -81,3 +81,11 @@ func (t toldStage) Commit(ctx context.Context, r objstore.CommitRequest) (objsto
 	defer t.others.settle()
 	return t.Stage.Commit(ctx, r)
 }
+
+// Share implements [objstore.Sharer].
+func (t toldStage) Share(ctx context.Context, src objstore.Reader, from, n, to int64) (int64, error) {
+	if s, ok := t.Stage.(objstore.Sharer); ok {
+		return s.Share(ctx, src, from, n, to)
+	}
+	return 0, objstore.ErrUnsupported
+}

@@ -46,6 +46,7 @@ func (st *Stage) rebase(se *Sealed, owner objstore.Owner, base Base) error {
 	if err == nil { // else a log that names them is still there
 		err = dropAll(unused)
 	}
+	st.endLoans()
 	st.checkInvariants()
 	return err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/blob"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
 	"github.com/etagfs/etagfs/objstore/blockhash"
 )
 
@@ -40,6 +41,9 @@ type layer struct {
 	straight int64 // so many chunks are where they are in the content
 	whole    bool  // all data in the file belongs to the stage, no need to log ranges
 	found    bool  // the file is in the session of a process that is gone, and stays until that goes
+	// lender is set of a layer that is a blob of its, to be read through it. It is frozen, and its file another name of blob's.
+	lender Lender
+	blob   extent.Source // where it begins
 
 	chunks map[int64]int64 // of the content -> of the file
 	end    int64           // of the bytes in the file

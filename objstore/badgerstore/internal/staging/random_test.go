@@ -33,7 +33,9 @@ type play struct {
 	base  *committed // nil: none
 	saved []byte     // of base
 	want  []byte
-	small bool // few bytes at a time
+	lent  *loan  // some content; nil: none yet
+	taken []byte // of lent
+	small bool   // few bytes at a time
 	pos   int64
 }
 
@@ -47,9 +49,11 @@ func newPlay(t *testing.T, seed uint64) *play {
 func (p *play) run(n int) {
 	for range n {
 		p.e.crowd()
-		switch k := p.rng.IntN(20); {
+		switch k := p.rng.IntN(22); {
 		case k < 9:
 			p.write()
+		case k >= 20:
+			p.borrow()
 		case k < 11:
 			p.truncate()
 		case k < 14:
@@ -130,6 +134,27 @@ func (p *play) allocate() {
 	}
 }
 
+// borrow makes a part of a content that was committed before one of the stage's, at places that fit or not.
+func (p *play) borrow() {
+	if p.base == nil || len(p.saved) == 0 {
+		return
+	}
+	if p.lent == nil || p.rng.IntN(3) == 0 {
+		p.lent, p.taken = &loan{committed: p.base}, p.saved
+	}
+	l := &loan{committed: p.lent.committed}
+	from, to := p.rng.Int64N(int64(len(p.taken))), p.rng.Int64N(p.max())
+	if p.rng.IntN(2) == 0 {
+		from, to = from/4096*4096, to/blockBytes*blockBytes+from%blockBytes/4096*4096
+	}
+	n, err := p.st.Borrow(context.Background(), l, from, 1+p.rng.Int64N(p.max()), to)
+	if err != nil || n == 0 {
+		p.t.Fatalf("borrowed %d from %d to %d: %v", n, from, to, err)
+	}
+	p.want = grown(p.want, to+n)
+	copy(p.want[to:], p.taken[from:from+n])
+}
+
 // commit seals; sometimes there are writes before the outcome, which may be failure.
 func (p *play) commit(k int) {
 	se := p.e.seal(p.st)
@@ -138,7 +163,7 @@ func (p *play) commit(k int) {
 	p.e.check(c, se.Hash, sealed)
 	p.checkAppended(se, sealed)
 	for range p.rng.IntN(3) {
-		[]func(){p.write, p.truncate, p.allocate}[p.rng.IntN(3)]()
+		[]func(){p.write, p.truncate, p.allocate, p.borrow}[p.rng.IntN(4)]()
 		p.check()
 	}
 	if k == 15 {

@@ -182,7 +182,7 @@ func (s *sealing) finish(ctx context.Context) error {
 	if err := s.sealLayers(); err != nil {
 		return err
 	}
-	return s.makeEdit()
+	return s.makeEdit(ctx)
 }
 
 // finishWhole reads a small content into one payload.
@@ -235,12 +235,17 @@ func (s *sealing) sortDigests() {
 		if !s.inBlob(seg.layer) || seg.off != k*blockBytes || seg.n != s.view.blockSize(k) || seg.src%blockBytes != 0 {
 			continue
 		}
-		if l := seg.layer; l.sealed == nil {
+		switch l := seg.layer; {
+		case l.lender != nil:
+			if !l.hasDigest(seg.src, d) {
+				continue
+			}
+		case l.sealed == nil:
 			if s.plain[l] == nil {
 				s.plain[l] = make(map[int64]blockhash.Digest)
 			}
 			s.plain[l][seg.src/blockBytes] = d
-		} else if l.digests[seg.src/blockBytes] != d {
+		case l.digests[seg.src/blockBytes] != d:
 			continue
 		}
 		delete(s.explicit, k)
@@ -258,7 +263,7 @@ func (s *sealing) sealLayers() error {
 	for _, k := range s.view.numbers(0, max(s.Size, 1)) {
 		for _, seg := range s.view.blocks[k].segments {
 			l := seg.layer
-			if !s.inBlob(l) || seen[l] {
+			if !s.inBlob(l) || l.lender != nil || seen[l] {
 				continue
 			}
 			seen[l] = true
@@ -285,7 +290,7 @@ func (s *sealing) sealLayer(l *layer) error {
 }
 
 // makeEdit lists the changes, and gathers their bytes if they go inline.
-func (s *sealing) makeEdit() error {
+func (s *sealing) makeEdit(ctx context.Context) error {
 	s.Edit.Size = s.Size
 	for k, d := range s.explicit {
 		s.Edit.Blocks = append(s.Edit.Blocks, extent.BlockDigest{Block: k, Digest: d})
@@ -297,7 +302,7 @@ func (s *sealing) makeEdit() error {
 		s.cutBase(pos, seg.off)
 		pos = seg.end()
 		var source extent.Source
-		if source, err = s.source(seg); err == nil {
+		if source, err = s.source(ctx, seg); err == nil {
 			s.add(extent.Extent{Off: seg.off, Len: seg.n, Source: source})
 		}
 		return err == nil
@@ -314,14 +319,16 @@ func (s *sealing) cutBase(from, to int64) {
 	}
 }
 
-func (s *sealing) source(seg segment) (extent.Source, error) {
+func (s *sealing) source(ctx context.Context, seg segment) (extent.Source, error) {
 	switch {
 	case seg.layer == nil:
 		return extent.Source{}, nil
 	case !s.inBlob(seg.layer):
 		off := int64(len(s.Inline))
 		s.Inline = append(s.Inline, make([]byte, seg.n)...)
-		return extent.Source{Kind: extent.Inline, ID: InlineID, Off: off}, seg.read(s.Inline[off:])
+		return extent.Source{Kind: extent.Inline, ID: InlineID, Off: off}, seg.read(ctx, s.Inline[off:])
+	case seg.layer.lender != nil:
+		return extent.Source{Kind: seg.layer.blob.Kind, ID: seg.layer.blob.ID, Off: seg.src}, nil
 	}
 	kind := extent.Blob
 	if seg.layer.sealed.Ref.Bare {

@@ -44,6 +44,7 @@ type Stage struct {
 	baseEpoch uint32
 	current   *layer   // GUARDED_BY(mu): where writes go; nil: not yet known. INVARIANT: in layers, not frozen
 	layers    []*layer // GUARDED_BY(mu): all that segments may be in
+	loans     []Lender // GUARDED_BY(mu): whose blobs layers are, as long as one is
 	stream    stream   // GUARDED_BY(mu)
 	// GUARDED_BY(mu): the lowest size since the last seal: of a base made of that no more is seen.
 	lowest int64
@@ -289,6 +290,7 @@ func (st *Stage) Close() error {
 		err = errors.Join(err, l.drop())
 	}
 	st.layers, st.current, st.view = nil, nil, view{}
+	st.endLoans()
 	return disk.Error("close stage", err)
 }
 
@@ -311,6 +313,7 @@ func (st *Stage) Leave() error {
 		}
 	}
 	st.layers, st.current, st.view = nil, nil, view{}
+	st.endLoans()
 	return disk.Error("leave stage", err)
 }
 

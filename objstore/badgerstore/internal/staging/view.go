@@ -143,7 +143,7 @@ func (v *view) readAt(ctx context.Context, p []byte, off int64) (int, error) {
 	var err error
 	v.segments(off, end, func(s segment) bool {
 		if err = v.readBelow(ctx, p[pos-off:s.off-off], pos); err == nil {
-			err = s.read(p[s.off-off : s.end()-off])
+			err = s.read(ctx, p[s.off-off:s.end()-off])
 			pos = s.end()
 		}
 		return err == nil
@@ -172,12 +172,14 @@ func (v *view) readBelow(ctx context.Context, p []byte, off int64) error {
 	return nil
 }
 
-func (s segment) read(p []byte) error {
+func (s segment) read(ctx context.Context, p []byte) error {
 	switch {
 	case s.layer == nil:
 		clear(p)
 	case s.layer.file == nil:
 		copy(p, s.layer.remembered(s.src))
+	case s.layer.lender != nil:
+		return s.layer.readLent(ctx, p, s.src)
 	default:
 		if _, err := s.layer.file.ReadAt(p, s.src); err != nil {
 			return disk.Error("read stage", err)
