@@ -41,7 +41,7 @@
 // than the lease. To forget a name the kernel takes the lock of its directory, and two mounts that change names in the same
 // directory would each have it while they wait for the other to forget.
 //
-// A mount by root lets the kernel read large files past it (passthrough; see through.go), if the store has verified them lately and they
+// A mount by root lets the kernel read large files past it (passthrough; see through.go), if the store has verified or written them lately and they
 // lie in one of its files as they are. Writers, and readers beside a lock, never get that.
 //
 // With isolation=mount a file has one node for everybody, and truncating opens arrive as two requests; see sharing.go.

@@ -281,7 +281,6 @@ func (e *Engine) startBadger(dir string, unverified []uint64) (err error) {
 func (e *Engine) openBlobs(context.Context) (err error) {
 	e.blobs, err = blob.Open(e.fs, e.path(blobsName), blob.Options{
 		OpenMax: descriptorsFor(disk.DescriptorsMax()), ReadOnly: e.opt.ReadOnly, CheckedLasts: e.opt.ScrubAge, Now: e.clock,
-		TrustWritten: e.opt.Profile == ProfileServer,
 	})
 	return err
 }

@@ -36,8 +36,7 @@ type Options struct {
 	NewDir  objstore.NewAttr // of directories that keys imply; zero: mode 0755
 
 	// ScrubAge is how long bytes that were read and verified may be sent by the kernel alone, out of
-	// the file they lie in; 0: never, not even a moment after. With ProfileServer also those that were put and are still in memory:
-	// what a mount wrote lies in its own pages, which would have to be dropped to read past it.
+	// the file they lie in; 0: never, not even a moment after. It is the same with those that were committed and are still in memory.
 	ScrubAge time.Duration
 
 	// TrustLasts is how long clients of an earlier process ([Engine.ClientsExpected]) may answer from what they remember once that

@@ -44,19 +44,17 @@ const (
 type Options struct {
 	OpenMax  int  // descriptors kept open; 0: 512
 	ReadOnly bool // make and change nothing
-	// CheckedLasts is how long OpenChecked trusts what was verified; 0: not at all.
+	// CheckedLasts is how long OpenChecked trusts what was verified, or was adopted and has been in memory since; 0: not at all.
 	CheckedLasts time.Duration
-	// TrustWritten is whether it also trusts what was adopted and has been in memory since, for as long.
-	TrustWritten bool
 	Now          func() time.Time // nil: time.Now
 }
 
 // Store is the blob tree below one directory.
 type Store struct {
 	// Constant.
-	fs           disk.FS
-	dir          string
-	trustWritten bool
+	fs            disk.FS
+	dir           string
+	trustsWritten bool
 
 	files *files
 
@@ -75,7 +73,7 @@ type Store struct {
 // A file system that cannot link files is ErrUnsupported.
 func Open(fsys disk.FS, dir string, opt Options) (*Store, error) {
 	s := &Store{
-		fs: fsys, dir: dir, files: newFiles(fsys, opt), trustWritten: opt.TrustWritten && opt.CheckedLasts > 0,
+		fs: fsys, dir: dir, files: newFiles(fsys, opt), trustsWritten: opt.CheckedLasts > 0,
 		dirs: make(map[string]bool), unsynced: make(map[Ref]bool), dirty: make(map[string]bool),
 		emptied: make(map[string]bool),
 	}
@@ -155,7 +153,7 @@ func (s *Store) Adopt(sealed Sealed) error {
 	if err := s.link(sealed.Path, path); err != nil {
 		return err
 	}
-	if sealed.Ref.Bare && s.trustWritten {
+	if sealed.Ref.Bare && s.trustsWritten {
 		if info, err := s.fs.Stat(path); err == nil {
 			s.files.noteWritten(sealed.Ref, info.Modified)
 		}

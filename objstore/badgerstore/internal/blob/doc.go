@@ -13,7 +13,7 @@
 // # Guarantees
 //
 // ReadAt returns verified bytes or ErrCorrupt, never the checksum block. OpenChecked gives a file away only
-// for bytes that ReadAt, or itself, found good a short while ago, or, with TrustWritten, that have been in memory
+// for bytes that ReadAt, or itself, found good a short while ago, or that have been in memory
 // since their checksums were taken on their way there. A
 // blob's name appears only when its bytes are complete. After Sync returned, every blob
 // adopted before the call survives power loss: files, their directories, and the parents of those that

@@ -77,7 +77,7 @@ func TestBytesThatNeverLeftMemoryAreGivenAway(t *testing.T) {
 			cached := !c.evicted
 			fx := newFixture(t, memory{disk.OS{}, &cached})
 			now := time.Unix(1_000_000, 0)
-			s, err := Open(fx.fs, filepath.Join(fx.dir, "blobs"), Options{OpenMax: 1, CheckedLasts: trusted, TrustWritten: true, Now: func() time.Time { return now }})
+			s, err := Open(fx.fs, filepath.Join(fx.dir, "blobs"), Options{OpenMax: 1, CheckedLasts: trusted, Now: func() time.Time { return now }})
 			if err != nil {
 				t.Fatal(err)
 			}
