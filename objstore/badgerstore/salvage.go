@@ -57,7 +57,7 @@ func (e *Engine) salvageTable(id uint64, why string) error {
 	if err != nil {
 		return err
 	}
-	entries, losses := sst.Read(data, isRecord)
+	entries, losses := sst.Read(data, e.marks.Get().Durable, isRecord)
 	err = e.salvaged(Finding{Kind: FindingTable, Text: why, Remedy: tableRemedy})
 	for _, l := range losses {
 		err = errors.Join(err, e.salvaged(Finding{Kind: FindingTable, Text: lossText(id, l)}))

@@ -28,12 +28,14 @@ type Loss struct {
 }
 
 // Read is what can be read of a table, in order, and what could not be. isWhole says of a key, without its version, and a value whether
-// the value is the one that was written. What is returned shares memory with data.
-func Read(data []byte, isWhole func(key, value []byte) bool) (entries []Entry, lost []Loss) {
+// the value is the one that was written; the version is in no checksum but its block's, so that none is believed that is later than newest and all
+// that blocks have which match theirs. What is returned shares memory with data.
+func Read(data []byte, newest uint64, isWhole func(key, value []byte) bool) (entries []Entry, lost []Loss) {
 	all, isAll := bounds(data)
 	parts := make([]part, len(all)-1)
 	for i := range parts {
 		parts[i] = newPart(data, all[i], all[i+1])
+		newest = max(newest, parts[i].newest())
 	}
 	for i, p := range parts {
 		var before, after []byte
@@ -55,7 +57,7 @@ func Read(data []byte, isWhole func(key, value []byte) bool) (entries []Entry, l
 				break
 			}
 		}
-		kept := readable(p.entries, before, after, isWhole)
+		kept := readable(p.entries, before, after, newest, isWhole)
 		loss.Read = len(kept)
 		entries = append(entries, kept...)
 		if len(lost) > 0 && lost[len(lost)-1].End == loss.Begin && loss.Read == 0 && lost[len(lost)-1].Read == 0 {
@@ -100,6 +102,16 @@ func newPart(data []byte, begin, end int) part {
 	return p
 }
 
+// newest is the latest version in a block that matches its checksum; 0: it does not.
+func (p part) newest() (version uint64) {
+	if p.whole {
+		for _, e := range p.entries {
+			version = max(version, y.ParseTs(e.Key))
+		}
+	}
+	return version
+}
+
 // decode is the entry of a block from off to end. The first entry has its whole key, which others begin with some of.
 func decode(b []byte, off, end int) (e Entry, ok bool) {
 	first := binary.LittleEndian.Uint16(b[2:])
@@ -118,10 +130,15 @@ func decode(b []byte, off, end int) (e Entry, ok bool) {
 	return e, true
 }
 
-// readable are those of the entries of a damaged block that are between two keys, in order, and can be believed, or show what the damage is.
-func readable(entries []Entry, before, after []byte, isWhole func(key, value []byte) bool) (kept []Entry) {
+// readable are those of the entries of a damaged block that are between two keys, in order, of no version later than newest, and can be
+// believed, or show what the damage is.
+func readable(entries []Entry, before, after []byte, newest uint64, isWhole func(key, value []byte) bool) (kept []Entry) {
 	explained := false
 	for _, e := range entries {
+		if y.ParseTs(e.Key) > newest {
+			explained = true
+			continue
+		}
 		if before != nil && y.CompareKeys(e.Key, before) <= 0 || after != nil && y.CompareKeys(e.Key, after) >= 0 {
 			continue
 		}

@@ -38,7 +38,7 @@ func options() badger.Options { return badger.DefaultOptions("").WithCompression
 // Of a table that is whole everything is read, and nothing is lost.
 func TestWholeTableIsReadWhole(t *testing.T) {
 	want := testEntries(2000)
-	got, lost := sst.Read(sst.Write(want, options()), isWhole)
+	got, lost := sst.Read(sst.Write(want, options()), 0, isWhole)
 	if len(lost) > 0 || len(got) != len(want) {
 		t.Fatalf("%d entries of %d, lost %v", len(got), len(want), lost)
 	}
@@ -84,7 +84,7 @@ func TestWhatIsReadOfADamagedTableWasInIt(t *testing.T) {
 	good := sst.Write(want, options())
 	for _, row := range damages {
 		for seed := range uint64(200) {
-			got, lost := sst.Read(row.break_(bytes.Clone(good), rand.New(rand.NewPCG(seed, 0))), isWhole)
+			got, lost := sst.Read(row.break_(bytes.Clone(good), rand.New(rand.NewPCG(seed, 0))), 0, isWhole)
 			read := map[string]bool{}
 			for i, e := range got {
 				if i > 0 && y.CompareKeys(got[i-1].Key, e.Key) >= 0 {
@@ -114,6 +114,40 @@ func TestWhatIsReadOfADamagedTableWasInIt(t *testing.T) {
 	}
 }
 
+// A version is in no record, so that damage can make one that was never given out: a store that believed it would have no next one.
+func TestVersionsThatWereNeverGivenOutAreNotBelieved(t *testing.T) {
+	var want []sst.Entry
+	const newest = 1000
+	add := func(key string, version uint64) {
+		body := fmt.Appendf(nil, "%s is %d", key, version)
+		value := fmt.Appendf(body, "%08x", crc32.ChecksumIEEE(body))
+		want = append(want, sst.Entry{Key: y.KeyWithTs([]byte(key), version), Value: y.ValueStruct{Value: value}})
+	}
+	for i := range newest {
+		add(fmt.Sprintf("a%04d", i), uint64(i))
+	}
+	for version := uint64(newest); version > 0; version-- {
+		add("k", version)
+	}
+	good := sst.Write(want, options())
+	first := bytes.Index(good, []byte("k is"))
+	for _, length := range []int{8, 4096} {
+		for begin := first - 4200; begin < first+50; begin++ {
+			p := bytes.Clone(good)
+			clear(p[begin : begin+length])
+			entries, _ := sst.Read(p, newest, isWhole)
+			if len(entries) < len(want)/2 {
+				t.Errorf("%d zeros at %d: only %d of %d are read", length, begin, len(entries), len(want))
+			}
+			for _, e := range entries {
+				if version := y.ParseTs(e.Key); version > newest {
+					t.Fatalf("%d zeros at %d: version %d of %q", length, begin, version, y.ParseKey(e.Key))
+				}
+			}
+		}
+	}
+}
+
 // isTold reports whether a key is in one of the parts that are lost.
 func isTold(lost []sst.Loss, key []byte) bool {
 	for _, l := range lost {
@@ -129,7 +163,7 @@ func TestWhatIsReadOfRubbleIsInOrder(t *testing.T) {
 	good := sst.Write(testEntries(300), options())
 	for seed := range uint64(300) {
 		p := mangled(good, rand.New(rand.NewPCG(seed, 1)))
-		entries, _ := sst.Read(p, isWhole)
+		entries, _ := sst.Read(p, 0, isWhole)
 		for i, e := range entries {
 			if i > 0 && y.CompareKeys(entries[i-1].Key, e.Key) >= 0 {
 				t.Errorf("seed %d: %q is behind %q", seed, e.Key, entries[i-1].Key)
@@ -138,7 +172,7 @@ func TestWhatIsReadOfRubbleIsInOrder(t *testing.T) {
 		if len(entries) == 0 {
 			continue
 		}
-		if again, lost := sst.Read(sst.Write(entries, options()), isWhole); len(again) != len(entries) || len(lost) > 0 {
+		if again, lost := sst.Read(sst.Write(entries, options()), 0, isWhole); len(again) != len(entries) || len(lost) > 0 {
 			t.Errorf("seed %d: of %d entries %d are read, lost %v", seed, len(entries), len(again), lost)
 		}
 	}
