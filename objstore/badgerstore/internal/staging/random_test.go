@@ -17,7 +17,11 @@ import (
 // Random operations on a stage, with commits that succeed and fail, writes while they run, and
 // deaths of the process: reads, sizes, hashes and committed contents are always those of the oracle, a slice.
 func TestRandomOperationsMatchTheOracle(t *testing.T) {
-	for _, seed := range seeds(8) {
+	n := uint64(24)
+	if testing.Short() {
+		n = 8
+	}
+	for _, seed := range seeds(n) {
 		if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) { newPlay(t, seed).run(60) }) {
 			t.Fatalf("rerun with -seed=%d", seed)
 		}
