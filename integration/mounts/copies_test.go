@@ -74,9 +74,16 @@ func TestC4CopyThatWasNotClosedIsKept(t *testing.T) {
 	if err := os.WriteFile(m.Path("source"), []byte("other"), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	wantKept(t, m, body[:n], from, to)
+}
+
+// wantKept kills the daemon while files are open, and fails unless the next one has kept one copy, of these bytes.
+func wantKept(t *testing.T, m *mounttest.Mount, want []byte, files ...*os.File) {
+	t.Helper()
 	m.Kill()
-	from.Close()
-	to.Close() // of a mount that is dead
+	for _, f := range files {
+		f.Close() // of a mount that is dead
+	}
 	if err := unix.Unmount(m.Dir, unix.MNT_DETACH); err != nil {
 		t.Fatal(err)
 	}
@@ -85,8 +92,8 @@ func TestC4CopyThatWasNotClosedIsKept(t *testing.T) {
 	if err != nil || len(kept) != 1 {
 		t.Fatalf("%d copies are kept, %v", len(kept), err)
 	}
-	if got, err := os.ReadFile(kept[0]); err != nil || !bytes.Equal(got, body[:n]) {
-		t.Errorf("kept: %d bytes, %v", len(got), err)
+	if got, err := os.ReadFile(kept[0]); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("kept: %d bytes of %d, %v", len(got), len(want), err)
 	}
 }
 
@@ -201,18 +208,5 @@ func TestC4PartsThatWereSharedAreKept(t *testing.T) {
 	if err := os.WriteFile(m.Path("source"), []byte("other"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	m.Kill()
-	from.Close()
-	to.Close() // of a mount that is dead
-	if err := unix.Unmount(m.Dir, unix.MNT_DETACH); err != nil {
-		t.Fatal(err)
-	}
-	m.Restart()
-	kept, err := filepath.Glob(m.Path(".etagfs", "conflicts", "*", "mine"))
-	if err != nil || len(kept) != 1 {
-		t.Fatalf("%d copies are kept, %v", len(kept), err)
-	}
-	if got, err := os.ReadFile(kept[0]); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("kept: %d bytes of %d, %v", len(got), len(want), err)
-	}
+	wantKept(t, m, want, from, to)
 }
