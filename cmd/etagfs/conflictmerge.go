@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +36,8 @@ func mergeConflict(t *terminal, place *conflictPlace) *cobra.Command {
 		Long: `Merge the kept bytes (mine) with what the file is now (theirs), both of which came
 from base, and put the result in place if the file is still what it was merged with. This
 takes git merge-file, or $MERGETOOL: a shell command that finds the names of four files
-in BASE, LOCAL (mine), REMOTE (theirs) and MERGED, where it leaves its result.
+in BASE, LOCAL (mine), REMOTE (theirs) and MERGED, which begins as mine, and where it
+leaves its result. If it ends without saving MERGED, nothing changes.
 What it made of MERGED and could not be put in place is left in a file in the
 working directory, which is named, however the merge ended.
 
@@ -228,10 +230,7 @@ func (m mergeFiles) merge(ctx context.Context, tool string) (marked bool, err er
 	if tool == "" {
 		return m.git(ctx)
 	}
-	mine, err := os.ReadFile(m.name("mine"))
-	if err == nil {
-		err = os.WriteFile(m.name("merged"), mine, 0o600)
-	}
+	begun, err := m.begin()
 	if err != nil {
 		return false, err
 	}
@@ -247,7 +246,32 @@ func (m mergeFiles) merge(ctx context.Context, tool string) (marked bool, err er
 	if err != nil {
 		return false, err
 	}
+	if saved, err := m.saved(begun); err != nil {
+		return false, err
+	} else if !saved {
+		return false, fmt.Errorf("%s has not saved MERGED: nothing has changed (keep-mine puts the kept bytes in place of theirs)", mergeToolVariable)
+	}
 	return hasMarks(m.name("merged"))
+}
+
+// begin makes merged of mine, as a tool finds it. No tool saves anything at the time it has from here on.
+func (m mergeFiles) begin() (begun time.Time, err error) {
+	mine, err := os.ReadFile(m.name("mine"))
+	if err != nil {
+		return begun, err
+	}
+	if err := os.WriteFile(m.name("merged"), mine, 0o600); err != nil {
+		return begun, err
+	}
+	begun = time.Unix(1, 0)
+	return begun, os.Chtimes(m.name("merged"), begun, begun)
+}
+
+// saved reports whether a tool that ended well has written merged, be it with the bytes that were there: an editor that was left without
+// saving ends well, too, and mine in place of theirs would undo what won.
+func (m mergeFiles) saved(begun time.Time) (bool, error) {
+	info, err := os.Stat(m.name("merged"))
+	return err == nil && (m.worked() || !info.ModTime().Equal(begun)), err
 }
 
 // gitFailed is the exit code of git merge-file from which it is no number of marks.
