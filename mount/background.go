@@ -32,8 +32,9 @@ type StartError struct {
 // Error is the sentence the process gave.
 func (e *StartError) Error() string { return e.Sentence }
 
-// StartBackground runs this program with args in the background, detached from the terminal, and returns
-// when it says through [Readiness] that it is ready; a [*StartError] tells why it ended before.
+// StartBackground runs this program with args in the background, and returns when it says through [Readiness] that it is
+// ready, and is detached from the terminal; a [*StartError] tells why it ended before. Until then it is in this process's group: of a
+// directory that is mounted when it is used, autofs lets in only the group that systemd mounts it with, and all others wait for that.
 // Nobody sees its output, except the reason if it crashes before.
 func StartBackground(ctx context.Context, args []string) (pid int, err error) {
 	program, err := os.Executable()
@@ -56,7 +57,6 @@ func StartBackground(ctx context.Context, args []string) (pid int, err error) {
 	cmd.Env = append(os.Environ(), readyVariable+"=3")
 	cmd.ExtraFiles = []*os.File{write}
 	cmd.Stdout, cmd.Stderr = output, output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	// What this process inherited is nothing to the daemon: a lock or a pipe would
 	// be held for as long as it lives.
 	if err := unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
@@ -133,8 +133,16 @@ func InheritReadiness() (Readiness, error) {
 	return Readiness{os.NewFile(uintptr(fd), readyVariable)}, nil
 }
 
-// Ready says that the mount can be used.
-func (r Readiness) Ready() error { return r.say(readyWord) }
+// Ready says that the mount can be used, and leaves the session and the process group of who started this process.
+func (r Readiness) Ready() error {
+	if r.to == nil {
+		return nil
+	}
+	if _, err := unix.Setsid(); err != nil {
+		return errors.Join(fmt.Errorf("setsid: %w", err), r.to.Close())
+	}
+	return r.say(readyWord)
+}
 
 // Failed says in one sentence why it cannot. The exit code says it to programs.
 func (r Readiness) Failed(sentence error) error { return r.say(firstLine(sentence.Error())) }
