@@ -147,7 +147,7 @@ install-files:
 	for unit in cmd/etagfs/packaging/*.service; do \
 		sed 's|@BINDIR@|$(BINDIR)|' "$$unit" >"$(DESTDIR)$(UNITDIR)/$${unit##*/}"; \
 	done; \
-	install -m 644 cmd/etagfs/packaging/*.mount '$(DESTDIR)$(DOCDIR)/examples'; \
+	install -m 644 cmd/etagfs/packaging/*.mount cmd/etagfs/packaging/*.conf '$(DESTDIR)$(DOCDIR)/examples'; \
 	install -m 644 README.md LICENSE $(wildcard cmd/etagfs/*.md fs/*.md mount/*.md) '$(DESTDIR)$(DOCDIR)'
 
 uninstall: ## remove what install has put there
