@@ -28,13 +28,14 @@ type bridge struct {
 	notifier *notifier
 	passer   *passer
 	pruner   *pruner
+	namings  *namings
 	releases releases
 }
 
-func newBridge(t *table, k *notifier, files *fs.FS, l locks.Locker, log *slog.Logger, now func() time.Time) *bridge {
+func newBridge(t *table, k *notifier, files *fs.FS, p *pruner, l locks.Locker, log *slog.Logger, now func() time.Time) *bridge {
 	return &bridge{
 		fs: files, log: log, now: now,
-		table: t, handles: newHandles(), locks: l, notifier: k, passer: &passer{log: log}, pruner: newPruner(t, log),
+		table: t, handles: newHandles(), locks: l, notifier: k, passer: &passer{log: log}, pruner: p, namings: p.namings,
 		releases: releases{patience: releasePatience},
 	}
 }

@@ -6,17 +6,20 @@ import (
 	"sync"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/etagfs/etagfs/objstore"
 )
 
 // A kernel with memory to spare remembers every file it was ever told of, and the table has to, too. So beyond a number
 // of them the kernel is asked to forget some that nobody has open (Linux 6.18 and later; earlier
-// ones cannot be asked). It may decline, and forgets nothing that is in use.
+// ones cannot be asked). It may decline, and forgets nothing that is in use. A namespace whose ids are good only as long as it
+// remembers them forgets those then that no node is of.
 const (
 	crowdNodes = 1 << 17 // without a limit of memory, and the most with one
 	// crowdBytes is what a node takes of the process, about: its name, its places in the indexes, and as much again that the heap
 	// may have grown before it is collected.
 	crowdBytes = 320
-	crowdPart  = 8 // one in so many bytes of a limit is for nodes
+	crowdPart  = 8 // one in so many bytes of a limit is for nodes, and about as much for what a namespace remembers of as many names
 	// askedAtOnce is how many nodes the kernel is told of in one message.
 	askedAtOnce = 512
 )
@@ -64,30 +67,37 @@ func (t *table) forgettable() (ids []uint64) {
 	return ids
 }
 
-// pruner asks the kernel to forget, in the background: the kernel waits for reads of what it drops.
+// pruner asks the kernel to forget, and has the namespace forget, in the background: the kernel waits for reads of what it drops.
 type pruner struct {
 	// Constant.
-	table *table
-	log   *slog.Logger
+	table     *table
+	log       *slog.Logger
+	forgetter objstore.Forgetter // nil: the namespace's ids are good for ever
+	namings   *namings           // with a forgetter
 
 	mu sync.Mutex
 	// Guarded by mu.
 	kernel  notifications // nil until mounted, once unmounted, and if it cannot be asked
+	mounted bool
 	working bool
 	idle    sync.Cond
 }
 
-func newPruner(t *table, log *slog.Logger) *pruner {
-	p := &pruner{table: t, log: log}
+func newPruner(t *table, forgetter objstore.Forgetter, log *slog.Logger) *pruner {
+	p := &pruner{table: t, log: log, forgetter: forgetter}
 	p.idle.L = &p.mu
 	t.crowd.ask = p.begin
+	if forgetter != nil {
+		p.namings = newNamings()
+		forgetter.OnCrowd(t.crowd.most, p.begin)
+	}
 	return p
 }
 
 // connect begins asking kernel; nil ends it. What is being asked is waited for.
 func (p *pruner) connect(kernel notifications) {
 	p.mu.Lock()
-	p.kernel = kernel
+	p.kernel, p.mounted = kernel, kernel != nil
 	p.mu.Unlock()
 	p.wait()
 }
@@ -101,11 +111,11 @@ func (p *pruner) wait() {
 	}
 }
 
-// begin takes no other lock: the table's is held.
+// begin takes no other lock: the table's is held, or the namespace's.
 func (p *pruner) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.kernel == nil || p.working {
+	if !p.mounted || p.working || p.kernel == nil && p.forgetter == nil {
 		return
 	}
 	p.working = true
@@ -114,10 +124,11 @@ func (p *pruner) begin() {
 
 func (p *pruner) prune(kernel notifications) {
 	status := fuse.OK
-	for ids := range slices.Chunk(p.table.forgettable(), askedAtOnce) {
-		if status = kernel.PruneNotify(ids); status != fuse.OK {
-			break
-		}
+	if kernel != nil {
+		status = p.ask(kernel)
+	}
+	if p.forgetter != nil {
+		p.forgetter.Forget(p.namings.settle, p.table.knows)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,4 +140,21 @@ func (p *pruner) prune(kernel notifications) {
 	}
 	p.working = false
 	p.idle.Broadcast()
+}
+
+// ask has the kernel forget what can be forgotten.
+func (p *pruner) ask(kernel notifications) (status fuse.Status) {
+	for ids := range slices.Chunk(p.table.forgettable(), askedAtOnce) {
+		if status = kernel.PruneNotify(ids); status != fuse.OK {
+			break
+		}
+	}
+	return status
+}
+
+// knows reports whether there is a node of an object.
+func (t *table) knows(id objstore.ID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.anyOf(id) != nil
 }

@@ -58,7 +58,8 @@ func newKernelLogged(t *testing.T, store objstore.Namespace, options fs.Options,
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &kernel{t: t, store: store, bridge: newBridge(table, notifier, files, locks.New().Open(), log, time.Now), inodes: make(map[uint64]*inode), entries: make(map[name]uint64)}
+	forgetter, _ := store.(objstore.Forgetter)
+	k := &kernel{t: t, store: store, bridge: newBridge(table, notifier, files, newPruner(table, forgetter, log), locks.New().Open(), log, time.Now), inodes: make(map[uint64]*inode), entries: make(map[name]uint64)}
 	k.changed.L = &k.mu
 	notifier.connect(k)
 	t.Cleanup(func() {

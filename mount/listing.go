@@ -99,6 +99,7 @@ func (b *bridge) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryL
 // ReadDirPlus implements [fuse.RawFileSystem]. An entry without a node makes the kernel ask
 // about it when somebody wants to know.
 func (b *bridge) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	defer b.namings.end(b.namings.begin())
 	d := b.handles.directory(in.Fh)
 	if d == nil {
 		return fuse.EBADF

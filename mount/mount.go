@@ -37,6 +37,8 @@ type Config struct {
 	Dir       string // as Prepare returned it
 	Source    string // the store, as the mount table names it
 	Namespace objstore.Namespace
+	// Forgetter is the namespace, or what that is made of, if its ids are good only for as long as they are in use; nil: they are for ever.
+	Forgetter objstore.Forgetter
 	Options   Options
 	Logger    *slog.Logger
 	Host      string // for info.json of conflicts
@@ -95,7 +97,7 @@ func Start(ctx context.Context, config Config) (*Mount, error) {
 	if config.Locks == nil {
 		config.Locks = locks.New().Open()
 	}
-	b := newBridge(t, k, files, config.Locks, config.Logger, time.Now)
+	b := newBridge(t, k, files, newPruner(t, config.Forgetter, config.Logger), config.Locks, config.Logger, time.Now)
 	log.bridge = b
 	server, err := mountAt(config, &watched{b, log.activity})
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 
 // Lookup implements [fuse.RawFileSystem].
 func (b *bridge) Lookup(_ <-chan struct{}, in *fuse.InHeader, base string, out *fuse.EntryOut) fuse.Status {
+	defer b.namings.end(b.namings.begin())
 	c, at := caller(in), name{in.NodeId, base}
 	if base == "." || base == ".." {
 		return b.lookupByID(c, in.NodeId, base, out)
@@ -101,6 +102,7 @@ func (b *bridge) made(op string, at name, since mark, c fs.Caller, e fs.Entry, e
 
 // Mkdir implements [fuse.RawFileSystem].
 func (b *bridge) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, base string, out *fuse.EntryOut) fuse.Status {
+	defer b.namings.end(b.namings.begin())
 	dir, ok := b.table.viewOf(in.NodeId)
 	if !ok {
 		return fuse.Status(syscall.ESTALE)
@@ -112,6 +114,7 @@ func (b *bridge) Mkdir(_ <-chan struct{}, in *fuse.MkdirIn, base string, out *fu
 
 // Mknod implements [fuse.RawFileSystem].
 func (b *bridge) Mknod(_ <-chan struct{}, in *fuse.MknodIn, base string, out *fuse.EntryOut) fuse.Status {
+	defer b.namings.end(b.namings.begin())
 	dir, ok := b.table.viewOf(in.NodeId)
 	if !ok {
 		return fuse.Status(syscall.ESTALE)
@@ -127,6 +130,7 @@ func (b *bridge) Mknod(_ <-chan struct{}, in *fuse.MknodIn, base string, out *fu
 
 // Symlink implements [fuse.RawFileSystem].
 func (b *bridge) Symlink(_ <-chan struct{}, in *fuse.InHeader, target, base string, out *fuse.EntryOut) fuse.Status {
+	defer b.namings.end(b.namings.begin())
 	dir, ok := b.table.viewOf(in.NodeId)
 	if !ok {
 		return fuse.Status(syscall.ESTALE)
@@ -138,6 +142,7 @@ func (b *bridge) Symlink(_ <-chan struct{}, in *fuse.InHeader, target, base stri
 
 // Link implements [fuse.RawFileSystem].
 func (b *bridge) Link(_ <-chan struct{}, in *fuse.LinkIn, base string, out *fuse.EntryOut) fuse.Status {
+	defer b.namings.end(b.namings.begin())
 	dir, ok := b.table.viewOf(in.NodeId)
 	file, held := b.table.viewOf(in.Oldnodeid)
 	if !ok || !held {

@@ -14,6 +14,7 @@ import (
 
 // Create implements [fuse.RawFileSystem].
 func (b *bridge) Create(_ <-chan struct{}, in *fuse.CreateIn, base string, out *fuse.CreateOut) fuse.Status {
+	defer b.namings.end(b.namings.begin())
 	dir, ok := b.table.viewOf(in.NodeId)
 	if !ok {
 		return fuse.Status(syscall.ESTALE)
@@ -36,6 +37,7 @@ func (b *bridge) Create(_ <-chan struct{}, in *fuse.CreateIn, base string, out *
 
 // Tmpfile implements [fuse.RawFileSystem].
 func (b *bridge) Tmpfile(_ <-chan struct{}, in *fuse.CreateIn, out *fuse.CreateOut) fuse.Status {
+	defer b.namings.end(b.namings.begin())
 	dir, ok := b.table.viewOf(in.NodeId)
 	if !ok {
 		return fuse.Status(syscall.ESTALE)

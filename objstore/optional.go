@@ -102,3 +102,14 @@ type Feed interface {
 	// the store. stop returns once f is not running.
 	WatchObjects(f func(Event)) (stop func())
 }
+
+// Forgetter is what a [Namespace] implements besides that gives out its ids as it sees names, and remembers what each stands for.
+type Forgetter interface {
+	// OnCrowd has ask called whenever the namespace remembers more than most objects, and a quarter more than were left the last time
+	// it forgot. ask must not block, nor call the namespace.
+	OnCrowd(most int, ask func())
+	// Forget takes back ids that used denies and that were told last before the call; they are not given out again. settle is called
+	// first, and returns once used knows of every id that was told before and that anybody may still use. used must not call the
+	// namespace. For one caller at a time.
+	Forget(settle func(), used func(ID) bool)
+}

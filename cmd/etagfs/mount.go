@@ -278,7 +278,7 @@ func (d daemon) mount(ctx context.Context, s *served, options mount.Options, poi
 		}
 	}
 	if s.mount, err = s.store.mount(ctx, mount.Config{
-		Dir: point, Source: s.store.source, Namespace: namespace, Options: options, Logger: s.log, Host: host,
+		Dir: point, Source: s.store.source, Namespace: namespace, Forgetter: s.store.forgetter, Options: options, Logger: s.log, Host: host,
 		Locks: s.store.locks, ControlFiles: gauges.files(), Kept: s.hook.teller(),
 	}); err != nil {
 		s.unshow()
@@ -342,11 +342,12 @@ type openStore struct {
 	source    string // as the mount table names it
 	kind      string // "embedded", "attached", "server" or "s3"
 	namespace objstore.Namespace
-	others    *others       // who use the store too, if it is this process's own
-	offer     *offer        // for them; nil: the store is another's
-	shared    *remote.Store // what namespace is if the store is another's
-	locks     locks.Locker  // nil: nobody shares files with the mount
-	cached    func() int64  // bytes on local disk; nil: there is no cache
+	forgetter objstore.Forgetter // nil: the namespace's ids are good for ever
+	others    *others            // who use the store too, if it is this process's own
+	offer     *offer             // for them; nil: the store is another's
+	shared    *remote.Store      // what namespace is if the store is another's
+	locks     locks.Locker       // nil: nobody shares files with the mount
+	cached    func() int64       // bytes on local disk; nil: there is no cache
 }
 
 // scrubAge is how long what was verified may be read by the kernel alone.

@@ -97,7 +97,7 @@ func (d daemon) openRemote(ctx context.Context, options mount.Options, point str
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
-	return &openStore{engine: r, dir: dir, source: d.store, kind: "s3", namespace: namespace, cached: r.blocks.Bytes}, nil
+	return &openStore{engine: r, dir: dir, source: d.store, kind: "s3", namespace: namespace, forgetter: namespace, cached: r.blocks.Bytes}, nil
 }
 
 func (r *flatBucket) open(ctx context.Context, store objstore.Store, dir string, readOnly bool, blocksBytes int64, logger *slog.Logger) (ns *flatns.Namespace, err error) {

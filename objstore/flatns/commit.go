@@ -104,10 +104,10 @@ func (c *commit) target(ctx context.Context, f *node, first bool) (found, error)
 	want, ok := c.req.Cond.Version()
 	if first && ok && c.n.caps.UniqueVersions {
 		c.n.mu.Lock()
-		raw := f.seen
+		seen := f.seen
 		c.n.mu.Unlock()
-		if raw.Version != "" && contentOf(raw) == want {
-			return found{f, raw, c.n.describe(f.id, f.typ, raw, false)}, nil
+		if seen.whole != nil && seen.content == want {
+			return found{f, *seen.whole, c.n.describe(f.id, f.typ, *seen.whole, false)}, nil
 		}
 	}
 	return c.n.stat(ctx, f.id)
@@ -117,7 +117,8 @@ func (c *commit) target(ctx context.Context, f *node, first bool) (found, error)
 func (c *commit) committed(f *node, before found, raw objstore.Info) objstore.CommitResult {
 	info := c.n.describe(f.id, f.typ, raw, false)
 	c.n.apply(func() []objstore.Change {
-		f.seen, f.born = raw, c.n.epoch
+		c.n.note(f, raw)
+		f.born = c.n.epoch
 		change := objstore.Change{
 			Kind: objstore.ChangeContent, Object: f.id, Old: before.info.Version, New: info.Version, Size: info.Size,
 			Appended: c.appended(),

@@ -25,13 +25,16 @@ func (n *Namespace) ListConflicts(ctx context.Context) ([]objstore.Conflict, err
 	return all, err
 }
 
-// objectOf is the object of a copy; 0 if that is another file here.
+// objectOf is the object of a copy; 0 if that is another file here, or may be.
 func (n *Namespace) objectOf(c objstore.Conflict) objstore.ID {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	found := n.nodes[c.Object]
-	if found == nil {
+	if found == nil && c.Object > n.lastID {
 		return c.Object
+	}
+	if found == nil { // it is gone, or was forgotten
+		return 0
 	}
 	if key, named := n.keyLocked(found); !named || string(key) != c.Path {
 		return 0

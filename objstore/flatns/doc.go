@@ -5,7 +5,8 @@
 //   - A stored name is a component of a key; that of a directory ends in "/". A directory exists if there is an object
 //     of its key, its marker, or any key below. Without a marker it is implied.
 //   - A node is what this mount knows under an id: where it is and of which type. Ids are given out as names are
-//     seen; they stay with a file or directory that this mount renames, and end when its name is gone.
+//     seen; they stay with a file or directory that this mount renames, and end when its name is gone, or when whoever uses the
+//     namespace says that nobody uses it any more.
 //   - What was seen is the store's description of an object at a moment. It is only ever used to
 //     put a condition on a write.
 //   - The content version is what the namespace calls the version of a file. It is the store's version, unless
@@ -40,6 +41,7 @@
 // # Lock order
 //
 // Namespace.renaming and occupied names, over calls of the store; pin.mu, over calls of the store; Namespace.telling; Namespace.mu.
+// With the last one held OnCrowd's function is called, and what Forget asks whether an id is used.
 //
 // # What it does not do
 //
@@ -50,5 +52,5 @@
 // directories are not counted. Where the store has no conditional delete, a write that comes between the look
 // and the delete of an unlink or rename goes with it. Watch tells what this mount did, not what
 // others do. A commit with a rename of an existing file is two steps. Where directories are renamed by copies two mounts
-// must not rename two of them into each other at the same time. The table of nodes grows with the names seen.
+// must not rename two of them into each other at the same time. A name that was forgotten and is seen again has another id.
 package flatns

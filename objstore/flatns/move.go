@@ -125,7 +125,8 @@ func (m *mover) moved(raw objstore.Info) (res objstore.MoveResult) {
 		if replaced := m.n.relocate(d, m.to.dir, m.to.stored(d.isDir())); replaced != nil {
 			change.Replaced = replaced.id
 		}
-		d.seen, d.explicit = raw, d.isDir() && raw.Version != ""
+		m.n.note(d, raw)
+		d.explicit = d.isDir() && raw.Version != ""
 		res.Moved = m.n.describe(d.id, d.typ, raw, d.explicit)
 		change.New, change.Size = res.Moved.Version, res.Moved.Size
 		return []objstore.Change{change}

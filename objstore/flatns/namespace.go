@@ -54,6 +54,9 @@ type Namespace struct {
 	lastID   objstore.ID            // GUARDED_BY(mu)
 	occupied map[spot]chan struct{} // GUARDED_BY(mu): closed when the change is in the table
 	epoch    uint64                 // GUARDED_BY(mu): moves with every change this mount makes
+	told     uint64                 // GUARDED_BY(mu): how often an id was told to somebody
+	crowd    crowd                  // GUARDED_BY(mu)
+	wholes   wholes                 // GUARDED_BY(mu)
 }
 
 // New makes a namespace of a store. A store without conditional puts is ErrUnsupported, unless only read.
@@ -90,7 +93,7 @@ func (n *Namespace) Capabilities() objstore.Capabilities {
 // Root implements [objstore.Namespace].
 func (n *Namespace) Root() objstore.ID { return n.root.id }
 
-// NewID implements [objstore.Namespace]. Ids are good as long as the mount.
+// NewID implements [objstore.Namespace]. Ids are good as long as the mount, or until [Namespace.Forget].
 func (n *Namespace) NewID(ctx context.Context) (objstore.ID, error) {
 	if err := ended(ctx); err != nil {
 		return 0, named("reserve id", "", err)

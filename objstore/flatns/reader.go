@@ -58,8 +58,9 @@ func (n *Namespace) openNode(ctx context.Context, f *node, want objstore.Version
 	raw := inner.Info()
 	n.mu.Lock()
 	if f.born <= since {
-		f.seen = raw
+		n.note(f, raw)
 	}
+	f.readers++
 	n.mu.Unlock()
 	p := &pin{n: n, node: f, info: n.describe(f.id, f.typ, raw, false), inner: inner, uses: 1}
 	return &reader{pin: p}, nil
@@ -142,6 +143,9 @@ func (r *reader) Close() error {
 	if p.uses--; p.uses > 0 {
 		return nil
 	}
+	p.n.mu.Lock()
+	p.node.readers--
+	p.n.mu.Unlock()
 	err := p.inner.Close()
 	for _, old := range p.old {
 		err = errors.Join(err, old.Close())

@@ -18,8 +18,11 @@ type node struct {
 	stored   string           // component; of a directory with "/"
 	children map[string]*node // of a directory, by stored name
 	born     uint64           // epoch of the last change of this mount to it or its name
-	seen     objstore.Info    // as the store described it; no version: not known
+	seen     sighting         // as the store described it
+	whole    bool             // it is among Namespace.wholes
 	explicit bool             // of a directory: a marker was seen
+	readers  int              // that are not closed
+	told     uint64           // when its id was told last, by Namespace.told
 }
 
 func (d *node) isDir() bool { return d.typ == objstore.TypeDir }
@@ -143,16 +146,20 @@ func (n *Namespace) see(since uint64, dir *node, stored string, typ objstore.Fil
 	n.settle(spot{dir, stored})
 	there := dir.children[stored]
 	if there != nil && there.born > since {
+		n.tell(there)
 		return there
 	}
-	if there != nil && (there.typ != typ || typ == objstore.TypeSymlink && contentOf(there.seen) != contentOf(raw)) {
+	if there != nil && (there.typ != typ || typ == objstore.TypeSymlink && there.seen.content != contentOf(raw)) {
 		n.forget(there) // a kernel may remember what an object is and where a link leads
 		there = nil
 	}
 	if there == nil {
 		there = n.enter(n.newID(), dir, stored, typ)
+	} else {
+		n.tell(there)
 	}
-	there.seen, there.explicit = raw, explicit
+	n.note(there, raw)
+	there.explicit = explicit
 	return there
 }
 
@@ -176,6 +183,7 @@ func (n *Namespace) enter(id objstore.ID, dir *node, stored string, typ objstore
 	}
 	dir.children[stored] = there
 	n.nodes[id] = there
+	n.tell(there)
 	return there
 }
 

@@ -68,7 +68,7 @@ func (n *Namespace) makeExplicit(ctx context.Context, d *node) error {
 	defer n.mu.Unlock()
 	d.explicit = true
 	if err == nil {
-		d.seen = raw
+		n.note(d, raw)
 	}
 	return nil
 }
@@ -173,11 +173,11 @@ func (n *Namespace) created(p place, id objstore.ID, typ objstore.FileType, raw 
 		var changes []objstore.Change
 		stored := p.stored(typ == objstore.TypeDir)
 		if old := p.dir.children[stored]; old != nil {
-			if old.seen.Version == raw.Version && id == 0 {
+			if old.seen.version == raw.Version && id == 0 {
 				id = old.id // a lookup came first
 			} else {
 				changes = append(changes, objstore.Change{
-					Kind: objstore.ChangeRemoved, Object: old.id, Parent: p.dir.id, Name: p.name, Old: contentOf(old.seen),
+					Kind: objstore.ChangeRemoved, Object: old.id, Parent: p.dir.id, Name: p.name, Old: old.seen.content,
 				})
 			}
 			n.forget(old)
@@ -186,7 +186,8 @@ func (n *Namespace) created(p place, id objstore.ID, typ objstore.FileType, raw 
 			id = n.newID()
 		}
 		d := n.enter(id, p.dir, stored, typ)
-		d.seen, d.explicit, d.born = raw, typ == objstore.TypeDir, n.epoch
+		n.note(d, raw)
+		d.explicit, d.born = typ == objstore.TypeDir, n.epoch
 		info = n.describe(id, typ, raw, d.explicit)
 		return append(changes, objstore.Change{
 			Kind: objstore.ChangeCreated, Object: id, Parent: p.dir.id, Name: p.name, New: info.Version, Size: info.Size,
@@ -225,7 +226,8 @@ func (n *Namespace) setAttr(ctx context.Context, id objstore.ID, change objstore
 			return objstore.Info{}, err
 		}
 		n.apply(func() []objstore.Change {
-			f.node.seen, f.node.explicit, f.node.born = raw, f.isDir(), n.epoch
+			n.note(f.node, raw)
+			f.node.explicit, f.node.born = f.isDir(), n.epoch
 			return []objstore.Change{{Kind: objstore.ChangeAttr, Object: id}}
 		})
 		return n.describe(id, f.node.typ, raw, f.isDir()), nil
