@@ -53,8 +53,9 @@
 //	directory.mu            over what package fs knows of a listing by itself
 //	description.mu
 //	notifier.mu
-//	table.mu                over pruner.mu, when a node is made that is one too many
+//	table.mu                over pruner.mu, when a node is made that is one too many; a namespace that forgets may hold its own over both
 //	pruner.mu
+//	namings.mu
 //	requestLog.mu           over table.mu and calls of package fs that ask for paths
 //
 // No two of the others are held at once, and none of them while package fs or the kernel is called. What is counted of requests
@@ -74,7 +75,8 @@
 //
 // Every file the kernel knows takes about 160 bytes of heap here, and a process's heap is up to twice what is in use; where the kernel can be
 // asked (Linux 6.18), it is made to forget files nobody has open beyond 131,072 of them, or fewer: an eighth of the memory the process may
-// take is for them (crowd.go). Nodes are links of the tables that find them (chains.go), and have what only open files need behind a
+// take is for them (crowd.go). What a bucket's namespace knows of a name goes then too, unless a node is of it, or a request that is being
+// answered was told of it (namings.go). Nodes are links of the tables that find them (chains.go), and have what only open files need behind a
 // pointer (node.go).
 //
 // Where a mount differs from a local disk, and why, is in DEVIATIONS.md beside this file.
