@@ -36,8 +36,14 @@ func (p *conflictPlace) with(ctx context.Context, dirOrStore string, f func(kept
 	if dirOrStore == "" {
 		return noStore()
 	}
+	if isRemote(dirOrStore) {
+		return usageErrorf("%s is a URL, and what lost in a mount of it is on the machine of the mount: name the mount point, there, and mount it again if it is not mounted", dirOrStore)
+	}
 	if area, found := p.areaIn(dirOrStore); found {
 		return f(keptInMount{area})
+	}
+	if tree, err := findMounted(dirOrStore, p.control); err == nil {
+		return usageErrorf("%s is in a mount: name its mount point, %s", dirOrStore, tree.root)
 	}
 	if _, err := os.Stat(dirOrStore); mount.ConnectionEnded(err) {
 		return fmt.Errorf("%s is a mount whose daemon is gone: mount it again, or etagfs unmount %s and name the store", dirOrStore, dirOrStore)

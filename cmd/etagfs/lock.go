@@ -57,12 +57,13 @@ mounted nor served is opened for every look: where many wait, mount it.`,
 			if l.wait < 0 || l.lease.TTL < cas.TTLMin {
 				return usageErrorf("--ttl is at least %s, and --wait is not negative", cas.TTLMin)
 			}
+			l.lease.Once = c.Flags().Changed("wait") && l.wait == 0
 			return l.place.with(c.Context(), where, func(s cas.Store, key objstore.Key) error { return l.run(c.Context(), s, key) })
 		},
 	}
 	l.place.flags(c)
 	c.Flags().DurationVar(&l.lease.TTL, "ttl", leaseTTL, "how long a holder that says nothing is waited for")
-	c.Flags().DurationVar(&l.wait, "wait", 0, "how long to wait for the lease (default: as long as it takes)")
+	c.Flags().DurationVar(&l.wait, "wait", 0, "how long to wait for the lease; 0: not at all (default: as long as it takes)")
 	c.Flags().StringVar(&l.lease.Name, "name", "", "who holds the lease, for people who look (default: this host and process)")
 	return c
 }

@@ -52,8 +52,11 @@ func (p *swapPlace) with(ctx context.Context, args []string, f func(s cas.Store,
 // withFile is with for a file of a mount; its key is its path.
 func (p *swapPlace) withFile(file string, f func(s cas.Store, key objstore.Key) error) error {
 	path, err := filepath.Abs(file)
-	if err != nil || file == "" {
+	switch {
+	case err != nil || file == "":
 		return usageErrorf("the name of the file is empty")
+	case isRemote(file):
+		return usageErrorf("%s is a store: name a key in it, too", file)
 	}
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
 		return err

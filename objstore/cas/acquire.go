@@ -14,6 +14,7 @@ import (
 type LeaseOptions struct {
 	TTL  time.Duration // after which others take over from a holder that is dead; 0: 15 s. At least [TTLMin]
 	Name string        // of the holder, for people who read the object
+	Once bool          // fail with [objstore.ErrPrecondition] if another has it, who may be dead: only time tells
 }
 
 // TTLMin is the shortest TTL: a lease must be renewed several times within it.
@@ -49,6 +50,11 @@ func Acquire(ctx context.Context, s Store, key objstore.Key, opt LeaseOptions) (
 		}
 		if l != nil || err != nil {
 			return l, err
+		}
+		if opt.Once && c.seesAnother() {
+			return nil, &objstore.Error{
+				Op: "lease", Key: string(key), Kind: objstore.ErrPrecondition, Detail: fmt.Sprintf("held by %q with token %d", c.seen.Name, c.seen.Fence),
+			}
 		}
 		poll := min(opt.TTL/pollPart, pollMax)
 		if err := pause(ctx, poll/2+mathrand.N(poll)); err != nil {

@@ -123,6 +123,32 @@ func contend(t *testing.T, seed uint64, remembers bool) {
 	}
 }
 
+func TestWhoTriesOnceDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memstore.NewBucket(memstore.Options{})
+		once := cas.LeaseOptions{TTL: ttl, Once: true, Name: "first"}
+		first, err := cas.Acquire(t.Context(), store, "l", once)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		_, err = cas.Acquire(t.Context(), store, "l", once)
+		if objstore.KindOf(err) != objstore.ErrPrecondition || !strings.Contains(err.Error(), `held by "first" with token 1`) || !time.Now().Equal(began) {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		if err := first.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		again, err := cas.Acquire(t.Context(), store, "l", once)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestTheLeaseOfADeadHolderIsTakenOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := memstore.NewBucket(memstore.Options{})
