@@ -42,11 +42,15 @@ func (p *conflictPlace) with(ctx context.Context, dirOrStore string, f func(kept
 	if area, found := p.areaIn(dirOrStore); found {
 		return f(keptInMount{area})
 	}
+	_, err := os.Lstat(filepath.Join(dirOrStore, p.control, conflictsName))
+	if mount.ConnectionEnded(err) {
+		return fmt.Errorf("%s is a mount whose daemon is gone: mount it again, or etagfs unmount %s and name the store", dirOrStore, dirOrStore)
+	}
+	if why := unanswering(dirOrStore, err); why != nil {
+		return why
+	}
 	if tree, err := findMounted(dirOrStore, p.control); err == nil {
 		return usageErrorf("%s is in a mount: name its mount point, %s", dirOrStore, tree.root)
-	}
-	if _, err := os.Stat(dirOrStore); mount.ConnectionEnded(err) {
-		return fmt.Errorf("%s is a mount whose daemon is gone: mount it again, or etagfs unmount %s and name the store", dirOrStore, dirOrStore)
 	}
 	store, err := storeDir(dirOrStore)
 	if err != nil {

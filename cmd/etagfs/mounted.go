@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/etagfs/etagfs/fs"
-	"github.com/etagfs/etagfs/mount"
 )
 
 const (
@@ -45,15 +45,16 @@ func findMounted(path, control string) (mountedTree, error) {
 	}
 	for {
 		switch _, err := os.Stat(at); {
-		case mount.ConnectionEnded(err):
-			return mountedTree{}, goneDaemon(at)
 		case errors.Is(err, iofs.ErrNotExist), errors.Is(err, unix.ENOTDIR):
 		case err != nil:
-			return mountedTree{}, err
-		default:
-			config := filepath.Join(at, control, configName)
-			if _, err := os.Lstat(config); err == nil {
+			return mountedTree{}, cmp.Or(unanswering(at, err), err)
+		default: // the kernel may remember what a mount is that no longer answers
+			_, err := os.Lstat(filepath.Join(at, control, configName))
+			if err == nil {
 				return mountedTree{at, filepath.Join(at, control)}, nil
+			}
+			if why := unanswering(at, err); why != nil {
+				return mountedTree{}, why
 			}
 		}
 		if at == "/" {
@@ -62,10 +63,6 @@ func findMounted(path, control string) (mountedTree, error) {
 		}
 		at = filepath.Dir(at)
 	}
-}
-
-func goneDaemon(dir string) error {
-	return fmt.Errorf("%s is a mount whose daemon is gone: etagfs unmount %s takes it away, and etagfs mount mounts it again", dir, dir)
 }
 
 // config is what the mount is.

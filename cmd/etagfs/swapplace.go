@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	iofs "io/fs"
 	"os"
 	"path/filepath"
 
@@ -59,10 +61,13 @@ func (p *swapPlace) withFile(file string, f func(s cas.Store, key objstore.Key) 
 		return usageErrorf("%s is a store: name a key in it, too", file)
 	}
 	if _, err := os.Stat(filepath.Dir(path)); err != nil {
-		return err
+		return cmp.Or(unanswering(path, err), err)
 	}
 	root, found := mountRoot(filepath.Dir(path), p.control)
 	if !found {
+		if _, err := findMounted(path, p.control); err != nil && !errors.Is(err, iofs.ErrNotExist) {
+			return err
+		}
 		return usageErrorf("%s is not in a mounted directory: name a file of a mount, or STORE KEY", file)
 	}
 	return f(mountFiles{filepath.Join(root, p.control)}, objstore.Key(path))
