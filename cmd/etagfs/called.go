@@ -51,7 +51,8 @@ func umount8Command(t *terminal) *cobra.Command {
 	c := alone(&cobra.Command{
 		Use:   "umount.etagfs DIR [-flnrv] [-N NAMESPACE] [-t TYPE]",
 		Short: "Unmount DIR for umount(8), and wait until everything is committed",
-		Long: `umount(8) calls this program for mounts of etagfs. It does what etagfs unmount
+		Long: `umount(8) calls this program for mounts of etagfs; by root, for a full path, only
+if the mount has an option that mount(8) keeps, like x-etagfs.wait. It does what etagfs unmount
 does: umount returns when everything is committed and the store is released, and
 what is in use stays mounted and is named.`,
 		Args: arguments(1, 1),

@@ -137,11 +137,14 @@ func mount8Text() string {
 A line of /etc/fstab that mounts a directory at boot, one that mounts a bucket of
 etagfs serve as soon as it is used, and one a user may mount:
 
-  /var/lib/files         /mnt/files  etagfs  defaults  0  0
+  /var/lib/files         /mnt/files  etagfs  x-etagfs.wait  0  0
   http://host:9000/main  /mnt/main   etagfs  noauto,_netdev,x-systemd.automount,credentials=/etc/etagfs/main.env  0  0
   /home/ana/files        /home/ana/f etagfs  noauto,user  0  0
 
-umount DIR waits until everything is committed.
+umount DIR waits until everything is committed and the store is free, if the mount
+has an option that mount(8) keeps for itself: _netdev, user, or any x-..., like
+x-etagfs.wait. Without one root's umount of a full path does not call etagfs, and
+returns while the daemon is releasing the store. etagfs unmount always waits.
 
 Options that only mount.etagfs has:
 

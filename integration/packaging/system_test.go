@@ -9,8 +9,8 @@ import (
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
-// mount(8) mounts by a line of fstab, refuses what it does not know, and umount(8) returns when the store is free. All
-// that happens in a mount namespace of its own, in which /usr/sbin has nothing but the programs of mount(8).
+// mount(8) mounts by a line of fstab, refuses what it does not know, and umount(8) returns when the store is free: with a full path
+// if the mount has an option that mount(8) keeps, since else it does not look for umount.fuse.etagfs. All that happens in a mount namespace of its own, in which /usr/sbin has nothing but the programs of mount(8).
 func TestFstabLineMountsAndUmountWaits(t *testing.T) {
 	mounttest.Need(t, "root", "fuse", "binary", "flock")
 	if _, err := os.Stat("/sbin/mount.etagfs"); err == nil {
@@ -40,6 +40,11 @@ if mount -t etagfs store mnt -o rw,nonsense 2>said; then exit 9; fi
 grep -q 'mount option nonsense is not known' said
 mount -t etagfs store mnt -o rw,sloppy=1 -s
 umount mnt
+
+mount -t etagfs "$1/store" "$1/mnt" -o x-etagfs.wait
+umount "$1/mnt"
+test ! -e store/etagfs.sock
+flock --nonblock store/lock true
 
 mount -t fuse.etagfs store mnt -o ro
 test "$(cat mnt/f)" = hello
