@@ -27,11 +27,11 @@ func things() map[string]func(t *testing.T, path string) {
 func TestRenameOfEverythingOntoEverything(t *testing.T) {
 	compare(t, func(t *testing.T, dir string) lines {
 		all := make(lines)
-		for _, flags := range []uint{0, unix.RENAME_NOREPLACE, unix.RENAME_EXCHANGE, unix.RENAME_NOREPLACE | unix.RENAME_EXCHANGE, 64} {
+		for _, flags := range []uint{0, unix.RENAME_NOREPLACE, unix.RENAME_EXCHANGE, unix.RENAME_NOREPLACE | unix.RENAME_EXCHANGE, unix.RENAME_WHITEOUT, 5, 6, 7, 8, 64} {
 			before, tried := make(map[string]state), make(map[string]string)
 			for from, makeFrom := range things() {
 				if flags > unix.RENAME_EXCHANGE && from != "file" {
-					continue // they are invalid, whatever is renamed
+					continue // they are invalid, or refused on the mount, whatever is renamed
 				}
 				for to, makeTo := range things() {
 					for _, where := range []string{"a", "b"} {
@@ -49,6 +49,57 @@ func TestRenameOfEverythingOntoEverything(t *testing.T) {
 				err := unix.Renameat2(unix.AT_FDCWD, trial+"/a/from", unix.AT_FDCWD, trial+"/"+where+"/to", flags)
 				all.add(t, sprint("%d %s", flags, filepath.Base(trial)), outcome(err)+" "+stateOf(t, trial).since(before[trial]))
 				must(t, os.RemoveAll(trial))
+			}
+		}
+		return all
+	})
+}
+
+// Names that end in slashes and dots are renamed, exchanged, linked, made and removed as a local disk does it.
+func TestNamesThatEndInSlashesAndDots(t *testing.T) {
+	ends := []string{"", "/", "//", "/.", "/..", "/./"}
+	calls := []struct {
+		name string
+		do   func(from, to string) error
+	}{
+		{"rename", unix.Rename}, {"link", unix.Link}, {"symlink", func(_, to string) error { return unix.Symlink("t", to) }},
+		{"exchange", func(from, to string) error {
+			return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_EXCHANGE)
+		}},
+		{"rename onto no name", func(from, to string) error {
+			return unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE)
+		}},
+		{"followed link", func(from, to string) error {
+			return unix.Linkat(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.AT_SYMLINK_FOLLOW)
+		}},
+	}
+	compareEach(t, func(t *testing.T, dir string) lines {
+		all := make(lines)
+		var before state
+		for from, makeFrom := range things() {
+			for to, makeTo := range things() {
+				before = nil
+				for _, c := range calls {
+					for _, fromEnd := range ends {
+						for _, toEnd := range ends {
+							if before == nil {
+								empty(t, dir)
+								must(t, os.Mkdir(dir+"/a", 0o755))
+								must(t, os.Mkdir(dir+"/b", 0o755))
+								makeFrom(t, dir+"/a/from")
+								makeTo(t, dir+"/b/to")
+								before = stateOf(t, dir)
+							}
+							err := again(func() error { return c.do(dir+"/a/from"+fromEnd, dir+"/b/to"+toEnd) })
+							text := outcome(err)
+							if err == nil {
+								text += " " + untimed(stateOf(t, dir), before)
+								before = nil
+							}
+							all.add(t, sprint("%s %s%q onto %s%q", c.name, from, fromEnd, to, toEnd), text)
+						}
+					}
+				}
 			}
 		}
 		return all

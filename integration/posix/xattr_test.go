@@ -69,6 +69,10 @@ func TestExtendedAttributes(t *testing.T) {
 			"directory": func(t *testing.T, path string) { must(t, os.Mkdir(path, 0o755)) },
 			"link":      func(t *testing.T, path string) { must(t, os.Symlink("x", path)) },
 			"fifo":      func(t *testing.T, path string) { must(t, unix.Mkfifo(path, 0o644)) },
+			"socket":    func(t *testing.T, path string) { must(t, unix.Mknod(path, unix.S_IFSOCK|0o666, 0)) },
+			"device":    func(t *testing.T, path string) { must(t, unix.Mknod(path, unix.S_IFCHR|0o666, 0x103)) },
+			"sticky":    func(t *testing.T, path string) { must(t, unix.Mkdir(path, 0)); must(t, unix.Chmod(path, 0o1777)) },
+			"writable":  func(t *testing.T, path string) { put(t, path); must(t, unix.Chmod(path, 0o666)) },
 		}
 		for kind, make := range kinds {
 			for _, who := range []user{root(), owner(), other()} {
