@@ -90,11 +90,23 @@ func checkOpenHandles(t testing.TB, f *file) {
 func checkUncommitted(t testing.TB, f *file) {
 	t.Helper()
 	f.uncommitted.mu.Lock()
-	listed, deferred := slices.Clone(f.uncommitted.all), f.uncommitted.deferred
+	listed, deferred := slices.Clone(f.uncommitted.all), len(f.uncommitted.deferred)
 	for place, tx := range listed {
 		if tx.listing.place != place || !slices.Contains(f.handles.transactions, tx) {
 			t.Errorf("file %d: writer %d is listed at %d and believes to be at %d", f.id, tx.id, place, tx.listing.place)
 		}
+	}
+	opened := 0
+	for process, of := range f.uncommitted.opened {
+		opened += len(of)
+		for tx := range of {
+			if tx.listing.opener != process || !slices.Contains(listed, tx) {
+				t.Errorf("file %d: writer %d is listed under process %d and believes to be under %d", f.id, tx.id, process, tx.listing.opener)
+			}
+		}
+	}
+	if opened != len(listed) {
+		t.Errorf("file %d: %d writers are listed, %d by process", f.id, len(listed), opened)
 	}
 	f.uncommitted.mu.Unlock()
 	for _, tx := range f.handles.transactions {

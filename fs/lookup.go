@@ -3,7 +3,6 @@ package fs
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -136,7 +135,7 @@ func (fs *FS) ownWriter(c Caller, f *file) *transaction {
 	}
 	var own *transaction
 	p := asker{fs: fs, caller: c}
-	for _, t := range slices.Backward(f.uncommitted.list()) { // most likely the newest first
+	for _, t := range f.uncommitted.openedBy(&p) {
 		if (own == nil || t.id > own.id) && p.opened(t) && t.uncommitted() {
 			own = t
 		}
@@ -196,18 +195,24 @@ func (a *asker) opened(t *transaction) bool {
 	if a.caller.Thread == thread {
 		return true
 	}
-	if !a.asked {
-		a.process, a.known = a.fs.processes.ThreadGroup(a.caller.Thread)
-		a.asked = true
-	}
-	if before := t.process.Load(); !a.known || before != 0 && before != a.process {
+	own, isKnown := a.ask()
+	if before := t.process.Load(); !isKnown || before != 0 && before != own {
 		return false
 	}
 	process, known := a.fs.processes.ThreadGroup(thread)
 	if known {
-		t.process.Store(process)
+		t.file.uncommitted.know(t, process)
 	}
-	return known && process == a.process
+	return known && process == own
+}
+
+// ask is the asker's process, asked for once.
+func (a *asker) ask() (process uint32, known bool) {
+	if !a.asked {
+		a.process, a.known = a.fs.processes.ThreadGroup(a.caller.Thread)
+		a.asked = true
+	}
+	return a.process, a.known
 }
 
 // hasDeferred reports whether a flush on f was answered before its commit.
@@ -227,7 +232,7 @@ func (fs *FS) commitDeferred(ctx context.Context, f *file) {
 	if !fs.hasDeferred(f) {
 		return
 	}
-	for _, t := range fs.uncommittedOf(f) {
+	for _, t := range f.uncommitted.listDeferred() {
 		if t.isDeferred() {
 			unlock := t.lock()
 			_, _ = t.commit(ctx, order{op: "close", caller: t.opener, durability: fs.closeDurability()})

@@ -92,3 +92,34 @@ func (p *askedProcesses) ThreadGroup(thread uint32) (uint32, bool) {
 	p.threads++
 	return p.Processes.ThreadGroup(thread)
 }
+
+// However many others have changed a file, a lookup looks at those its own process has opened, and a flush whose commit was put off is
+// found among as many as were.
+func TestLookupGoesNotThroughTheWritersOfOthers(t *testing.T) {
+	const others = 4096
+	m := newMount(t)
+	m.put("f", "text")
+	h := m.open(Caller{Thread: 100}, "f", readWrite)
+	u := &h.file.uncommitted
+	defer h.Release(m.ctx)
+	for n := range others {
+		tx := &transaction{fs: m.FS, file: h.file, id: HandleID(1000 + n), opener: Caller{Thread: uint32(100 * (n + 10))}}
+		tx.listing.open, tx.changes = true, 1
+		u.put(tx, true, n == 0)
+	}
+	if got := len(u.listDeferred()); got != 1 {
+		t.Errorf("%d are looked at for what was put off, want 1", got)
+	}
+	looked := func(thread uint32) int { return len(u.openedBy(&asker{fs: m.FS, caller: Caller{Thread: thread}})) }
+	if got := looked(9); got != others {
+		t.Errorf("%d are asked who has opened them, want all %d once", got, others)
+	}
+	m.ownWriter(Caller{Thread: 9}, h.file)
+	if got := looked(9); got != 0 {
+		t.Errorf("one who has opened nothing looks at %d, want none", got)
+	}
+	if got := looked(1001); got != 1 {
+		t.Errorf("a thread of one of them looks at %d, want its own", got)
+	}
+	h.file.uncommitted.all, h.file.uncommitted.opened, h.file.uncommitted.deferred = nil, nil, nil
+}

@@ -20,8 +20,8 @@ func (t *table) checkInvariants(tb testing.TB) {
 		if t.nodes.get(n.id) != n {
 			tb.Errorf("node %d is not where it belongs", n.id)
 		}
-		if u := n.use(); u.claiming && !u.busy {
-			tb.Errorf("node %d is claimed by nobody", n.id)
+		if u := n.use(); u.claiming && !u.busy || u.owner != nil {
+			tb.Errorf("node %d is claimed by nobody, or owned and among those that are not: %+v", n.id, u)
 		}
 		if n.current && t.anyOf(n.object) != n {
 			tb.Errorf("object %d: another node comes before the one LOOKUP hands out", n.object)
@@ -33,6 +33,10 @@ func (t *table) checkInvariants(tb testing.TB) {
 			tb.Errorf("object %d: LOOKUP hands out a node it must not: %+v", n.object, n)
 		}
 		current[n.object] = true
+	}
+	for id, w := range t.written {
+		total += len(w.nodes)
+		t.checkWriters(tb, id, w)
 	}
 	indexed := 0
 	for n := range t.nodes.all() {
@@ -71,6 +75,24 @@ func (t *table) checkInvariants(tb testing.TB) {
 	for n, others := range t.entries.others {
 		if len(others) == 0 || t.nodes.get(n.id) != n || slices.Contains(others, n.found) {
 			tb.Errorf("node %d, found under %v, has the other names %v", n.id, n.found, others)
+		}
+	}
+}
+
+// checkWriters checks what an object has listed as its writers' against the nodes.
+func (t *table) checkWriters(tb testing.TB, id objstore.ID, w *writers) {
+	claims := 0
+	for n := range t.readNodesOf(id) {
+		if n.use().claiming {
+			claims++
+		}
+	}
+	if claims != w.claims || claims == 0 && len(w.nodes) == 0 {
+		tb.Errorf("object %d: %d nodes are being claimed, and %d are counted", id, claims, w.claims)
+	}
+	for writer, n := range w.nodes {
+		if _, believed := w.believed[n]; n.object != id || n.use().owner == nil || n.use().writer != writer || n.current || t.entries.shows(n) && !believed {
+			tb.Errorf("object %d: node %d is not writer %d's: %+v", id, n.id, writer, n.use())
 		}
 	}
 }

@@ -249,12 +249,8 @@ func (t *table) markLocked(n *node) {
 
 // hasWriter reports whether somebody has an object open to write: most who lock a file do, and through it. mu is held.
 func (t *table) hasWriter(id objstore.ID) bool {
-	for n := range t.nodesOf(id) {
-		if n.use().owner != nil {
-			return true
-		}
-	}
-	return false
+	w := t.written[id]
+	return w != nil && len(w.nodes) > 0
 }
 
 // isLocked reports whether an object has been locked. mu is held.

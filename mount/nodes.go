@@ -28,8 +28,9 @@ type table struct {
 	mu sync.Mutex
 	// Guarded by mu.
 	nodes     index
-	fresh     []node // to be given out, the first next: made many at a time, so that they lie close together when much around them is gone
-	objects   chains // nodes by object; the one that is current comes before the others of its object
+	fresh     []node       // to be given out, the first next: made many at a time, so that they lie close together when much around them is gone
+	objects   chains       // nodes that nobody owns by object; the one that is current comes before the others of its object
+	written   writtenFiles // the others
 	entries   entries
 	retries   map[uint32]*retry // by thread, never 0
 	strangers map[name]*retry   // of threads that are 0
@@ -58,6 +59,7 @@ func newTable(root objstore.ID, now func() time.Time, believes beliefs) *table {
 		believes:  believes,
 		nodes:     newIndex(),
 		objects:   newChains(func(n *node) uint64 { return hashID(n.object) }, func(n *node) **node { return &n.next }),
+		written:   make(writtenFiles),
 		entries:   newEntries(),
 		retries:   make(map[uint32]*retry),
 		strangers: make(map[name]*retry),
@@ -107,11 +109,7 @@ func (t *table) add(view fs.View, regular bool) *node {
 	n.id, n.object, n.regular = t.nextID(view.Object), view.Object, regular
 	n.show(view, 0)
 	t.nodes.put(n)
-	if current := t.currentOf(n.object); current != nil {
-		t.objects.addBehind(current, n)
-	} else {
-		t.objects.add(n)
-	}
+	t.chain(n)
 	t.crowd.came(t.nodes.count)
 	return n
 }
@@ -135,8 +133,20 @@ func (t *table) nextID(object objstore.ID) uint64 {
 	return t.lastID
 }
 
-// nodesOf are the nodes of an object. mu is held.
+// nodesOf are the nodes of an object, those that are owned last. mu is held.
 func (t *table) nodesOf(id objstore.ID) iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		for n := range t.readNodesOf(id) {
+			if !yield(n) {
+				return
+			}
+		}
+		t.written.all(id)(yield)
+	}
+}
+
+// readNodesOf are the nodes of an object that nobody owns. mu is held.
+func (t *table) readNodesOf(id objstore.ID) iter.Seq[*node] {
 	return func(yield func(*node) bool) {
 		for n := t.objects.first(hashID(id)); n != nil; n = n.next {
 			if n.object == id && !yield(n) {
@@ -234,15 +244,8 @@ func (t *table) admit(at name, n *node, since mark) belief {
 	return b
 }
 
-// beingWritten reports whether an object has a writer. mu is held.
-func (t *table) beingWritten(id objstore.ID) bool {
-	for n := range t.nodesOf(id) {
-		if u := n.use(); u.owner != nil || u.claiming {
-			return true
-		}
-	}
-	return false
-}
+// beingWritten reports whether an object has a writer, or is about to. mu is held.
+func (t *table) beingWritten(id objstore.ID) bool { return t.written[id] != nil }
 
 // pick chooses the node for a lookup. mu is held.
 func (t *table) pick(at name, e *fs.Entry, thread uint32) *node {
@@ -290,10 +293,8 @@ func (t *table) shown(e *fs.Entry) *node {
 
 // ownedBy is the node of a writer's view, nil if the writer is gone. mu is held.
 func (t *table) ownedBy(v fs.View) *node {
-	for n := range t.nodesOf(v.Object) {
-		if n.use().owner != nil && n.shows(v) {
-			return n
-		}
+	if w := t.written[v.Object]; w != nil {
+		return w.nodes[v.Writer]
 	}
 	return nil
 }

@@ -169,16 +169,15 @@ func (t *table) overtaken(new fs.View) (stale []name) {
 func (t *table) believedWriters(object objstore.ID) map[*node]*description {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var found map[*node]*description
-	for n := range t.nodesOf(object) {
-		owner := n.use().owner
-		if owner == nil || !t.entries.shows(n) {
-			continue
+	w := t.written[object]
+	if w == nil || len(w.believed) == 0 {
+		return nil
+	}
+	found := make(map[*node]*description)
+	for n := range w.believed {
+		if t.entries.shows(n) {
+			found[n] = n.inUse.owner
 		}
-		if found == nil {
-			found = make(map[*node]*description)
-		}
-		found[n] = owner
 	}
 	return found
 }
@@ -190,12 +189,12 @@ type grown struct {
 }
 
 // committed moves the table on to a commit of size bytes: with appended, nodes that show old show
-// new; else entries that show an older version are stale.
+// new; else entries that show an older version are stale. What is owned shows neither.
 func (t *table) committed(old, new fs.View, appended bool, size int64) (nodes []grown, stale []name) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.changes.touchObject(new.Object)
-	for n := range t.nodesOf(new.Object) {
+	for n := range t.readNodesOf(new.Object) {
 		if appended && n.shows(old) && n.use().reservation == nil && !t.isPassed(n) {
 			nodes = append(nodes, grown{n.id, pageStart(max(n.size, 0))})
 			n.show(new, size)
@@ -204,9 +203,7 @@ func (t *table) committed(old, new fs.View, appended bool, size int64) (nodes []
 			continue
 		}
 		n.current = false
-		if n.use().owner == nil {
-			stale = append(stale, t.entries.take(n)...)
-		}
+		stale = append(stale, t.entries.take(n)...)
 	}
 	return nodes, stale
 }

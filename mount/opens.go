@@ -105,7 +105,7 @@ func (t *table) planFor(n *node, thread uint32, write, repeated bool) plan {
 // lead to the writer, and may again lead to what is current when it is done: they
 // have time. mu is held.
 func (t *table) beginWriting(n *node) (stale []name) {
-	n.used().claiming = true
+	t.written.claim(n)
 	switch current := t.currentOf(n.object); current {
 	case nil:
 	case n:
@@ -159,10 +159,11 @@ func (t *table) finish(o *opening, f *file, shown fs.View) bool {
 	case planClaim, planBind:
 		t.pins.give(o)
 		u := n.used()
-		u.busy, u.claiming, u.reservation = false, false, nil
+		t.written.unclaim(n)
+		u.busy, u.reservation = false, nil
 		n.show(shown, -1)
 		if o.to.writes() {
-			u.owner = f.description
+			t.own(n, f.description)
 		} else {
 			u.spent = !shown.Committed() // it follows a writer who has a node
 		}
@@ -205,8 +206,8 @@ func (t *table) end(o *opening) {
 	}
 	t.unreserve(o)
 	if o.plan == planClaim || o.plan == planBind {
-		u := o.node.used()
-		u.busy, u.claiming = false, false
+		t.written.unclaim(o.node)
+		o.node.used().busy = false
 		t.pins.give(o)
 		t.offer(o.node)
 	}
@@ -225,7 +226,7 @@ func (t *table) created(in *fuse.InHeader, f *file, shown fs.View) (n *node, sta
 	n = t.add(shown, true)
 	n.lookups = 1
 	if f.description.mode.Write {
-		n.used().owner = f.description
+		t.own(n, f.description)
 		if current := t.currentOf(shown.Object); current != nil {
 			stale = t.entries.take(current)
 		}
@@ -255,7 +256,8 @@ func (t *table) disown(f *file, shown fs.View, ok bool) (dirty bool, stale []nam
 		return false, nil
 	}
 	u := n.used()
-	u.owner, u.spent = nil, !ok
+	t.free(n)
+	u.spent = !ok
 	if f.description.expiry != nil {
 		f.description.expiry.Stop()
 	}
