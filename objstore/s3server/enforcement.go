@@ -69,7 +69,7 @@ func (c *call) permitCondition() error {
 func (c *call) permitProbe(names ...string) error {
 	probes := len(tagsOf(c.r.Header, hdrIfNoneMatch).tags) > 0
 	for _, name := range append(names, hdrIfVersionMatch, hdrIfMatchSize, hdrIfMatchModified) {
-		probes = probes || c.r.Header.Get(name) != ""
+		probes = probes || joined(c.r.Header, name) != ""
 	}
 	if !probes {
 		return nil

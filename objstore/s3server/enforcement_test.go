@@ -162,6 +162,37 @@ func TestRequireConditions(t *testing.T) {
 	}
 }
 
+// A list of nothing is a condition that never holds, so it does not get past what a bucket requires.
+func TestListsOfNothingNeverMatch(t *testing.T) {
+	policy := allow("s3:PutObject", `{"Null":{"s3:if-match":"false"}}`) + "," + allow("s3:PutObject", `{"Null":{"s3:if-none-match":"false"}}`) + "," +
+		allow("s3:DeleteObject", `{"Null":{"s3:if-match":"false"}}`) + "," + allow("s3:GetObject", "")
+	for what, require := range map[string]func(b *bench){
+		"nothing": func(b *bench) {},
+		"policy":  func(b *bench) { b.putPolicy(policy) },
+		"option":  func(b *bench) { b.putOptions(`{"require-conditions":"any"}`) },
+	} {
+		for _, value := range []string{",", " , ,", `"", ,`} {
+			t.Run(what+" "+value, func(t *testing.T) {
+				b := serve(t, s3server.Options{})
+				b.must("PUT", "/box/k", "old")
+				require(b)
+				before := b.image()
+				b.want("put If-Match", b.do("PUT", "/box/k", "new", "If-Match: "+value), 412, "PreconditionFailed")
+				b.want("put If-None-Match", b.do("PUT", "/box/k", "new", "If-None-Match: "+value), 501, "NotImplemented")
+				b.want("copy If-Match", b.do("PUT", "/box/k", "", "x-amz-copy-source: box/k", "x-amz-metadata-directive: REPLACE", "If-Match: "+value), 412, "PreconditionFailed")
+				b.want("delete If-Match", b.do("DELETE", "/box/k", "", "If-Match: "+value), 412, "PreconditionFailed")
+				b.deleteObjects("<Delete><Object><Key>k</Key><ETag>" + value + "</ETag></Object></Delete>")
+				b.want("missing", b.do("PUT", "/box/none", "new", "If-Match: "+value), 404, "NoSuchKey")
+				b.want("read If-Match", b.do("GET", "/box/k", "", "If-Match: "+value), 412, "PreconditionFailed")
+				b.want("read If-None-Match", b.do("GET", "/box/k", "", "If-None-Match: "+value), 200, "")
+				if b.image() != before {
+					t.Error("left a trace")
+				}
+			})
+		}
+	}
+}
+
 // A missing header is told before anything about the object is, and before legality.
 func TestEnforcementComesFirst(t *testing.T) {
 	b := serve(t, s3server.Options{})
@@ -181,6 +212,7 @@ func TestIfMatchNeedsTheRightToRead(t *testing.T) {
 	etag := admin.must("PUT", "/box/k", "old").etag()
 	b.want("put", b.do("PUT", "/box/k", "new", "If-Match: "+etag), 403, "AccessDenied")
 	b.want("delete", b.do("DELETE", "/box/k", "", "If-Match: "+etag), 403, "AccessDenied")
+	b.want("an empty line before it", b.do("PUT", "/box/k", "new", "If-Match:", "If-Match: "+etag), 403, "AccessDenied")
 	b.want("put If-None-Match", b.do("PUT", "/box/k", "new", "If-None-Match: *"), 412, "PreconditionFailed")
 	b.want("get", b.do("GET", "/box/k", ""), 403, "AccessDenied")
 	b.want("delete If-Match: *", b.do("DELETE", "/box/k", "", "If-Match: *"), 204, "")

@@ -56,6 +56,9 @@ func parseTags(value string) tagList {
 			l.tags = append(l.tags, parseTag(item))
 		}
 	}
+	if len(l.tags) == 0 {
+		l.tags = []entityTag{{}} // "," is a condition, and a policy takes it for one: no object has this tag
+	}
 	return l
 }
 
