@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -88,6 +89,9 @@ func (c *call) serve() error {
 	if err := c.identify(c.signed.AccessKey); err != nil {
 		return err
 	}
+	if c.bucket == "" && c.key != "" {
+		return s3code.InvalidBucketName.With("") // "//bucket/key" is no request to the service
+	}
 	op, ok := c.router.find(c.target, c.r.Method, c.query, c.r.Header)
 	if !ok {
 		return c.noSuchOperation()
@@ -110,6 +114,9 @@ func (c *call) serve() error {
 		}
 	}
 	if err := c.checkVersionID(); err != nil {
+		return err
+	}
+	if err := checkLines(c.r.Header); err != nil {
 		return err
 	}
 	return op.handle(c)
@@ -174,6 +181,31 @@ func (c *call) checkVersionID() error {
 	default:
 		return s3code.NoSuchVersion.With("", s3code.Detail{Name: "Key", Value: string(c.key)}, s3code.Detail{Name: "VersionId", Value: id})
 	}
+}
+
+// checkLines refuses headers with one value that come on several lines: to take the first would be to ignore what the
+// others say.
+func checkLines(h http.Header) error {
+	for name, lines := range h {
+		if len(lines) > 1 && hasOneValue(name) {
+			return s3code.InvalidRequest.With("The header may be given once only", s3code.Detail{Name: "Header", Value: strings.ToLower(name)})
+		}
+	}
+	return nil
+}
+
+// hasOneValue reports whether a header of S3's, or of ours, is neither a list nor user metadata nor a condition of AWS's.
+func hasOneValue(name string) bool {
+	switch name {
+	case "Content-Md5":
+		return true
+	case "X-Amz-Object-Attributes", "X-Amz-Optional-Object-Attributes":
+		return false
+	}
+	if strings.HasPrefix(name, "X-Etagfs-") {
+		return true
+	}
+	return strings.HasPrefix(name, "X-Amz-") && !strings.HasPrefix(name, "X-Amz-Meta-") && !strings.Contains(name, "-If-")
 }
 
 // refuse answers with an error, if anything can still be answered.

@@ -109,6 +109,21 @@ func TestBodiesWithoutALength(t *testing.T) {
 	req.ContentLength = -1
 	b.want("no length", b.send(req), 411, "MissingContentLength")
 	b.want("nothing was made", b.do("GET", "/box/k", ""), 404, "NoSuchKey")
+	for _, head := range []string{
+		"PUT /box/k HTTP/1.1", "PUT /box/k HTTP/1.0", "PUT /box/k HTTP/1.0\r\nTransfer-Encoding: chunked", "PUT /box/k HTTP/1.1\r\nx-amz-write-offset-bytes: 0",
+		"PUT /box/k?partNumber=1&uploadId=" + b.createUpload("k") + " HTTP/1.1",
+	} {
+		if got := b.statusOf(head + "\r\nHost: x\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\n\r\n"); got != 411 {
+			t.Errorf("%s: %d", head, got)
+		}
+	}
+	b.want("nothing was made of bytes up to the end", b.do("GET", "/box/k", ""), 404, "NoSuchKey")
+	b.must("PUT", "/box/source", "x")
+	for _, head := range []string{"PUT /bucket HTTP/1.1", "PUT /box/copy HTTP/1.1\r\nx-amz-copy-source: box/source", "POST /box/k?uploads HTTP/1.1"} {
+		if got := b.statusOf(head + "\r\nHost: x\r\nConnection: close\r\n\r\n"); got != 200 {
+			t.Errorf("%s, which needs no body: %d", head, got)
+		}
+	}
 	small := serve(t, s3server.Options{Limits: s3server.Limits{PutBytes: 5}})
 	small.want("too large", small.do("PUT", "/box/k", "123456"), 400, "EntityTooLarge")
 	small.want("just so", small.do("PUT", "/box/k", "12345"), 200, "")

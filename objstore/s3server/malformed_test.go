@@ -85,15 +85,45 @@ func TestMalformedRequestsAreRefusedWithoutATrace(t *testing.T) {
 // raw sends a request as it stands, which a client of net/http would not, and returns the status.
 func (b *bench) raw(method, path, body string, headers []string) int {
 	b.t.Helper()
+	return b.statusOf(fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\n%s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s",
+		method, path, strings.Join(append(headers, "X-Last: 1"), "\r\n"), len(body), body))
+}
+
+// statusOf sends text, and returns the status it is answered with.
+func (b *bench) statusOf(text string) int {
+	b.t.Helper()
 	conn := b.dial()
 	defer conn.Close()
-	fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\n%s\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%s", method, path, strings.Join(append(headers, "X-Last: 1"), "\r\n"), len(body), body)
+	fmt.Fprint(conn, text)
+	method, _, _ := strings.Cut(text, " ")
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	if err != nil {
-		b.t.Fatalf("%s %s %q: %v", method, path, headers, err)
+		b.t.Fatalf("%q: %v", text, err)
 	}
 	defer resp.Body.Close()
 	return resp.StatusCode
+}
+
+// Who says two things where there is one to say is told so, and none of them is done.
+func TestHeadersWithOneValueComeOnce(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	b.must("PUT", "/box/k", body)
+	for _, lines := range []string{
+		"Content-MD5: XUFAKrxLKna5cZ2REBfFkg==\nContent-MD5: AAAAAAAAAAAAAAAAAAAAAA==",
+		"x-amz-acl: private\nx-amz-acl: public-read", "x-amz-storage-class: STANDARD\nx-amz-storage-class: GLACIER",
+		"x-amz-write-offset-bytes: 0\nx-amz-write-offset-bytes: 3", "x-amz-copy-source: box/k\nx-amz-copy-source: box/none",
+		"x-amz-tagging: a=1\nx-amz-tagging: b=2", "x-etagfs-write-id: a\nx-etagfs-write-id: b", "x-amz-checksum-crc32: NhCmhg==\nx-amz-checksum-crc32: AAAAAA==",
+		"x-etagfs-if-version-match: 1\nx-etagfs-if-version-match: 2",
+	} {
+		b.want(lines, b.do("PUT", "/box/new", "hello", strings.Split(lines, "\n")...), 400, "InvalidRequest")
+		b.want("after "+lines, b.do("HEAD", "/box/new", ""), 404, "")
+	}
+	b.must("PUT", "/box/new", "hello", "Cache-Control: no-cache", "Cache-Control: private", "Content-Language: de", "Content-Language: en", "x-amz-meta-a: 1", "x-amz-meta-a: 2")
+	for name, want := range map[string]string{"Cache-Control": "no-cache, private", "Content-Language": "de, en", "X-Amz-Meta-A": "1,2"} {
+		if got := b.must("HEAD", "/box/new", "").header.Get(name); got != want {
+			t.Errorf("%s, which is a list: %q", name, got)
+		}
+	}
 }
 
 // The same for bytes that are no HTTP at all.

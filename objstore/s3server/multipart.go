@@ -105,7 +105,7 @@ func (c *call) uploadPart() error {
 	if wanted.Algorithm, err = c.partAlgorithm(uploads, wanted); err != nil {
 		return err
 	}
-	body, err := c.payloadOf(wanted, c.conf.options.ETag == "md5" || wanted.MD5 != "")
+	body, err := c.contentOf(wanted, c.conf.options.ETag == "md5" || wanted.MD5 != "")
 	if err != nil {
 		return err
 	}

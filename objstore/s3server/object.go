@@ -87,10 +87,10 @@ func describe(h http.Header) (description, error) {
 		meta:        meta,
 		tags:        tags,
 		headers: objstore.Headers{
-			CacheControl:       h.Get("Cache-Control"),
+			CacheControl:       joined(h, "Cache-Control"),
 			ContentDisposition: h.Get("Content-Disposition"),
 			ContentEncoding:    awschunked.StripEncoding(joined(h, "Content-Encoding")),
-			ContentLanguage:    h.Get("Content-Language"),
+			ContentLanguage:    joined(h, "Content-Language"),
 			Expires:            h.Get("Expires"),
 			WebsiteRedirect:    h.Get(hdrRedirect),
 		},

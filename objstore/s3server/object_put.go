@@ -5,6 +5,7 @@ import (
 	"strconv"
 
 	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/s3server/internal/checksum"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/s3code"
 )
 
@@ -44,7 +45,11 @@ func (c *call) putOptions() (objstore.PutOptions, *payload, error) {
 	if err != nil {
 		return objstore.PutOptions{}, nil, err
 	}
-	body, err := c.newPayload(c.conf.options.ETag == "md5")
+	wanted, err := checksum.FromHeader(c.r.Header)
+	if err != nil {
+		return objstore.PutOptions{}, nil, err
+	}
+	body, err := c.contentOf(wanted, c.conf.options.ETag == "md5")
 	if err != nil {
 		return objstore.PutOptions{}, nil, err
 	}

@@ -36,6 +36,15 @@ func (c *call) newPayload(md5 bool) (*payload, error) {
 	return c.payloadOf(wanted, md5)
 }
 
+// contentOf is payloadOf for a body that becomes content, whose length has to be said. HTTP/1 takes a request that does not say
+// it for one without a body: what a client sends until it closes would be lost behind a success.
+func (c *call) contentOf(wanted checksum.Wanted, md5 bool) (*payload, error) {
+	if c.r.ContentLength == 0 && c.r.ProtoMajor < 2 && len(c.r.Header["Content-Length"]) == 0 {
+		return nil, s3code.MissingContentLength.With("")
+	}
+	return c.payloadOf(wanted, md5)
+}
+
 // payloadOf is newPayload for a body whose checksums are not, or not only, those of the headers.
 func (c *call) payloadOf(wanted checksum.Wanted, md5 bool) (*payload, error) {
 	src, length := io.Reader(c.r.Body), c.r.ContentLength

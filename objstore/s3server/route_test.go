@@ -35,6 +35,9 @@ func TestUnknownSubresourcesAreNotImplemented(t *testing.T) {
 		method, path, _ := strings.Cut(r, " ")
 		b.want(r, b.do(method, path, ""), 501, "NotImplemented")
 	}
+	for _, method := range []string{"GET", "PUT", "DELETE"} {
+		b.want(method+" of a key in no bucket", b.do(method, "//box/k", ""), 400, "InvalidBucketName")
+	}
 	for _, method := range []string{"PATCH", "TRACE", "PROPFIND"} {
 		b.want(method, b.do(method, "/box/k", ""), 405, "MethodNotAllowed")
 	}
