@@ -181,7 +181,10 @@ func TestListsOfNothingNeverMatch(t *testing.T) {
 				b.want("put If-None-Match", b.do("PUT", "/box/k", "new", "If-None-Match: "+value), 501, "NotImplemented")
 				b.want("copy If-Match", b.do("PUT", "/box/k", "", "x-amz-copy-source: box/k", "x-amz-metadata-directive: REPLACE", "If-Match: "+value), 412, "PreconditionFailed")
 				b.want("delete If-Match", b.do("DELETE", "/box/k", "", "If-Match: "+value), 412, "PreconditionFailed")
-				b.deleteObjects("<Delete><Object><Key>k</Key><ETag>" + value + "</ETag></Object></Delete>")
+				b.deleteObjects("<Delete><Object><Key>k</Key><ETag>" + value + "</ETag></Object><Object><Key>k</Key><ETag> \n</ETag></Object></Delete>")
+				if status := b.raw("PUT", "/box/k", "new", []string{"If-Match: \u00a0"}); status != 412 {
+					t.Errorf("put If-Match of a blank: %d", status)
+				}
 				b.want("missing", b.do("PUT", "/box/none", "new", "If-Match: "+value), 404, "NoSuchKey")
 				b.want("read If-Match", b.do("GET", "/box/k", "", "If-Match: "+value), 412, "PreconditionFailed")
 				b.want("read If-None-Match", b.do("GET", "/box/k", "", "If-None-Match: "+value), 200, "")

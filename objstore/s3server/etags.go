@@ -43,11 +43,10 @@ func joined(h http.Header, name string) string {
 func tagsOf(h http.Header, name string) tagList { return parseTags(joined(h, name)) }
 
 func parseTags(value string) tagList {
-	value = strings.TrimSpace(value)
-	switch value {
-	case "":
+	switch {
+	case value == "":
 		return tagList{}
-	case anyETag:
+	case strings.TrimSpace(value) == anyETag:
 		return tagList{any: true}
 	}
 	var l tagList
@@ -57,7 +56,7 @@ func parseTags(value string) tagList {
 		}
 	}
 	if len(l.tags) == 0 {
-		l.tags = []entityTag{{}} // "," is a condition, and a policy takes it for one: no object has this tag
+		l.tags = []entityTag{{}} // "," and blanks are a condition, and a policy takes them for one: no object has this tag
 	}
 	return l
 }
