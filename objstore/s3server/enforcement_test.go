@@ -216,6 +216,7 @@ func TestIfMatchNeedsTheRightToRead(t *testing.T) {
 	b.want("put", b.do("PUT", "/box/k", "new", "If-Match: "+etag), 403, "AccessDenied")
 	b.want("delete", b.do("DELETE", "/box/k", "", "If-Match: "+etag), 403, "AccessDenied")
 	b.want("an empty line before it", b.do("PUT", "/box/k", "new", "If-Match:", "If-Match: "+etag), 403, "AccessDenied")
+	b.want("rename", b.do("PUT", "/box/other?renameObject", "", "x-amz-rename-source: k", "x-amz-rename-source-if-match: "+etag), 403, "AccessDenied")
 	b.want("put If-None-Match", b.do("PUT", "/box/k", "new", "If-None-Match: *"), 412, "PreconditionFailed")
 	b.want("get", b.do("GET", "/box/k", ""), 403, "AccessDenied")
 	b.want("delete If-Match: *", b.do("DELETE", "/box/k", "", "If-Match: *"), 204, "")
