@@ -195,6 +195,21 @@ func (o *orphanage) fill() {
 	o.write(cut, "cut", nil, strings.Repeat("cut", 25_000), 0)
 	must(o.t, cut.Truncate(o.t.Context(), 30_001))
 	o.want["cut"] = o.want["cut"][:30_001]
+	o.share("with parts of another", "lender")
+}
+
+// share stages parts of another file, which is replaced then.
+func (o *orphanage) share(path, lender string) {
+	o.t.Helper()
+	const n, to = 200_000, 1000
+	bytesOf, r := o.put(lender, 5_000_000, "lent"), o.reader(lender)
+	s := o.stage(path, nil)
+	copied, err := s.(objstore.Sharer).Share(o.t.Context(), r, n+1, n, to)
+	if err := errors.Join(err, r.Close()); err != nil || copied != n {
+		o.t.Fatalf("shared %d: %v", copied, err)
+	}
+	o.want[path] = append(make([]byte, to), bytesOf[n+1:2*n+1]...)
+	o.put(lender, 10, "other")
 }
 
 // C4: every stage a process left is kept, once and with its bytes, also if the process that

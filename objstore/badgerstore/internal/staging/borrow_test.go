@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/blob"
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
 	"github.com/etagfs/etagfs/objstore/blockhash"
 )
@@ -189,4 +191,52 @@ func TestBorrowedOverAWholeFileIsFound(t *testing.T) {
 	if _, found := e.sweepOne(noBase); !bytes.Equal(found, want) {
 		t.Errorf("%d bytes are found, which differ at %d", len(found), diff(want, found))
 	}
+}
+
+// C4: after a crash a stage with a little of a large blob is made anew of that little: neither what is written then nor what is kept is
+// as large as the blob.
+func TestOfALenderFoundAfterACrashOnlyWhatIsSeenIsCopied(t *testing.T) {
+	var written atomic.Int64
+	e := newEngineOn(t, disk.Hooked(disk.OS{}, func(op disk.Op) error {
+		if op.Kind == disk.OpWrite {
+			written.Add(op.Length)
+		}
+		return nil
+	}), t.TempDir())
+	const lent = 12 * blockBytes
+	l, source := e.lent(lent)
+	ranges := []struct{ from, n, to int64 }{{5*blockBytes + 7, 100_000, 9}, {3 * blockBytes, blockBytes, blockBytes}, {lent - 70_000, 70_000, 3 * blockBytes}}
+	st := e.stage(nil)
+	var want []byte
+	for _, r := range ranges {
+		if n, err := st.Borrow(t.Context(), l, r.from, r.n, r.to); n != r.n || err != nil {
+			t.Fatalf("borrowed %d: %v", n, err)
+		}
+		want = grown(want, r.to+r.n)
+		copy(want[r.to:], source[r.from:r.from+r.n])
+	}
+	over := filled(2*testInlineBytes, 'o')
+	e.write(st, 2*blockBytes-testInlineBytes, over)
+	copy(want[2*blockBytes-testInlineBytes:], over)
+	e.crash()
+	written.Store(0)
+	err := e.session.Sweep(keeper{noBase, func(_ Found, st *Stage) error {
+		seen := int64(100_000 + blockBytes + 70_000 + testInlineBytes)
+		se := e.seal(st)
+		if n := written.Load(); n > seen+seen/8 {
+			t.Errorf("%d bytes are written, %d are seen", n, seen)
+		}
+		c := e.build(se, nil)
+		e.check(c, se.Hash, want)
+		for _, b := range se.Blobs {
+			if info, err := e.fs.Stat(e.blobs.Path(b.Ref)); err != nil || info.BytesAllocated > seen+seen/4 {
+				t.Errorf("a blob takes %d bytes, %d are seen: %v", info.BytesAllocated, seen, err)
+			}
+		}
+		return se.Committed(st.Owner(), c)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.check(l.committed, blockhash.Content(blocks(source)), source)
 }

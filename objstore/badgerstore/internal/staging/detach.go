@@ -4,67 +4,79 @@ import (
 	"errors"
 	"io"
 
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/blob"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 )
 
-const copySuffix = ".copy"
+// isToBeCopied reports whether a found file stays as it is, and a stage that goes on with its bytes has to copy them. A seal would append a
+// checksum block to a small one, which the next sweep, should this one not end, would take for content. One with other names is a blob
+// as well, of the content it was lent by or of a conflict that was kept: a blob is never written again.
+func isToBeCopied(info disk.Info) bool { return info.Size < blob.BareBytes || info.Links > 1 }
 
-// detach replaces a layer's file by a copy. It was sealed and is a blob as well, of a conflict that was
-// kept, say: a blob is never written again, and another seal of the file would.
-func (s *Session) detach(name string, size int64) error {
-	to, err := s.fs.OpenRW(name + copySuffix) // there may be a part of an earlier attempt, of the same bytes
+// detach gives a layer a file of this session with those of its bytes that are seen, where they were: what was lent by
+// a large blob may be little of it.
+func (s *Session) detach(l *layer, seen []segment) error {
+	to, err := s.newFile()
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(s.copyFile(name, to, size), to.Close()); err != nil {
-		return errors.Join(err, remove(s.fs, name+copySuffix))
-	}
-	return s.fs.Rename(name+copySuffix, name)
-}
-
-// copyFile copies size bytes of a file.
-func (s *Session) copyFile(name string, to disk.File, size int64) error {
-	from, err := s.fs.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(s.copyData(from, to, size), from.Close())
-}
-
-// copyData copies size bytes but for the holes.
-func (s *Session) copyData(from, to disk.File, size int64) error {
-	buf := s.pieces.Get().(*[]byte)
-	defer s.pieces.Put(buf)
-	if err := to.Truncate(size); err != nil {
-		return err
-	}
-	for pos := int64(0); pos < size; {
-		data, err := from.NextData(pos)
-		if err == io.EOF {
-			return nil
+	for _, seg := range seen {
+		if err := s.copyRange(l.file, to.file, seg.src, seg.n); err != nil {
+			return errors.Join(err, to.drop())
 		}
-		hole, err2 := from.NextHole(data)
-		if err := errors.Join(err, err2); err != nil {
+		to.summer.Found(seg.src, seg.src+seg.n)
+		to.end = max(to.end, seg.src+seg.n)
+	}
+	err = l.file.Close()
+	l.file, l.id, l.found, l.summer, l.end = to.file, to.id, false, to.summer, to.end
+	return err
+}
+
+// copyRange copies n bytes of a file but for the holes.
+func (s *Session) copyRange(from, to disk.File, off, n int64) error {
+	end := off + n
+	for off < end {
+		data, hole, err := dataFrom(from, off, end)
+		if err != nil || data == end {
 			return err
 		}
-		for pos = data; pos < min(hole, size); {
-			p := (*buf)[:min(pieceBytes, min(hole, size)-pos)]
-			if err := s.copyPiece(from, to, p, pos); err != nil {
-				return err
-			}
-			pos += int64(len(p))
+		if err := s.copyData(from, to, data, hole); err != nil {
+			return err
 		}
+		off = hole
 	}
 	return nil
 }
 
-func (s *Session) copyPiece(from, to disk.File, p []byte, off int64) error {
-	if err := s.admitFound(int64(len(p))); err != nil {
-		return err
+// copyData copies [off, end) of a file, a piece at a time.
+func (s *Session) copyData(from, to disk.File, off, end int64) error {
+	buf := s.pieces.Get().(*[]byte)
+	defer s.pieces.Put(buf)
+	for off < end {
+		p := (*buf)[:min(pieceBytes, end-off)]
+		if err := s.admitFound(int64(len(p))); err != nil {
+			return err
+		}
+		if _, err := from.ReadAt(p, off); err != nil {
+			return err
+		}
+		if _, err := to.WriteAt(p, off); err != nil {
+			return err
+		}
+		off += int64(len(p))
 	}
-	if _, err := from.ReadAt(p, off); err != nil {
-		return err
+	return nil
+}
+
+// dataFrom is the first range of [off, end) that is no hole; both are end if there is none.
+func dataFrom(f disk.File, off, end int64) (data, hole int64, err error) {
+	data, err = f.NextData(off)
+	if err == io.EOF || err == nil && data >= end {
+		return end, end, nil
 	}
-	_, err := to.WriteAt(p, off)
-	return err
+	if err != nil {
+		return 0, 0, err
+	}
+	hole, err = f.NextHole(data)
+	return data, min(hole, end), err
 }

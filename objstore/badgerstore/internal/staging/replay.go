@@ -3,7 +3,6 @@ package staging
 import (
 	"cmp"
 	"errors"
-	"io"
 	"io/fs"
 	"math"
 	"slices"
@@ -17,15 +16,17 @@ type replay struct {
 	st    *Stage
 	log   *foundLog
 	files map[uint64]*layer
-	whole *layer // not yet applied
-	limit int64  // where a base that is lost would end for the stage; 0: it is not
-	gone  view   // its segments are what files that are lost had
+	// shared are those of files whose bytes are to be copied.
+	shared map[*layer]bool
+	whole  *layer // not yet applied
+	limit  int64  // where a base that is lost would end for the stage; 0: it is not
+	gone   view   // its segments are what files that are lost had
 }
 
 func (s *Session) newReplay(l *foundLog, base Base) *replay {
 	st := s.NewStage(l.owner, base)
 	st.found, st.log.muted = l, true
-	r := &replay{st: st, log: l, files: make(map[uint64]*layer), gone: newView(nil)}
+	r := &replay{st: st, log: l, files: make(map[uint64]*layer), shared: make(map[*layer]bool), gone: newView(nil)}
 	if base == nil {
 		r.limit = l.baseSize
 	}
@@ -97,8 +98,13 @@ func (r *replay) run() error {
 	if err := r.applyWhole(math.MaxInt64); err != nil {
 		return err
 	}
+	if err := r.detach(); err != nil {
+		return err
+	}
 	for _, l := range r.files {
-		l.summer.Found(0, l.end)
+		if !r.shared[l] {
+			l.summer.Found(0, l.end)
+		}
 	}
 	r.st.checkInvariants()
 	return nil
@@ -188,39 +194,34 @@ func (r *replay) file(id uint64) (*layer, error) {
 	if err != nil {
 		return nil, disk.Error("sweep staging", err)
 	}
-	l, err := r.st.session.foundLayer(name, info)
+	f, err := r.st.session.files.Reopen(name)
 	if err != nil {
 		return nil, disk.Error("sweep staging", err)
 	}
-	l.frozen = true
+	l := &layer{session: r.st.session, file: f, found: true, frozen: true, summer: blob.NewSummer()}
+	if isToBeCopied(info) {
+		r.shared[l] = true
+	}
 	r.files[id] = l
 	r.st.layers = append(r.st.layers, l)
 	return l, nil
 }
 
-// foundLayer is a layer with what a file has. A seal would append a checksum block to a small one, which the next
-// sweep, should this one not end, would take for content: it is copied. The bytes of a large one stay as they are.
-func (s *Session) foundLayer(name string, info disk.Info) (*layer, error) {
-	if info.Size < blob.BareBytes {
-		l, err := s.newFile()
-		if err != nil {
-			return nil, err
-		}
-		if err := s.copyFile(name, l.file, info.Size); err != nil {
-			return nil, errors.Join(err, l.drop())
-		}
-		return l, nil
-	}
-	if info.Links > 1 {
-		if err := s.detach(name, info.Size); err != nil {
-			return nil, err
+// detach leaves nothing that is in a file others have, or another sweep may need as it is.
+func (r *replay) detach() error {
+	for l := range r.shared {
+		var seen []segment
+		r.st.view.segments(0, r.st.view.size, func(s segment) bool {
+			if s.layer == l {
+				seen = append(seen, s)
+			}
+			return true
+		})
+		if err := r.st.session.detach(l, seen); err != nil {
+			return disk.Error("sweep staging", err)
 		}
 	}
-	f, err := s.files.Reopen(name)
-	if err != nil {
-		return nil, err
-	}
-	return &layer{session: s, file: f, found: true, summer: blob.NewSummer()}, nil
+	return nil
 }
 
 // applyWhole enters what a whole layer's file has below end.
@@ -236,16 +237,13 @@ func (r *replay) applyWhole(end int64) error {
 	}
 	end = min(end, info.Size, straightChunks*chunkBytes)
 	for pos := int64(0); pos < end; {
-		data, err := l.file.NextData(pos)
-		if err == io.EOF || data >= end {
-			break
-		}
-		hole, err2 := l.file.NextHole(data)
-		if err := errors.Join(err, err2); err != nil {
+		data, hole, err := dataFrom(l.file, pos, end)
+		if err != nil {
 			return disk.Error("sweep staging", err)
 		}
-		hole = min(hole, end)
-		r.put(data, hole-data, l, data)
+		if data < hole {
+			r.put(data, hole-data, l, data)
+		}
 		pos = hole
 	}
 	l.end = max(l.end, end)
