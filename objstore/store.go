@@ -81,13 +81,17 @@ type ListOptions struct {
 	Delimiter  string // empty: none; else keys that contain it after Prefix are rolled up
 	StartAfter Key    // only keys and common prefixes > StartAfter
 	Max        int    // at most this many entries; <= 0: 1000
+	Describe   bool   // entries are wanted as [Store.Head] tells them, where the store can do that at once
 }
 
-// ListEntry is an object, or a common prefix if Prefix is true (then only Key counts).
+// ListEntry is an object, or a common prefix if Prefix is true (then only Key counts, and what is described).
 type ListEntry struct {
 	Key    Key
 	Prefix bool
 	Info   Info
+	// Described is that Info is all that Head would tell of the key, at a moment after the listing began; of a
+	// common prefix too, and then without a version if there is no object of that key.
+	Described bool
 }
 
 // ListPage is one page of a listing. A page is one consistent snapshot; the

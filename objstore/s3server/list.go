@@ -146,6 +146,9 @@ func (c *call) listObjectsV2() error {
 	}
 	var last string
 	result.Contents, result.CommonPrefixes, last = l.entries(page, strings.EqualFold(c.query.Get("fetch-owner"), "true"))
+	if c.r.Header.Get(hdrDescribe) != "" {
+		c.describe(page, result.Contents, result.CommonPrefixes)
+	}
 	result.KeyCount = len(page.Entries)
 	if result.IsTruncated = page.More; page.More {
 		result.NextContinuationToken = makeToken(last)

@@ -25,6 +25,7 @@ const (
 	hdrClientToken   = "x-amz-client-token"
 	hdrWriteID       = "x-etagfs-write-id"
 	hdrVersion       = "x-etagfs-version"
+	hdrDescribe      = "x-etagfs-describe"
 	metaPrefix       = "x-amz-meta-"
 	contentTypeNone  = "binary/octet-stream" // what S3 says of an object nobody described
 	tagsMax          = 10
@@ -197,8 +198,10 @@ func checkTags(tags map[string]string) error {
 }
 
 // showObject sets the headers that describe an object.
-func (c *call) showObject(info objstore.Info) {
-	h := c.w.Header()
+func (c *call) showObject(info objstore.Info) { showObject(c.w.Header(), info) }
+
+// showObject sets the headers that describe an object.
+func showObject(h http.Header, info objstore.Info) {
 	showVersion(h, info)
 	h.Set("Last-Modified", httpDate(info.Modified))
 	h.Set("Accept-Ranges", "bytes")

@@ -45,6 +45,12 @@
 // version ids S3 has no pins. Some stores evaluate If-Match first and open the object then, which may be another by now: an answer of
 // another ETag or of an object of another size is ErrPrecondition like a 412. Bodies that end early are continued.
 //
+// # Listings
+//
+// S3 lists sizes, ETags and times; user metadata, in which the types and attributes of files are, takes a head of each key. Our server adds
+// to each entry, on request, what that head would be answered: [objstore.ListEntry.Described]. That is no capability which is
+// probed: what an entry does not say is asked for as on any store.
+//
 // # Deletes
 //
 // Some stores, Ceph among them, answer the conditional delete of a missing object as if they had deleted it. There the

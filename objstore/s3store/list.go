@@ -30,7 +30,9 @@ func (s *Store) List(ctx context.Context, opt objstore.ListOptions) (objstore.Li
 		in.StartAfter = s.key(opt.StartAfter)
 	}
 	for {
-		out, err := again(ctx, s, func() (*s3.ListObjectsV2Output, error) { return s.client.ListObjectsV2(ctx, in) })
+		out, err := again(ctx, s, func() (*s3.ListObjectsV2Output, error) {
+			return s.client.ListObjectsV2(ctx, in, s.describing(opt.Describe))
+		})
 		if err != nil {
 			return objstore.ListPage{}, readError("list", opt.Prefix, err)
 		}
@@ -48,10 +50,9 @@ func (s *Store) List(ctx context.Context, opt objstore.ListOptions) (objstore.Li
 
 // entries merges objects and common prefixes, both in order, and leaves out what does not come after the key.
 func (s *Store) entries(out *s3.ListObjectsV2Output, after objstore.Key) ([]objstore.ListEntry, error) {
-	objects, prefixes := out.Contents, out.CommonPrefixes
+	objects, prefixes, told := out.Contents, out.CommonPrefixes, toldOf(out.ResultMetadata)
 	var all []objstore.ListEntry
 	for len(objects) > 0 || len(prefixes) > 0 {
-		var e objstore.ListEntry
 		object, err := listed(s, objects, func(o types.Object) *string { return o.Key })
 		if err != nil {
 			return nil, err
@@ -60,15 +61,12 @@ func (s *Store) entries(out *s3.ListObjectsV2Output, after objstore.Key) ([]objs
 		if err != nil {
 			return nil, err
 		}
+		var e objstore.ListEntry
 		if len(prefixes) == 0 || len(objects) > 0 && object < prefix {
-			o := objects[0]
-			e = objstore.ListEntry{Key: object, Info: described(objstore.Info{
-				Type: objstore.TypeFile, Nlink: 1, Size: aws.ToInt64(o.Size),
-				Modified: aws.ToTime(o.LastModified).Truncate(time.Second), // as a head tells it
-			}, s.listedStamp(o.ETag))}
+			e = told.object(s.listedObject(object, objects[0]))
 			objects = objects[1:]
 		} else {
-			e = objstore.ListEntry{Key: prefix, Prefix: true}
+			e = told.prefix(objstore.ListEntry{Key: prefix, Prefix: true})
 			prefixes = prefixes[1:]
 		}
 		if after == "" || e.Key > after {
@@ -76,6 +74,14 @@ func (s *Store) entries(out *s3.ListObjectsV2Output, after objstore.Key) ([]objs
 		}
 	}
 	return all, nil
+}
+
+// listedObject is what any store tells of an object.
+func (s *Store) listedObject(key objstore.Key, o types.Object) objstore.ListEntry {
+	return objstore.ListEntry{Key: key, Info: described(objstore.Info{
+		Type: objstore.TypeFile, Nlink: 1, Size: aws.ToInt64(o.Size),
+		Modified: aws.ToTime(o.LastModified).Truncate(time.Second), // as a head tells it
+	}, s.listedStamp(o.ETag))}
 }
 
 // listedStamp is what a listing tells. Of an object of our server with an ETag like an MD5 it does not tell the version.

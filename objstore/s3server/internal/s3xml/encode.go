@@ -77,12 +77,23 @@ func (w *writer) owner(name string, o Owner) {
 }
 
 // CommonPrefix stands for all keys it is a prefix of.
-type CommonPrefix struct{ Prefix string }
+type CommonPrefix struct {
+	Prefix      string
+	Description *string // nil: not shown
+}
 
 func (w *writer) prefixes(all []CommonPrefix) {
 	for _, p := range all {
 		w.open("CommonPrefixes")
 		w.text("Prefix", p.Prefix)
+		w.description(p.Description)
 		w.close("CommonPrefixes")
+	}
+}
+
+// description is no element of S3's.
+func (w *writer) description(text *string) {
+	if text != nil {
+		w.text("EtagfsDescription", *text)
 	}
 }

@@ -44,6 +44,7 @@ type Object struct {
 	Size              int64
 	Owner             *Owner // nil: not shown
 	StorageClass      string
+	Description       *string // nil: not shown
 }
 
 func (w *writer) objects(all []Object) {
@@ -65,6 +66,7 @@ func (w *writer) object(o *Object) {
 		w.owner("Owner", *o.Owner)
 	}
 	w.given("StorageClass", o.StorageClass)
+	w.description(o.Description)
 }
 
 // ListBucketResult is a page of the first version of ListObjects. Keys and
