@@ -26,6 +26,13 @@
 // version, with the newer attributes (C9). Readers go on likewise. Stores whose ETag is an MD5 show no change. Where it
 // is neither, as for objects made of parts on AWS, a change of attributes counts as one of content.
 //
+// # Listings
+//
+// What a name is, and its attributes, takes the description of its object. A store that lists descriptions, as our server, is asked once
+// for a thousand names, whatever they are. Others are asked for each besides, 16 at a time. Names come in the order of
+// components, keys in another: "a-b" comes before "a/". What could lie behind the last key of a page but belongs before it
+// is left to the next page where that is little, and asked for otherwise.
+//
 // # Guarantees
 //
 // Every write is conditional on what was seen or on absence, and the store decides (C3, C6). Absent, present and

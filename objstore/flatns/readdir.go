@@ -116,25 +116,31 @@ func (l *listing) run(ctx context.Context) (entries []objstore.DirEntry, more bo
 	}
 }
 
-// page is what comes next, in order and without gaps, and the set of all positions known to be taken.
-func (l *listing) page(ctx context.Context) (page []position, there map[position]bool, more bool, err error) {
-	list, err := l.n.store.List(ctx, objstore.ListOptions{Prefix: l.dirKey, Delimiter: "/", StartAfter: l.start, Max: l.max + 1})
+// told is what a listing says of the object of a key.
+type told struct {
+	all bool          // all there is to say: nothing needs to be asked for
+	raw objstore.Info // without a version: there is none
+}
+
+// positions are those known to be taken.
+type positions map[position]told
+
+// page is what comes next, in order and without gaps, and all that is known to be there.
+func (l *listing) page(ctx context.Context) (page []position, there positions, more bool, err error) {
+	list, err := l.n.store.List(ctx, objstore.ListOptions{
+		Prefix: l.dirKey, Delimiter: "/", StartAfter: l.start, Max: l.max + 1, Describe: true,
+	})
 	if err != nil {
 		return nil, nil, false, err
 	}
-	there = make(map[position]bool)
+	there = make(positions)
 	for _, e := range list.Entries {
 		rest := string(e.Key[len(l.dirKey):])
 		component, isDir := strings.CutSuffix(rest, "/")
 		if rest != "" {
-			there[position{component, isDir}] = true
+			there[position{component, isDir}] = told{e.Described, e.Info}
 		}
 		l.start = e.Key
-	}
-	if list.More {
-		if err := l.addLate(ctx, string(l.start[len(l.dirKey):]), there); err != nil {
-			return nil, nil, false, err
-		}
 	}
 	for p := range there {
 		if l.after == nil || p.compare(*l.after) > 0 {
@@ -142,68 +148,88 @@ func (l *listing) page(ctx context.Context) (page []position, there map[position
 		}
 	}
 	slices.SortFunc(page, position.compare)
-	return page, there, list.More, nil
+	if list.More {
+		page, err = l.settle(ctx, page, string(l.start[len(l.dirKey):]), there)
+	}
+	return page, there, list.More, err
 }
 
-// addLate finds the directories whose keys come after the last one of a page, but whose names do not: their
-// names begin that key, and what follows there sorts before "/".
-func (l *listing) addLate(ctx context.Context, last string, there map[position]bool) error {
+// settle leaves of a page what is known to be in order and without gaps. The keys of some directories come after the last one
+// of a page, but their names do not: these begin that key, and what follows there sorts before "/". If there is one it comes before
+// what is listed, or its object is shown as another name. Where that is about less than half of the page it is left to the next, and
+// asked for otherwise.
+func (l *listing) settle(ctx context.Context, page []position, last string, there positions) ([]position, error) {
 	for i := range len(last) + 1 {
 		if i < len(last) && last[i] >= '/' {
 			continue
 		}
 		p := position{last[:i], true}
-		if strings.HasSuffix(last, "/") && i == len(last) || l.after != nil && p.compare(*l.after) <= 0 || there[p] {
+		_, known := there[p]
+		if known || strings.HasSuffix(last, "/") && i == len(last) || l.after != nil && p.compare(*l.after) <= 0 {
 			continue
+		}
+		settled, _ := slices.BinarySearchFunc(page, position{p.component, false}, position.compare)
+		if 2*settled >= len(page) && settled > 0 {
+			return page[:settled], nil
 		}
 		exists, _, err := l.n.below(ctx, l.dirKey+objstore.Key(p.component)+"/")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if exists {
-			there[p] = true
+			there[p] = told{}
+			at, _ := slices.BinarySearchFunc(page, p, position.compare)
+			page = slices.Insert(page, at, p)
 		}
 	}
-	return nil
+	return page, nil
 }
 
-// describe asks for each entry, several at a time. What is gone meanwhile is left out.
-func (l *listing) describe(ctx context.Context, page []position, there map[position]bool) ([]objstore.DirEntry, error) {
+// describe makes entries of positions, and asks for those that need it, several at a time. What is gone meanwhile is left out.
+func (l *listing) describe(ctx context.Context, page []position, there positions) ([]objstore.DirEntry, error) {
 	entries := make([]objstore.DirEntry, len(page))
 	errs := make([]error, len(page))
 	slots := make(chan struct{}, headsMax)
 	var all sync.WaitGroup
 	for i, p := range page {
+		_, dir := there[position{p.component, true}]
+		beside := dir && !p.dir
+		if what := there[p]; what.all {
+			entries[i] = l.entry(p, beside, what.raw, what.raw.Version != "")
+			continue
+		}
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			entries[i], errs[i] = l.entry(ctx, p, !p.dir && there[position{p.component, true}])
+			raw, exists, err := l.n.head(ctx, l.key(p))
+			if errs[i] = err; err == nil {
+				entries[i] = l.entry(p, beside, raw, exists)
+			}
 		})
 	}
 	all.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return nil, err
-		}
+	if err := cmp.Or(errs...); err != nil {
+		return nil, err
 	}
 	return slices.DeleteFunc(entries, func(e objstore.DirEntry) bool { return e.Info.ID == 0 }), nil
 }
 
-func (l *listing) entry(ctx context.Context, p position, beside bool) (objstore.DirEntry, error) {
-	key := l.dirKey + objstore.Key(p.component)
-	stored, typ := p.component, objstore.TypeFile
-	if p.dir {
-		key, stored, typ = key+"/", stored+"/", objstore.TypeDir
-	}
-	raw, exists, err := l.n.head(ctx, key)
-	if err != nil || !exists && !p.dir {
-		return objstore.DirEntry{}, err
-	}
-	if !p.dir {
+// stored is the stored name of a position.
+func (p position) stored() string { return place{component: p.component}.stored(p.dir) }
+
+func (l *listing) key(p position) objstore.Key { return l.dirKey + objstore.Key(p.stored()) }
+
+// entry is a position whose object is raw, if it exists. Without one there may be a directory, and no file.
+func (l *listing) entry(p position, beside bool, raw objstore.Info, exists bool) objstore.DirEntry {
+	typ := objstore.TypeDir
+	switch {
+	case !p.dir && !exists:
+		return objstore.DirEntry{}
+	case !p.dir:
 		typ = typeOf(raw)
 	}
-	there := l.n.see(l.since, l.dir, stored, typ, raw, exists)
+	there := l.n.see(l.since, l.dir, p.stored(), typ, raw, exists)
 	return objstore.DirEntry{
 		Name: objstore.EscapeName(p.component, beside), Info: l.n.describe(there.id, typ, raw, exists && p.dir),
-	}, nil
+	}
 }
