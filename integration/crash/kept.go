@@ -27,7 +27,7 @@ func (h *history) checkKept(c cut, s survey, l loss) error {
 	for lane := range h.lanes {
 		expected = append(expected, h.keptBy(lane, c.survived[lane], l)...)
 	}
-	var problems []string
+	problems := h.keptForNothing(s)
 	rest := slices.Clone(s.Kept)
 	for _, must := range []bool{true, false} {
 		for _, e := range expected {
@@ -50,6 +50,17 @@ func (h *history) checkKept(c cut, s survey, l loss) error {
 		return errors.New(strings.Join(problems, "\n"))
 	}
 	return nil
+}
+
+// keptForNothing are copies made since the worker started of bytes that the file has: with none of them was anything lost.
+func (h *history) keptForNothing(s survey) (problems []string) {
+	for _, k := range s.Kept {
+		before := slices.ContainsFunc(h.kept, func(old keptCopy) bool { return old.ID == k.ID })
+		if now := s.Tree[k.Path]; now != nil && !before && k.Digest != digestOf(nil) && now.Digest == k.Digest {
+			problems = append(problems, fmt.Sprintf("kept for nothing: %s has the bytes of %s (%s)", k.Path, k.ID, k.Reason))
+		}
+	}
+	return problems
 }
 
 // origin tells whose bytes a kept copy has.

@@ -12,6 +12,7 @@ func TestKeptCopies(t *testing.T) {
 		name    string
 		loss    loss
 		tell    func(h *told) (cut int, found []keptCopy)
+		there   bool   // the file has the bytes
 		because string // empty: nothing is wrong
 	}{{
 		name: "held bytes are kept", loss: lossKill,
@@ -55,7 +56,16 @@ func TestKeptCopies(t *testing.T) {
 		name: "so may one whose commit survived it", loss: lossPower,
 		tell: func(h *told) (int, []keptCopy) { return 1, []keptCopy{of(h.do(t, op{Path: "a"}))} },
 	}, {
-		name: "but not one of a file that nobody wrote", loss: lossPower,
+		name: "but not while the file has its bytes", loss: lossPower, there: true,
+		tell:    func(h *told) (int, []keptCopy) { return 1, []keptCopy{of(h.do(t, op{Path: "a"}))} },
+		because: "kept for nothing: l0/a",
+	}, {
+		name: "an empty one may", loss: lossPower, there: true,
+		tell: func(h *told) (int, []keptCopy) {
+			return 1, []keptCopy{{Path: h.do(t, op{Path: "a"}).Path, Digest: digestOf(nil)}}
+		},
+	}, {
+		name: "nor one of a file that nobody wrote", loss: lossPower,
 		tell: func(h *told) (int, []keptCopy) {
 			k := of(h.do(t, op{Path: "a"}))
 			k.Path = "l0/b"
@@ -156,7 +166,14 @@ func TestKeptCopies(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			h := tell(1)
 			n, found := test.tell(h)
-			err := h.checkKept(cut{survived: []int{n}}, survey{Kept: found}, test.loss)
+			s := newSurvey()
+			s.Kept = found
+			for _, k := range found {
+				if test.there {
+					s.Tree[k.Path] = &content{Digest: k.Digest}
+				}
+			}
+			err := h.checkKept(cut{survived: []int{n}}, s, test.loss)
 			if test.because == "" && err != nil {
 				t.Error(err)
 			}

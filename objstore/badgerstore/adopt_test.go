@@ -372,6 +372,79 @@ func TestAStageCommittedAndReplacedIsNotKept(t *testing.T) {
 	}
 }
 
+// C4: a loss of power brings back what was staged for a commit that is done. It is not kept if a conflict tells that it was the file's
+// content, which it is no more; if it was not, it is.
+func TestAStageThatComesBackIsKeptUnlessItWasCommitted(t *testing.T) {
+	for _, test := range []struct {
+		size int
+		lost bool // another commits first
+	}{{300, false}, {100_000, false}, {300, true}, {100_000, true}} {
+		t.Run(fmt.Sprintf("%+v", test), func(t *testing.T) {
+			var o *orphanage
+			o = newOrphanage(t, nil)
+			o.put("f", test.size, "base")
+			r := o.reader("f")
+			info := r.Info()
+			s := o.stage("f", r)
+			mine := bytes.Repeat([]byte("mine"), test.size/4)
+			_, err := s.WriteAt(t.Context(), mine, 0)
+			must(t, err)
+			if test.lost {
+				o.put("f", test.size, "first")
+			}
+			staged, err := o.commitSeen(s, info)
+			if objstore.IsLostCondition(err) != test.lost {
+				t.Fatal(err)
+			}
+			must(t, s.Close())
+			o.loseTo("f", "theirs")
+			drain(t, o.e)
+			image := o.crash()
+			must(t, errors.Join(os.RemoveAll(filepath.Join(image, stagingName)), copyStore(filepath.Join(staged, stagingName), filepath.Join(image, stagingName))))
+			kept, err := o.adopted(image, nil)
+			must(t, err)
+			found := 0
+			for _, k := range kept {
+				if k.Reason == objstore.ReasonCrash {
+					found++
+				}
+			}
+			if (found == 1) != test.lost || len(kept) != found+1 {
+				t.Errorf("%d of %d copies are of the crash", found, len(kept))
+			}
+		})
+	}
+}
+
+// commitSeen commits s over base, and returns the store as it was when s had noted what it is to be committed as.
+func (o *orphanage) commitSeen(s objstore.Stage, base objstore.Info) (image string, err error) {
+	o.t.Helper()
+	st := s.(*stage)
+	st.commitMu.Lock()
+	defer st.commitMu.Unlock()
+	must(o.t, st.seal(o.t.Context(), base.ID))
+	image = o.dir + "-sealed"
+	must(o.t, copyStore(o.dir, image))
+	_, err = st.commitSealed(o.t.Context(), objstore.CommitRequest{Target: objstore.Target{ID: base.ID}, Cond: objstore.IfVersion(base.Version)})
+	if err != nil {
+		st.finish()
+	}
+	return image, err
+}
+
+// loseTo begins a change of path, which loses to another and is kept.
+func (o *orphanage) loseTo(path, winner string) {
+	o.t.Helper()
+	r := o.reader(path)
+	info := r.Info()
+	s := o.stage(path, r)
+	_, err := s.WriteAt(o.t.Context(), []byte("loser"), 0)
+	must(o.t, err)
+	o.put(path, int(info.Size), winner)
+	_, err = s.Keep(o.t.Context(), objstore.Conflict{Reason: objstore.ReasonLost, Path: path, Object: info.ID})
+	must(o.t, errors.Join(err, s.Close()))
+}
+
 // C4, C8: what is written while a commit is under way is kept with the bytes of the commit, whenever the process dies.
 func TestBytesWrittenDuringACommitAreKept(t *testing.T) {
 	for _, size := range []int{300, 100_000, 1_500_000} {

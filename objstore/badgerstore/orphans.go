@@ -217,16 +217,44 @@ func (v *view) contentOf(lineage, version uint64) (c *record.Content, err error)
 	return c, err
 }
 
-// isCommitted reports whether what was found is the current content of its object, or was: until the
-// stage said that its commit was done, it held on to what it had committed.
+// isCommitted reports whether what was found is the current content of its object, or was. Until the stage said that its commit
+// was done it held on to what it had committed; a loss of power brings back stages of which nothing holds that any more.
 func (b *Bucket) isCommitted(f staging.Found) (bool, error) {
 	if f.Version == 0 {
 		return false, nil
 	}
 	v := b.e.view()
 	defer v.close()
-	c, err := v.contentOf(uint64(f.Object), f.Version)
-	return c != nil, err
+	o, err := v.object(uint64(f.Object))
+	if err != nil || o != nil && o.Version == f.Version {
+		return err == nil, err
+	}
+	if known, err := v.isGarbage(f); known || err != nil {
+		return known, err
+	}
+	return v.isSideOfConflict(b.root, f)
+}
+
+// isGarbage reports whether what was found was replaced, and what it left behind was not collected, or not all of it.
+func (v *view) isGarbage(f staging.Found) (found bool, err error) {
+	err = v.scan(record.GarbagePrefix(), func(_ []byte, value any) (bool, error) {
+		g, ok := value.(*record.Garbage)
+		found = ok && g.Lineage == uint64(f.Object) && g.Version == f.Version
+		return !found, nil
+	})
+	return found, err
+}
+
+// isSideOfConflict reports whether another writer had begun with what was found, or lost to it. What is known of a crash does not count:
+// the version that a log names may have gone with the power.
+func (v *view) isSideOfConflict(root uint64, f staging.Found) (found bool, err error) {
+	version := objstore.VersionOf(f.Version)
+	err = v.scan(record.ConflictPrefix(root), func(_ []byte, value any) (bool, error) {
+		c, ok := value.(*record.Conflict)
+		found = ok && c.Object == f.Object && c.Reason != objstore.ReasonCrash && (c.Base.Version == version || c.Theirs.Version == version)
+		return !found, nil
+	})
+	return found, err
 }
 
 func release(p *pinned) {
