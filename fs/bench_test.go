@@ -164,3 +164,64 @@ func benchMountWith(b *testing.B, options Options) *FS {
 	})
 	return fs
 }
+
+// BenchmarkBesideWriters is what others do to a file that many are writing: it takes the same however many they are.
+func BenchmarkBesideWriters(b *testing.B) {
+	for name, test := range map[string]struct {
+		made bool // the file is not made yet
+		call func(ctx context.Context, fs *FS, v View) error
+	}{
+		"lookup": {true, func(ctx context.Context, fs *FS, _ View) error {
+			_, err := fs.Lookup(ctx, bob, fs.Root(), "f")
+			return err
+		}},
+		"chmod": {false, func(ctx context.Context, fs *FS, v View) error {
+			mode := uint32(0o600)
+			_, err := fs.SetAttr(ctx, bob, v, nil, Change{Mode: &mode})
+			return err
+		}},
+		"setcap": {false, func(ctx context.Context, fs *FS, v View) error {
+			return fs.SetXattr(ctx, root, v, xattrCapability, []byte("c"), XattrMode{})
+		}},
+	} {
+		for _, writers := range []int{1, 64, 4096} {
+			b.Run(fmt.Sprintf("%s/%d", name, writers), func(b *testing.B) {
+				fs, ctx := benchMount(b), context.Background()
+				h, _, err := fs.Create(ctx, alice, fs.Root(), "f", readWrite, 0o644)
+				if err != nil {
+					b.Fatal(err)
+				}
+				v := View{Object: h.file.id}
+				if !test.made {
+					finishBench(ctx, b, h, []byte("text"))
+				}
+				for n := range writers {
+					c := Caller{UID: 1000, Thread: uint32(1000 + n)}
+					at := v
+					if !test.made {
+						entry, err := fs.LookupCommitted(ctx, c, fs.Root(), "f")
+						if err != nil {
+							b.Fatal(err)
+						}
+						at = entry.View
+					}
+					h, _, err := fs.Open(ctx, c, at, readWrite)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if _, err := h.WriteAt(ctx, []byte("w"), 0, WriteMode{}); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if err := test.call(ctx, fs, v); err != nil { // who has opened it is asked once
+					b.Fatal(err)
+				}
+				for b.Loop() {
+					if err := test.call(ctx, fs, v); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

@@ -236,7 +236,7 @@ func (t *transaction) settle(ctx context.Context, o order, info objstore.Info, w
 	t.endCreation(o, info)
 	t.mu.Lock()
 	before := t.base
-	t.base = info
+	t.setBase(info)
 	t.committed, t.rewritten = w.changes, w.rewrites
 	t.appendOff = info.Size
 	t.emptied, t.deferred = false, false

@@ -146,12 +146,7 @@ func (fs *FS) link(ctx context.Context, c Caller, f *file, id objstore.ID, at en
 func (fs *FS) commitWith(ctx context.Context, c Caller, f *file, o order) (outcome, error) {
 	t := fs.ownWriter(c, f)
 	if t == nil {
-		for _, other := range fs.uncommittedOf(f) {
-			if other.uncommitted() {
-				t = other
-				break
-			}
-		}
+		t = fs.newestWriter(f)
 	}
 	if t == nil {
 		return outcome{}, nil

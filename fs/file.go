@@ -2,7 +2,6 @@ package fs
 
 import (
 	"context"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,6 +18,9 @@ type file struct {
 	appending sync.Mutex
 
 	uncommitted uncommitted
+
+	// How often a mode or a capability was set: who wrote before leaves them alone. See [transaction.snapshot].
+	modesSet, capabilitiesSet atomic.Uint64
 
 	// Guarded by FS.mu.
 	handles openHandles
@@ -180,21 +182,6 @@ func (fs *FS) openFile(id objstore.ID) *file {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	return fs.files[id]
-}
-
-// writersOf are the transactions of f whose handles are open, newest first.
-func (fs *FS) writersOf(f *file) []*transaction {
-	if f == nil {
-		return nil
-	}
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	if len(f.handles.transactions) == 0 {
-		return nil
-	}
-	newest := slices.Clone(f.handles.transactions)
-	slices.SortFunc(newest, newestFirst)
-	return newest
 }
 
 // writer is the transaction of a handle, as long as anybody shows it.

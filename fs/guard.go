@@ -296,7 +296,7 @@ func (t *transaction) committedTo(ctx context.Context, base, info objstore.Info)
 
 // guardRename makes a rename conditional on what p knows. What is being written at the source goes along whatever it is.
 func (fs *FS) guardRename(p actor, source *file, from, to entryKey, r *objstore.MoveRequest) {
-	if len(fs.uncommittedOf(source)) == 0 {
+	if fs.newestWriter(source) == nil {
 		r.Cond = fs.guard.holdsThat(p, from)
 	}
 	if r.Mode != objstore.RenameNoReplace && from != to {

@@ -90,12 +90,9 @@ func checkOpenHandles(t testing.TB, f *file) {
 func checkUncommitted(t testing.TB, f *file) {
 	t.Helper()
 	f.uncommitted.mu.Lock()
-	listed, deferred := slices.Clone(f.uncommitted.all), len(f.uncommitted.deferred)
-	for place, tx := range listed {
-		if tx.listing.place != place || !slices.Contains(f.handles.transactions, tx) {
-			t.Errorf("file %d: writer %d is listed at %d and believes to be at %d", f.id, tx.id, place, tx.listing.place)
-		}
-	}
+	listed, makers, deferred := slices.Clone(f.uncommitted.all.all), slices.Clone(f.uncommitted.making.all), len(f.uncommitted.deferred)
+	checkRanking(t, f, &f.uncommitted.all)
+	checkRanking(t, f, &f.uncommitted.making)
 	opened := 0
 	for process, of := range f.uncommitted.opened {
 		opened += len(of)
@@ -113,12 +110,30 @@ func checkUncommitted(t testing.TB, f *file) {
 		if tx.uncommitted() != slices.Contains(listed, tx) {
 			t.Errorf("file %d: that writer %d is uncommitted is %v, and is listed otherwise", f.id, tx.id, tx.uncommitted())
 		}
+		if _, base, _ := tx.snapshot(); slices.Contains(makers, tx) != (tx.uncommitted() && base.Version == "") {
+			t.Errorf("file %d: writer %d, which began with version %q, is otherwise listed", f.id, tx.id, base.Version)
+		}
 		if tx.isDeferred() {
 			deferred--
 		}
 	}
 	if deferred != 0 {
 		t.Errorf("file %d counts %d deferred flushes too many", f.id, deferred)
+	}
+}
+
+func checkRanking(t testing.TB, f *file, r *ranking) {
+	t.Helper()
+	for place, tx := range r.all {
+		if r.places[tx] != place || !slices.Contains(f.handles.transactions, tx) {
+			t.Errorf("file %d: writer %d is listed at %d and believed to be at %d", f.id, tx.id, place, r.places[tx])
+		}
+		if place > 0 && r.all[(place-1)/2].id < tx.id {
+			t.Errorf("file %d: writer %d is behind an older one", f.id, tx.id)
+		}
+	}
+	if len(r.places) != len(r.all) {
+		t.Errorf("file %d: %d writers are listed at %d places", f.id, len(r.all), len(r.places))
 	}
 }
 

@@ -106,24 +106,25 @@ func (fs *FS) preferred(c Caller, f *file, version objstore.Version) *transactio
 	if t := fs.ownWriter(c, f); t != nil {
 		return t
 	}
-	for _, t := range fs.publishersOf(f, version) {
-		if fs.unpublished(t, version) {
-			return t
-		}
+	if t := fs.publisherOf(f, version); t != nil && fs.unpublished(t, version) {
+		return t
 	}
 	return nil
 }
 
-// publishersOf are the writers of f, newest first, that may have published version or be going to. What the store has one of
-// them has published, if any: very many may have the file open.
-func (fs *FS) publishersOf(f *file, version objstore.Version) []*transaction {
-	if f == nil || version == "" {
-		return fs.writersOf(f)
+// publisherOf is the writer of f that may have published version, or the newest that may be going to publish it if that is none. It
+// is looked for among no others: very many may have the file open.
+func (fs *FS) publisherOf(f *file, version objstore.Version) *transaction {
+	switch {
+	case f == nil:
+		return nil
+	case version == "":
+		return f.uncommitted.newestMaker()
 	}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	if t := f.published; t != nil && t.handles > 0 {
-		return []*transaction{t}
+		return t
 	}
 	return nil
 }

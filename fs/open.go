@@ -348,9 +348,9 @@ func (t *transaction) begin(ctx context.Context, v View) error {
 	t.content.Unlock()
 	outsider := t.mode.ClearSetID && t.fs.outsider(t.opener, base.Attr.Mode, base.Attr.GID)
 	t.mu.Lock()
-	t.base = base
+	t.setBase(base)
 	if t.mode.Truncate || v.Version == "" {
-		t.work = work{changes: 1, emptied: t.mode.Truncate, changedAt: t.fs.clock(), clearIDs: t.mode.ClearSetID, byOutsider: outsider}
+		t.work = work{changes: 1, emptied: t.mode.Truncate, changedAt: t.fs.clock(), clearIDs: t.mode.ClearSetID, modesSet: t.file.modesSet.Load(), byOutsider: outsider}
 	}
 	if t.mode.Truncate {
 		t.rewrites = 1

@@ -115,7 +115,8 @@ func (t *transaction) rebaseClean(info objstore.Info, version objstore.Version) 
 	if t.state != txOpen || !t.nothingOf(t.base) || t.base.Version != version {
 		return false
 	}
-	t.base, t.appendOff = info, info.Size
+	t.setBase(info)
+	t.appendOff = info.Size
 	t.committed, t.deferred = t.changes, false
 	return true
 }

@@ -46,10 +46,8 @@ func (t *transaction) outsider() bool {
 
 // keepSetID makes writers of f leave alone the mode that somebody has just set: what they wrote, they wrote before.
 func (fs *FS) keepSetID(f *file) {
-	for _, t := range fs.writersOf(f) {
-		t.mu.Lock()
-		t.clearIDs = false
-		t.mu.Unlock()
+	if f != nil {
+		f.modesSet.Add(1)
 	}
 }
 

@@ -137,7 +137,7 @@ func (t *transaction) bear(ctx context.Context) error {
 	t.pin = p
 	t.content.Unlock()
 	t.mu.Lock()
-	t.base = p.reader.Info()
+	t.setBase(p.reader.Info())
 	t.appendOff = t.base.Size
 	t.mu.Unlock()
 	t.beBorn()
@@ -191,7 +191,7 @@ func (t *transaction) empty(ctx context.Context, c Caller, clearIDs bool) error 
 	if nothing {
 		t.changes++
 		t.rewrites++
-		t.emptied, t.clearIDs, t.changedAt = true, clearIDs, t.fs.clock()
+		t.emptied, t.clearIDs, t.modesSet, t.changedAt = true, clearIDs, t.file.modesSet.Load(), t.fs.clock()
 	}
 	t.tell()
 	t.content.Unlock()

@@ -44,9 +44,10 @@ type transaction struct {
 	clone   clone
 
 	// Guarded by mu.
-	mu    sync.Mutex
-	state txState
-	base  objstore.Info // no version: the file did not exist
+	mu              sync.Mutex
+	state           txState
+	base            objstore.Info // no version: the file did not exist
+	capabilitiesSet uint64        // of the file, when that became the base
 	work
 	deferred bool   // a flush was answered before its commit
 	stagedAt string // the path when the stage was made
@@ -82,7 +83,8 @@ type work struct {
 	attrsAt   time.Time  // when attributes were last changed through it, times among them
 	atime     *time.Time // set by utimensat since the last change
 	mtime     *time.Time
-	clearIDs  bool // set-user-id and set-group-id go with the next commit
+	clearIDs  bool   // set-user-id and set-group-id go with the next commit, unless a mode has been set since
+	modesSet  uint64 // of the file, when clearIDs was set
 	// byOutsider says who made the change that clears them.
 	byOutsider bool
 }
@@ -132,17 +134,27 @@ func (t *transaction) note(rewrite, bytes bool, mode WriteMode) {
 	}
 	t.bytes = t.bytes || bytes
 	if mode.ClearSetID {
-		t.clearIDs, t.byOutsider = true, outsider
+		t.clearIDs, t.modesSet, t.byOutsider = true, t.file.modesSet.Load(), outsider
 	}
 	t.changedAt = t.fs.clock()
 	t.atime, t.mtime = nil, nil
 }
 
-// snapshot is a copy of what mu guards.
+// snapshot is a copy of what mu guards, without what a mode or a capability that was set since stands against.
 func (t *transaction) snapshot() (txState, objstore.Info, work) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.state, t.base, t.work
+	base, work := t.base, t.work
+	work.clearIDs = work.clearIDs && work.modesSet == t.file.modesSet.Load()
+	if _, capable := base.Xattrs[xattrCapability]; capable && t.capabilitiesSet != t.file.capabilitiesSet.Load() {
+		base.Xattrs = mergedXattrs(base.Xattrs, map[string][]byte{xattrCapability: nil})
+	}
+	return t.state, base, work
+}
+
+// setBase requires mu.
+func (t *transaction) setBase(info objstore.Info) {
+	t.base, t.capabilitiesSet = info, t.file.capabilitiesSet.Load()
 }
 
 func (t *transaction) detach() {

@@ -13,7 +13,8 @@ import (
 type uncommitted struct {
 	mu sync.Mutex
 	// Guarded by mu.
-	all      []*transaction     // in no order; each knows its place
+	all      ranking
+	making   ranking            // of all, those that began when the file did not exist
 	deferred writers            // of all, those that have answered a flush before its commit
 	opened   map[uint32]writers // all by the process that opened them; 0: nobody has asked which that is
 }
@@ -26,32 +27,40 @@ const fewWriters = 8
 
 // listing is where a transaction stands among those of its file.
 type listing struct {
-	open      bool // a handle is; guarded by transaction.mu, as the next two are
-	changed   bool // it is among them
-	postponed bool // and counted as deferred
-	// Guarded by uncommitted.mu.
-	place  int    // in all
-	opener uint32 // in opened
+	open bool // a handle is; guarded by transaction.mu, as the next is
+	standing
+	opener uint32 // in opened; guarded by uncommitted.mu
 }
 
-// list is all of them, in no order.
-func (u *uncommitted) list() []*transaction {
+// standing says among which of its file's a transaction is.
+type standing struct {
+	changed   bool // all
+	making    bool
+	postponed bool // deferred
+}
+
+// newest is the newest of them, nil if there is none.
+func (u *uncommitted) newest() *transaction {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.all) == 0 {
-		return nil
-	}
-	return slices.Clone(u.all)
+	return u.all.newest()
+}
+
+// newestMaker is the newest that began when the file did not exist, nil if there is none.
+func (u *uncommitted) newestMaker() *transaction {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.making.newest()
 }
 
 // few is all of them, if they are few.
 func (u *uncommitted) few() (all []*transaction, few bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.all) > fewWriters {
+	if u.all.Len() > fewWriters {
 		return nil, false
 	}
-	return slices.Clone(u.all), true
+	return slices.Clone(u.all.all), true
 }
 
 // openedBy are those that the asker's process may have opened, in no order: its own and those nobody has asked about. How many others
@@ -116,42 +125,37 @@ func (u *uncommitted) listDeferred() []*transaction {
 	return slices.SortedFunc(maps.Keys(u.deferred), newestFirst)
 }
 
-// put makes t, whose mu is held, one of them or none, and counts it.
-func (u *uncommitted) put(t *transaction, changed, postponed bool) {
+// put has t, whose mu is held, stand as it does now.
+func (u *uncommitted) put(t *transaction, now standing) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	u.all.put(t, now.changed)
+	u.making.put(t, now.making)
 	switch {
-	case changed && !t.listing.changed:
-		t.listing.place = len(u.all)
-		u.all = append(u.all, t)
+	case now.changed && !t.listing.changed:
 		u.addOpener(t)
-	case !changed && t.listing.changed:
-		end := len(u.all) - 1
-		last := u.all[end]
-		u.all[t.listing.place], u.all[end] = last, nil
-		last.listing.place = t.listing.place
-		u.all = u.all[:end]
+	case !now.changed && t.listing.changed:
 		u.removeOpener(t)
 	}
 	switch {
-	case postponed && !t.listing.postponed:
+	case now.postponed && !t.listing.postponed:
 		if u.deferred == nil {
 			u.deferred = make(writers)
 		}
 		u.deferred[t] = struct{}{}
-	case !postponed && t.listing.postponed:
+	case !now.postponed && t.listing.postponed:
 		delete(u.deferred, t)
 	}
-	t.listing.changed, t.listing.postponed = changed, postponed
+	t.listing.standing = now
 }
 
 // tell lets the file know how t stands, and unlocks mu: it ends whatever may change that.
 func (t *transaction) tell() {
 	defer t.mu.Unlock()
 	changed := t.listing.open && t.state == txOpen && t.changed()
-	postponed := changed && t.deferred
-	if changed != t.listing.changed || postponed != t.listing.postponed {
-		t.file.uncommitted.put(t, changed, postponed)
+	now := standing{changed: changed, making: changed && t.base.Version == "", postponed: changed && t.deferred}
+	if now != t.listing.standing {
+		t.file.uncommitted.put(t, now)
 	}
 }
 
@@ -162,12 +166,13 @@ func (t *transaction) opens(open bool) {
 	t.listing.open = open
 }
 
-// uncommittedOf are the transactions of f that may still commit something, newest first.
-func (fs *FS) uncommittedOf(f *file) []*transaction {
-	if f == nil {
-		return nil
+// newestWriter is the newest transaction of f that may still commit something, nil if there is none.
+func (fs *FS) newestWriter(f *file) *transaction {
+	for f != nil {
+		t := f.uncommitted.newest()
+		if t == nil || t.uncommitted() { // else it has just ceased to be one of them
+			return t
+		}
 	}
-	all := f.uncommitted.list()
-	slices.SortFunc(all, newestFirst)
-	return all
+	return nil
 }

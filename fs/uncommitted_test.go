@@ -1,13 +1,20 @@
 package fs
 
-import "testing"
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/etagfs/etagfs/objstore"
+)
 
 // A file has listed the writers that may still commit something, whatever becomes of them.
 func TestWritersAreListedAsTheyStand(t *testing.T) {
 	listed := func(m *mounted, h *Handle, want bool) {
 		t.Helper()
 		checkInvariants(t, m.FS)
-		if got := len(m.uncommittedOf(h.file)) > 0; got != want {
+		if got := m.newestWriter(h.file) != nil; got != want {
 			t.Errorf("a writer that may commit something is listed: %v, want %v", got, want)
 		}
 	}
@@ -105,7 +112,7 @@ func TestLookupGoesNotThroughTheWritersOfOthers(t *testing.T) {
 	for n := range others {
 		tx := &transaction{fs: m.FS, file: h.file, id: HandleID(1000 + n), opener: Caller{Thread: uint32(100 * (n + 10))}}
 		tx.listing.open, tx.changes = true, 1
-		u.put(tx, true, n == 0)
+		u.put(tx, standing{changed: true, postponed: n == 0})
 	}
 	if got := len(u.listDeferred()); got != 1 {
 		t.Errorf("%d are looked at for what was put off, want 1", got)
@@ -121,5 +128,110 @@ func TestLookupGoesNotThroughTheWritersOfOthers(t *testing.T) {
 	if got := looked(1001); got != 1 {
 		t.Errorf("a thread of one of them looks at %d, want its own", got)
 	}
-	h.file.uncommitted.all, h.file.uncommitted.opened, h.file.uncommitted.deferred = nil, nil, nil
+	u.all, u.opened, u.deferred = ranking{}, nil, nil
+}
+
+// However many others are writing a file, who looks it up, renames it or changes its attributes has to do with the newest of them at most:
+// the others are locked meanwhile, and whoever asked one of them would wait for ever.
+func TestChangesOfAFileGoNotThroughItsWriters(t *testing.T) {
+	const writers = 64
+	for name, test := range map[string]struct {
+		made bool // the file is not made yet
+		call func(m *mounted, id objstore.ID) error
+	}{
+		"look-up of what many make": {true, func(m *mounted, id objstore.ID) error {
+			entry, err := m.Lookup(m.ctx, bob, m.Root(), "f")
+			if err == nil && entry.Attr.Size != writers {
+				err = fmt.Errorf("%d bytes are seen, not those of the newest writer", entry.Attr.Size)
+			}
+			return err
+		}},
+		"mode of what many make": {true, func(m *mounted, id objstore.ID) error { return chmodBeside(m, id) }},
+		"mode":                   {false, func(m *mounted, id objstore.ID) error { return chmodBeside(m, id) }},
+		"capability": {false, func(m *mounted, id objstore.ID) error {
+			return m.SetXattr(m.ctx, root, View{Object: id}, xattrCapability, []byte("c"), XattrMode{})
+		}},
+		"rename": {false, func(m *mounted, id objstore.ID) error {
+			return m.Rename(m.ctx, alice, m.Root(), "f", m.Root(), "g", objstore.RenameReplace)
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newWorld(t).mount(Options{Guard: GuardProcess})
+			all := beside(m, writers, test.made)
+			for _, h := range all[:writers-1] {
+				h.tx.mu.Lock()
+			}
+			err := test.call(m, all[0].file.id)
+			for _, h := range all[:writers-1] {
+				h.tx.mu.Unlock()
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			checkInvariants(t, m.FS)
+			m.detach(all[0].file, all[0].tx.base) // they would lose
+			for _, h := range all {
+				h.Release(m.ctx)
+			}
+		})
+	}
+}
+
+func chmodBeside(m *mounted, id objstore.ID) error {
+	mode := uint32(0o600)
+	_, err := m.SetAttr(m.ctx, bob, View{Object: id}, nil, Change{Mode: &mode})
+	return err
+}
+
+// beside has n processes write as many bytes as there were before them to f, which they are making, too, or is there. Who they are is known.
+func beside(m *mounted, n int, made bool) (all []*Handle) {
+	if !made {
+		m.put("f", "text")
+	}
+	for i := range n {
+		c := Caller{UID: 1000, GID: 1000, Thread: uint32(100 * (i + 10))}
+		var h *Handle
+		var err error
+		if made && i == 0 {
+			h, _, err = m.Create(m.ctx, c, m.Root(), "f", readWrite, 0o644)
+		} else if made {
+			h, _, err = m.Open(m.ctx, c, View{Object: all[0].file.id}, readWrite)
+		} else {
+			h = m.open(c, "f", readWrite)
+		}
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		m.write(h, 0, strings.Repeat("w", i+1))
+		all = append(all, h)
+	}
+	m.ownWriter(alice, all[0].file)
+	m.ownWriter(bob, all[0].file)
+	return all
+}
+
+// A ranking has its newest at hand, whatever is added to it and removed from it.
+func TestRankingKnowsItsNewest(t *testing.T) {
+	for seed := range uint64(20) {
+		random := rand.New(rand.NewPCG(seed, 1))
+		var r ranking
+		all, in := make([]*transaction, 30), map[*transaction]bool{}
+		for i := range all {
+			all[i] = &transaction{id: HandleID(i)}
+		}
+		for range 500 {
+			tx := all[random.IntN(len(all))]
+			in[tx] = random.IntN(2) == 0
+			r.put(tx, in[tx])
+			var want *transaction
+			for _, tx := range all {
+				if in[tx] {
+					want = tx
+				}
+			}
+			if got := r.newest(); got != want {
+				t.Fatalf("seed %d: %v is the newest, want %v", seed, got, want)
+			}
+		}
+	}
 }

@@ -282,10 +282,8 @@ func (fs *FS) storeXattr(ctx context.Context, f *file, object objstore.ID, name 
 
 // keepCapability makes writers of f leave alone what somebody has just set: what they wrote, they wrote before.
 func (fs *FS) keepCapability(f *file) {
-	for _, t := range fs.writersOf(f) {
-		t.mu.Lock()
-		t.base.Xattrs = mergedXattrs(t.base.Xattrs, map[string][]byte{xattrCapability: nil})
-		t.mu.Unlock()
+	if f != nil {
+		f.capabilitiesSet.Add(1)
 	}
 }
 
