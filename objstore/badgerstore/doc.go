@@ -127,7 +127,8 @@
 //
 // # Merging
 //
-// A commit leaves up to 128 extents in a block of 4 MiB, where it consolidates (package staging). The [merger] writes blocks with more than a few
+// A commit leaves about 128 extents in a block of 4 MiB that it changes, where it consolidates (package staging), 1,024 where it has changed a little of
+// many: it writes a bounded multiple of what it changes. The [merger] writes blocks with more than a few
 // of them together once the file was left alone for half a minute and nobody has it open, and [Engine.Merge] does so in all of the store: up to 16 blocks at once into one
 // payload, which the content then refers to instead. Version, ETag and times stay, and holes do. Bytes are verified as for any reader, and
 // against the digest of their block, before they get checksums of their own: damage stays where it is. If the content was replaced meanwhile the payload

@@ -22,10 +22,13 @@ func (se *Sealed) Failed() {
 }
 
 func (se *Sealed) dropOwn() error {
-	if se.ownFile == nil {
-		return nil
+	var err error
+	for _, l := range []*layer{se.ownFile, se.gathered} {
+		if l != nil {
+			err = errors.Join(err, l.drop())
+		}
 	}
-	return se.ownFile.drop()
+	return err
 }
 
 func (st *Stage) rebase(se *Sealed, owner objstore.Owner, base Base) error {

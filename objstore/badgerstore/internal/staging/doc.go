@@ -14,7 +14,8 @@
 //   - A lender is another committed content, some of whose bytes are the stage's: layers that are its blobs, see [Stage.Borrow].
 //   - The limit is where the base ends for this stage: truncation lowers it for good.
 //   - Sealing also consolidates: what many commits have scattered over a block is written together, so
-//     that the cost of reading and of the next small change stays bounded.
+//     that the cost of reading and of the next small change stays bounded. It gathers, too: many small
+//     pieces of one commit are written behind each other.
 //   - An epoch ends with each seal. Segments know theirs, and so which commit has them.
 //
 // # Guarantees

@@ -5,6 +5,8 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/zeebo/xxh3"
 
@@ -38,30 +40,93 @@ func (v *view) dirty() []int64 {
 
 // hashBlocks finds the digests of all dirty blocks, into explicit.
 func (s *sealing) hashBlocks(ctx context.Context) error {
+	var unknown []int64
 	for _, k := range s.view.dirty() {
-		n := s.view.blockSize(k)
-		if b := s.view.blocks[k]; b != nil && b.digestBytes == n {
-			s.explicit[k] = b.digest
-			continue
+		if d, ok := s.knownDigest(k); ok {
+			s.explicit[k] = d
+		} else {
+			unknown = append(unknown, k)
 		}
-		d, ok := s.tail.digest(k, n)
-		switch {
-		case ok:
-		case s.view.blocks[k].zeros(k, n):
-			d = blockhash.Zeros(n)
-		default:
-			var err error
-			if d, err = s.hashBlock(ctx, k, n); err != nil {
-				return err
-			}
-		}
-		s.explicit[k] = d
+	}
+	digests, err := s.readDigests(ctx, unknown)
+	if err != nil {
+		return err
+	}
+	for i, k := range unknown {
+		s.explicit[k] = digests[i]
+	}
+	for k, d := range s.explicit {
 		if b := s.view.blocks[k]; b != nil { // shared, so the stage does not look at it now
-			b.digest, b.digestBytes = d, n
+			b.digest, b.digestBytes = d, s.view.blockSize(k)
 		}
 	}
 	return nil
 }
+
+// knownDigest is the digest of block k if it takes no reading.
+func (s *sealing) knownDigest(k int64) (blockhash.Digest, bool) {
+	b, n := s.view.blocks[k], s.view.blockSize(k)
+	if b != nil && b.digestBytes == n {
+		return b.digest, true
+	}
+	if d, ok := s.tail.digest(k, n); ok {
+		return d, true
+	}
+	if b.zeros(k, n) {
+		return blockhash.Zeros(n), true
+	}
+	return blockhash.Digest{}, false
+}
+
+// readDigests reads blocks and hashes them, with as many hands as the session has to spare: what many small changes cost
+// at their commit is this.
+func (s *sealing) readDigests(ctx context.Context, blocks []int64) ([]blockhash.Digest, error) {
+	digests := make([]blockhash.Digest, len(blocks))
+	var (
+		wg    sync.WaitGroup
+		next  atomic.Int64
+		first atomic.Pointer[error]
+	)
+	work := func() {
+		for first.Load() == nil {
+			i := int(next.Add(1)) - 1
+			if i >= len(blocks) {
+				return
+			}
+			var err error
+			if digests[i], err = s.hashBlock(ctx, blocks[i], s.view.blockSize(blocks[i])); err != nil {
+				first.CompareAndSwap(nil, &err)
+			}
+		}
+	}
+	for range s.session.takeHands(len(blocks) - 1) {
+		wg.Go(func() {
+			defer s.session.giveHand()
+			work()
+		})
+	}
+	work()
+	wg.Wait()
+	if err := first.Load(); err != nil {
+		return nil, *err
+	}
+	return digests, nil
+}
+
+// takeHands takes up to n of the hands that are free, each of which is a goroutine that reads and hashes.
+func (s *Session) takeHands(n int) (taken int) {
+	for taken < n {
+		select {
+		case s.hands <- struct{}{}:
+			taken++
+		default:
+			return taken
+		}
+	}
+	return taken
+}
+
+func (s *Session) giveHand() { <-s.hands }
 
 // zeros reports whether a change made all n bytes of block k zeros.
 func (b *block) zeros(k, n int64) bool {

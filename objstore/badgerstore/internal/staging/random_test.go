@@ -53,7 +53,9 @@ func newPlay(t *testing.T, seed uint64) *play {
 func (p *play) run(n int) {
 	for range n {
 		p.e.crowd()
-		switch k := p.rng.IntN(22); {
+		switch k := p.rng.IntN(23); {
+		case k == 22:
+			p.spray()
 		case k < 9:
 			p.write()
 		case k >= 20:
@@ -102,6 +104,17 @@ func (p *play) write() {
 	p.e.write(p.st, p.pos, b)
 	p.want = grown(p.want, p.pos+int64(n))
 	p.pos += int64(copy(p.want[p.pos:], b))
+}
+
+// spray writes a little at many places.
+func (p *play) spray() {
+	for range 2 * gatherPiecesMin {
+		p.pos = p.rng.Int64N(p.max())
+		b := randomBytes(p.rng, 1+p.rng.IntN(700))
+		p.e.write(p.st, p.pos, b)
+		p.want = grown(p.want, p.pos+int64(len(b)))
+		copy(p.want[p.pos:], b)
+	}
 }
 
 func grown(p []byte, size int64) []byte {
@@ -167,7 +180,7 @@ func (p *play) commit(k int) {
 	p.e.check(c, se.Hash, sealed)
 	p.checkAppended(se, sealed)
 	for range p.rng.IntN(3) {
-		[]func(){p.write, p.truncate, p.allocate, p.borrow}[p.rng.IntN(4)]()
+		[]func(){p.write, p.truncate, p.allocate, p.borrow, p.spray}[p.rng.IntN(5)]()
 		p.check()
 	}
 	if k == 15 {

@@ -36,8 +36,8 @@ type Sealed struct {
 	stage   *Stage
 	epoch   uint32 // the last one that is in this content
 	changes uint64
-	// What was written together for this content only: in memory, in a file; nil: nothing.
-	own, ownFile *layer
+	// What was written together for this content only: in memory, in files; nil: nothing.
+	own, ownFile, gathered *layer
 }
 
 // InlineID stands for the id of the payload made of Sealed.Inline.
@@ -170,6 +170,9 @@ func (s *sealing) finish(ctx context.Context) error {
 	}
 	s.FromBase = s.view.usesBase()
 	if err := s.consolidate(ctx); err != nil {
+		return err
+	}
+	if err := s.gather(ctx); err != nil {
 		return err
 	}
 	if err := s.hashBlocks(ctx); err != nil {

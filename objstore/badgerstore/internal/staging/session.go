@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -25,6 +26,8 @@ const (
 	grantBytes = 1 << 20
 	// writebacksMax are under way at once.
 	writebacksMax = 4
+	// handsMax goroutines at most hash for one seal: more would have the disk and the memory for themselves.
+	handsMax = 4
 )
 
 // Space admits bytes to be written; space.Guard is one.
@@ -59,6 +62,7 @@ type Session struct {
 	// writebacks has a token for each write-back under way, background waits for them and for files to be closed.
 	writebacks chan struct{}
 	background sync.WaitGroup
+	hands      chan struct{} // has a token for each goroutine that hashes for a seal besides the caller's own
 
 	mu        sync.Mutex
 	number    uint64              // GUARDED_BY(mu): the last number given out
@@ -82,6 +86,7 @@ func OpenSession(fsys disk.FS, dir string, opt Options) (*Session, error) {
 	s := &Session{
 		fs: fsys, files: disk.NewPool(fsys, openMax), root: dir, opt: opt, stages: make(map[*Stage]struct{}),
 		writebacks: make(chan struct{}, writebacksMax),
+		hands:      make(chan struct{}, min(runtime.GOMAXPROCS(0), handsMax)-1),
 		slotBytes:  2*int64(opt.InlineBytes) + slotSpareBytes,
 	}
 	s.buffers.New = func() any { return new([]byte) }
