@@ -77,9 +77,6 @@ func (e *engine) scribble(st *Stage) []byte {
 	write(5000, filled(1000, 'b'))
 	write(3000, filled(20000, 'c'))
 	write(100_000, filled(5_000_000, 'd'))
-	for i := range gatherPiecesMin {
-		write(5_100_000+i*70_000, filled(5, 'e'))
-	}
 	e.crowd()
 	if st.Truncate(context.Background(), 2_000_000) == nil {
 		want = grown(want, 2_000_000)[:2_000_000]

@@ -30,6 +30,8 @@ func (e *engine) sprayed(rng *rand.Rand, blocks, pieces int) (base *committed, s
 // spray changes as many pieces of 4 KiB in each block.
 func (e *engine) spray(rng *rand.Rand, st *Stage, want []byte, pieces int) {
 	e.t.Helper()
+	e.session.checks = false // once, when it is sealed, is enough
+	defer func() { e.session.checks = true }()
 	for range pieces {
 		for k := range len(want) / blockBytes {
 			off := k*blockBytes + rng.IntN(blockBytes/4096)*4096
@@ -112,6 +114,32 @@ func TestPiecesStayWithoutRoomToGatherThem(t *testing.T) {
 	}
 }
 
+// Whatever file operation fails while pieces are gathered, what is sealed next has them all.
+func TestEveryFailureOfGatheringIsSurvived(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 5))
+	for nth, failed := 1, true; failed; nth++ {
+		armed, count := false, 0
+		e := newEngineOn(t, disk.Hooked(disk.OS{}, func(op disk.Op) error {
+			if !armed || op.Kind == disk.OpWriteback {
+				return nil
+			}
+			if count++; count == nth {
+				return unix.EIO
+			}
+			return nil
+		}), t.TempDir())
+		base, st, want := e.sprayed(rng, 2, 40)
+		armed = true
+		se, err := st.Seal(t.Context(), 7, 8)
+		failed, armed = count >= nth, false
+		if err != nil {
+			se = e.seal(st)
+		}
+		e.check(e.build(se, base), se.Hash, want)
+		se.Failed()
+	}
+}
+
 // A commit that changes a little of every block of a large content writes a bounded multiple of what it changes, however many
 // pieces there are from commits before: and no block comes to more than so many.
 func TestCommitWritesABoundedMultipleOfWhatItChanges(t *testing.T) {
@@ -119,7 +147,7 @@ func TestCommitWritesABoundedMultipleOfWhatItChanges(t *testing.T) {
 	const blocks, pieces = 8, 20
 	e := newEngine(t)
 	base, st, want := e.sprayed(rng, blocks, pieces)
-	for range 30 {
+	for range 15 {
 		se := e.seal(st)
 		var written int64
 		for _, x := range se.Edit.Changes {

@@ -108,7 +108,9 @@ func (p *play) write() {
 
 // spray writes a little at many places.
 func (p *play) spray() {
-	for range 2 * gatherPiecesMin {
+	p.e.session.checks = false // once is enough
+	defer func() { p.e.session.checks = true }()
+	for range gatherPiecesMin + 6 {
 		p.pos = p.rng.Int64N(p.max())
 		b := randomBytes(p.rng, 1+p.rng.IntN(700))
 		p.e.write(p.st, p.pos, b)
