@@ -112,7 +112,7 @@ func atHold() []deed[hold] {
 		at("mkdirat below", func(h hold) error { return unix.Mkdirat(h.fd, "below", 0o755) }),
 		at("symlinkat below", func(h hold) error { return unix.Symlinkat("x", h.fd, "below") }),
 		at("truncate through proc", func(h hold) error { return unix.Truncate(sprint("/proc/self/fd/%d", h.fd), 2) }),
-		at("chmod through proc", func(h hold) error { return unix.Chmod(sprint("/proc/self/fd/%d", h.fd), 0o604) }),
+		at("chmod through proc", func(h hold) error { return unix.Chmod(sprint("/proc/self/fd/%d", h.fd), 0o704) }),
 		at("setxattr through proc", func(h hold) error {
 			return unix.Setxattr(sprint("/proc/self/fd/%d", h.fd), "user.y", []byte("1"), 0)
 		}),
@@ -163,7 +163,7 @@ func TestCallsOnPathsThatAreOpen(t *testing.T) {
 	})
 }
 
-// resolutions are the ways openat2(2) can walk, alone and in pairs. RESOLVE_CACHED is left out: what is cached is a filesystem's own.
+// resolutions are the ways openat2(2) can walk, alone and in pairs. RESOLVE_CACHED has a test of its own: what is cached is a filesystem's own.
 func resolutions() (all []flag) {
 	single := []flag{{"none", 0}, {"NO_XDEV", 1}, {"NO_MAGICLINKS", 2}, {"NO_SYMLINKS", 4}, {"BENEATH", 8}, {"IN_ROOT", 16}, {"unknown", 64}}
 	for i, a := range single {

@@ -17,7 +17,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	mounttest.Main(m, nil)
+	mounttest.Main(m, map[string]mounttest.Role{lessee: holdLease})
 }
 
 // Filesystem types of statfs(2) whose errors are those of Linux.

@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rwf are the flags of preadv2(2) and pwritev2(2), and one that is unknown. RWF_NOWAIT is left out: FUSE has it not.
+// rwf are the flags of preadv2(2) and pwritev2(2), and one that is unknown. RWF_NOWAIT has a test of its own: FUSE has it not.
 func rwf() []flag {
 	return []flag{
 		{"none", 0}, {"HIPRI", 1}, {"DSYNC", 2}, {"SYNC", 4}, {"DSYNC|SYNC", 6}, {"APPEND", 0x10}, {"APPEND|SYNC", 0x14}, {"NOAPPEND", 0x20},
