@@ -2,6 +2,7 @@ package mount
 
 import (
 	"hash/maphash"
+	"maps"
 	"slices"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -26,13 +27,16 @@ type place struct {
 // That one is in the node; others are kept here.
 type entries struct {
 	seed   maphash.Seed
-	found  chains           // nodes that are believed under the name they were found under
-	extra  map[name]*node   // what is believed beside, or instead of, that
-	others map[*node][]name // the same, by node
+	found  chains            // nodes that are believed under the name they were found under
+	extra  map[name]*node    // what is believed beside, or instead of, that
+	others map[*node]nameSet // the same, by node: none is gone through to find one, for a file may have any number of links
 }
 
+// nameSet is a set of entries.
+type nameSet map[name]struct{}
+
 func newEntries() entries {
-	es := entries{seed: maphash.MakeSeed(), extra: make(map[name]*node), others: make(map[*node][]name)}
+	es := entries{seed: maphash.MakeSeed(), extra: make(map[name]*node), others: make(map[*node]nameSet)}
 	seed := es.seed
 	es.found = newChains(func(n *node) uint64 { return hashName(seed, n.found) }, func(n *node) **node { return &n.alike })
 	return es
@@ -59,8 +63,7 @@ func (es *entries) look(n *node, at name) {
 	}
 	if n.believed {
 		es.found.remove(n)
-		es.others[n] = append(es.others[n], n.found)
-		es.extra[n.found] = n
+		es.addOther(n, n.found)
 	}
 	n.found = at
 	if n.believed = es.extra[at] == n; n.believed {
@@ -91,20 +94,29 @@ func (es *entries) remove(e name) {
 	}
 }
 
+func (es *entries) addOther(n *node, e name) {
+	if es.others[n] == nil {
+		es.others[n] = make(nameSet)
+	}
+	es.others[n][e] = struct{}{}
+	es.extra[e] = n
+}
+
 func (es *entries) removeOther(n *node, e name) {
 	delete(es.extra, e)
-	left := slices.DeleteFunc(es.others[n], func(other name) bool { return other == e })
-	if es.others[n] = left; len(left) == 0 {
+	delete(es.others[n], e)
+	if len(es.others[n]) == 0 {
 		delete(es.others, n)
 	}
 }
 
 // of are the entries that show n.
 func (es *entries) of(n *node) []name {
-	if !n.believed {
-		return es.others[n]
+	all := slices.Collect(maps.Keys(es.others[n]))
+	if n.believed {
+		all = append(all, n.found)
 	}
-	return append([]name{n.found}, es.others[n]...)
+	return all
 }
 
 // shows reports whether any entry shows n.
@@ -117,7 +129,7 @@ func (es *entries) take(n *node) []name {
 		es.found.remove(n)
 		n.believed = false
 	}
-	for _, e := range es.others[n] {
+	for e := range es.others[n] {
 		delete(es.extra, e)
 	}
 	delete(es.others, n)

@@ -2,7 +2,6 @@ package mount
 
 import (
 	"iter"
-	"slices"
 	"testing"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -68,12 +67,12 @@ func (t *table) checkInvariants(tb testing.TB) {
 		}
 	}
 	for e, n := range t.entries.extra {
-		if t.nodes.get(n.id) != n || !slices.Contains(t.entries.others[n], e) {
+		if _, other := t.entries.others[n][e]; t.nodes.get(n.id) != n || !other {
 			tb.Errorf("entry %v does not lead back from node %d", e, n.id)
 		}
 	}
 	for n, others := range t.entries.others {
-		if len(others) == 0 || t.nodes.get(n.id) != n || slices.Contains(others, n.found) {
+		if _, found := others[n.found]; len(others) == 0 || t.nodes.get(n.id) != n || found {
 			tb.Errorf("node %d, found under %v, has the other names %v", n.id, n.found, others)
 		}
 	}
