@@ -19,7 +19,7 @@ import (
 type loan struct {
 	*committed
 	released int
-	read     int // bytes
+	read     atomic.Int64 // bytes
 }
 
 func (l *loan) File(s extent.Source) string {
@@ -30,7 +30,7 @@ func (l *loan) ReadBlob(ctx context.Context, s extent.Source, p []byte) error {
 	if l.released > 0 {
 		return objstore.ErrClosed
 	}
-	l.read += len(p)
+	l.read.Add(int64(len(p)))
 	_, err := l.e.blobs.ReadAt(ctx, blob.Ref{ID: s.ID, Bare: s.Kind == extent.Bare}, p, s.Off)
 	return err
 }
@@ -84,8 +84,8 @@ func TestBorrowedBytesAreNotMoved(t *testing.T) {
 			if len(se.Blobs) > 0 || len(se.Inline) > 0 || wrote+1 != e.lastID { // a version
 				t.Errorf("sealed %d blobs, %d bytes inline", len(se.Blobs), len(se.Inline))
 			}
-			if at.reads != (l.read > 0) || len(se.Edit.Blocks) != at.pages {
-				t.Errorf("read %d bytes of the lender, %d blocks have digests of their own", l.read, len(se.Edit.Blocks))
+			if at.reads != (l.read.Load() > 0) || len(se.Edit.Blocks) != at.pages {
+				t.Errorf("read %d bytes of the lender, %d blocks have digests of their own", l.read.Load(), len(se.Edit.Blocks))
 			}
 			c := e.build(se, base.committed)
 			e.check(c, se.Hash, want)
