@@ -26,6 +26,7 @@ type Dir struct {
 	mu      sync.Mutex
 	pending []string // names, as of the start of the walk, in order; none if kept
 	cookies cookies  // a cookie is that of the name it comes after, + firstCookie
+	ahead   ahead
 }
 
 // The cookies after "." and "..", and that of the first name.
@@ -111,7 +112,7 @@ func (d *Dir) read(ctx context.Context, c Caller, cookie uint64, room Room, yiel
 	case d.kept != nil:
 		d.fs.listings.begin(d)
 	case cookie == 0:
-		d.pending = d.fs.pendingNames(d.id)
+		d.pending, d.ahead = d.fs.pendingNames(d.id), ahead{}
 	}
 	if !d.cookies.goTo(max(cookie, firstCookie-1) - (firstCookie - 1)) {
 		return errNoCookie
@@ -214,7 +215,7 @@ func (d *Dir) readKept(cookie uint64, yield func(DirEntry, uint64) bool) (some b
 func (d *Dir) readStore(ctx context.Context, c Caller, after string, room Room, yield func(DirEntry, uint64) bool) error {
 	const little = 8 // of the room, one part in so many: the next answer begins with what would be asked for to fill it
 	for left := room; left.Bytes >= room.Bytes/little; {
-		entries, more, err := d.fs.ns.ReadDir(ctx, d.id, after, left.entries(d.cookies.nameBytes()))
+		entries, more, err := d.next(ctx, after, left)
 		if err != nil {
 			return notFoundIsEnd(err)
 		}

@@ -181,6 +181,7 @@ func serverOptions(config Config) *fuse.MountOptions {
 		EnableSymlinkCaching:     true,
 		EnableAcl:                true,
 		ExplicitDataCacheControl: true,
+		DisableReadDirPlus:       !config.Namespace.Capabilities().Watch, // the kernel believes nothing of what it would be told
 		DisableSplice:            true,
 		ExtraCapabilities:        capabilitiesWanted,
 		DirectMountStrict:        root,
