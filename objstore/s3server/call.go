@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -216,14 +217,19 @@ func (c *call) refuse(err error) {
 		panic(http.ErrAbortHandler) // the client must not take what it has for the whole
 	}
 	h := c.w.Header()
+	unread := c.w.answerFirst(c.r)
 	if e.Code == s3code.NotModified || c.r.Method == http.MethodHead {
 		c.w.WriteHeader(e.Code.Status())
-		return
+	} else {
+		body := s3xml.EncodeError(e, c.r.URL.EscapedPath(), c.id, "")
+		h.Set("Content-Type", "application/xml")
+		h.Set("Content-Length", strconv.Itoa(len(body)))
+		c.w.WriteHeader(e.Code.Status())
+		c.w.send(body)
 	}
-	h.Set("Content-Type", "application/xml")
-	body := s3xml.EncodeError(e, c.r.URL.EscapedPath(), c.id, "")
-	c.w.WriteHeader(e.Code.Status())
-	c.w.send(body)
+	if unread != nil {
+		c.w.drain(unread, c.opt.Limits.DrainTime)
+	}
 }
 
 // translate gives the refusals of the store the words of S3.

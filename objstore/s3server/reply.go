@@ -107,7 +107,8 @@ func (w *reply) limitBody(r *http.Request) *http.Request {
 
 type movingBody struct {
 	io.ReadCloser
-	w *reply
+	w     *reply
+	ended bool // well or not: nothing more comes of it
 }
 
 func (b *movingBody) expectWriter() { _ = b.w.deadlines.SetReadDeadline(time.Now().Add(b.w.stall)) }
@@ -118,6 +119,7 @@ func (b *movingBody) Read(p []byte) (int, error) {
 	b.expectWriter()
 	n, err := b.ReadCloser.Read(p)
 	b.w.received += int64(n)
+	b.ended = err != nil
 	switch {
 	case err == io.EOF:
 		_ = b.w.deadlines.SetReadDeadline(time.Time{})
