@@ -17,13 +17,17 @@ func (u untold) Capabilities() objstore.Capabilities {
 	return caps
 }
 
-// Where every listing is a request, a walk for names asks for a thousand at a time, however little a reply holds. A walk that begins,
-// or begins again, shows what there is then; and what is wanted with its attributes is never listed ahead.
-func TestNamesAreListedAheadWithinAWalk(t *testing.T) {
+func mountUntold(t *testing.T) (*mounted, *countedListings) {
 	w := newWorld(t)
 	store := &countedListings{Namespace: w.store}
 	w.store = untold{store}
-	m := w.mount(Options{})
+	return w.mount(Options{}), store
+}
+
+// Where every listing is a request, a walk for names asks for a thousand at a time, however little a reply holds. A walk that begins,
+// or begins again, shows what there is then; and what is wanted with its attributes is never listed ahead.
+func TestNamesAreListedAheadWithinAWalk(t *testing.T) {
+	m, store := mountUntold(t)
 	var names []string
 	for i := range 2500 {
 		names = append(names, fmt.Sprintf("f%04d", i))
