@@ -87,7 +87,7 @@ func TestPiecesStayWithoutRoomToGatherThem(t *testing.T) {
 	for _, by := range []string{"the guard", "the disk"} {
 		full := false
 		e := newEngineOn(t, disk.Hooked(disk.OS{}, func(op disk.Op) error {
-			if full && op.Kind == disk.OpWrite {
+			if op.Kind == disk.OpWrite && full { // write-backs come when they please
 				return unix.ENOSPC
 			}
 			return nil
@@ -120,7 +120,7 @@ func TestEveryFailureOfGatheringIsSurvived(t *testing.T) {
 	for nth, failed := 1, true; failed; nth++ {
 		armed, count := false, 0
 		e := newEngineOn(t, disk.Hooked(disk.OS{}, func(op disk.Op) error {
-			if !armed || op.Kind == disk.OpWriteback {
+			if op.Kind == disk.OpWriteback || !armed {
 				return nil
 			}
 			if count++; count == nth {
