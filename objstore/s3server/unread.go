@@ -12,11 +12,12 @@ const drainBytes = 256 << 10
 
 // answerFirst has the answer to a refused request sent before the rest of its body is read, which net/http reads first: who
 // announces a body and does not send it would hear nothing. It returns the body that is then to be drained; nil: none is, because all was read,
-// or because net/http closes the connection without reading: where too much is left, where the client was not told to go on, or
+// or because net/http closes the connection without reading: where too much is left, or nobody says how much, where the client was not told to go on, or
 // where the body has failed.
 func (w *reply) answerFirst(r *http.Request) *movingBody {
 	body, ok := r.Body.(*movingBody)
-	if !ok || body.ended || r.ProtoMajor != 1 || r.Header.Get("Expect") != "" || r.ContentLength-w.received > drainBytes {
+	left := r.ContentLength - w.received // negative of a length that is not told, which may be too much
+	if !ok || body.ended || r.ProtoMajor != 1 || r.Header.Get("Expect") != "" || left < 0 || left > drainBytes {
 		return nil
 	}
 	if w.deadlines.EnableFullDuplex() != nil {
