@@ -65,10 +65,8 @@ func openedAs(t *testing.T, at int, path string, how unix.OpenHow) string {
 	return sprint("%s %d", kindOf(st.Mode), st.Ino)
 }
 
-// RWF_NOWAIT is refused as such, and nothing is read or written: the kernel has it for no file of FUSE. A descriptor that may not be read
-// or written is told that first.
-func TestNoWaitIsRefused(t *testing.T) {
-	const noWait = 8
+// onUnchanged runs trials, which must not change it, on a file on a mount of each isolation.
+func onUnchanged(t *testing.T, trials func(t *testing.T, p string)) {
 	for _, isolation := range isolations() {
 		t.Run(isolation, func(t *testing.T) {
 			m := mounttest.Start(t, mounttest.Options{Mount: "isolation=" + isolation})
@@ -76,23 +74,7 @@ func TestNoWaitIsRefused(t *testing.T) {
 			p := m.Path("f")
 			pattern(t, p)
 			was := digest(t, p)
-			for _, a := range accesses() {
-				opened(t, p, a.bits, func(fd int) {
-					mode := a.bits & unix.O_ACCMODE
-					for name, call := range map[string]func() (int, error){
-						"read":  func() (int, error) { return unix.Preadv2(fd, [][]byte{make([]byte, 10)}, 5, noWait) },
-						"write": func() (int, error) { return unix.Pwritev2(fd, [][]byte{[]byte("no")}, 5, noWait) },
-					} {
-						want := error(unix.EOPNOTSUPP)
-						if a.bits&unix.O_PATH != 0 || name == "read" && mode == unix.O_WRONLY || name == "write" && mode == unix.O_RDONLY {
-							want = unix.EBADF
-						}
-						if _, err := call(); !errors.Is(err, want) {
-							t.Errorf("%s %s: %v, want %v", a.name, name, err, want)
-						}
-					}
-				})
-			}
+			trials(t, p)
 			if now := digest(t, p); now != was {
 				t.Errorf("the file has changed: %s", now)
 			}
@@ -100,43 +82,58 @@ func TestNoWaitIsRefused(t *testing.T) {
 	}
 }
 
+// RWF_NOWAIT is refused as such, and nothing is read or written: the kernel has it for no file of FUSE. A descriptor that may not be read
+// or written is told that first.
+func TestNoWaitIsRefused(t *testing.T) {
+	const noWait = 8
+	onUnchanged(t, func(t *testing.T, p string) {
+		for _, a := range accesses() {
+			opened(t, p, a.bits, func(fd int) {
+				mode := a.bits & unix.O_ACCMODE
+				for name, call := range map[string]func() (int, error){
+					"read":  func() (int, error) { return unix.Preadv2(fd, [][]byte{make([]byte, 10)}, 5, noWait) },
+					"write": func() (int, error) { return unix.Pwritev2(fd, [][]byte{[]byte("no")}, 5, noWait) },
+				} {
+					want := error(unix.EOPNOTSUPP)
+					if a.bits&unix.O_PATH != 0 || name == "read" && mode == unix.O_WRONLY || name == "write" && mode == unix.O_RDONLY {
+						want = unix.EBADF
+					}
+					if _, err := call(); !errors.Is(err, want) {
+						t.Errorf("%s %s: %v, want %v", a.name, name, err, want)
+					}
+				}
+			})
+		}
+	})
+}
+
 // Ranges are neither collapsed nor inserted nor unshared: that is EOPNOTSUPP and changes nothing, but where it is an error of another kind
 // on any filesystem.
 func TestRangesThatCannotBeMoved(t *testing.T) {
 	modes := []flag{{"collapse", unix.FALLOC_FL_COLLAPSE_RANGE}, {"insert", unix.FALLOC_FL_INSERT_RANGE}, {"unshare", unix.FALLOC_FL_UNSHARE_RANGE}}
-	for _, isolation := range isolations() {
-		t.Run(isolation, func(t *testing.T) {
-			m := mounttest.Start(t, mounttest.Options{Mount: "isolation=" + isolation})
-			t.Cleanup(m.ExpectNothingLeft)
-			p := m.Path("f")
-			pattern(t, p)
-			was := digest(t, p)
-			for _, mode := range modes {
-				for _, a := range accesses() {
-					for _, r := range [][2]int64{{0, page}, {page, page}, {1, 7}, {0, 0}, {-1, page}} {
-						opened(t, p, a.bits, func(fd int) {
-							want := []error{unix.EOPNOTSUPP}
-							switch {
-							case a.bits&unix.O_PATH != 0 || a.bits&unix.O_ACCMODE == unix.O_RDONLY:
-								want = []error{unix.EBADF, unix.EINVAL}
-							case r[0] < 0 || r[1] == 0:
-								want = append(want, unix.EINVAL)
-							case a.bits&unix.O_APPEND != 0:
-								want = append(want, unix.EPERM)
-							}
-							err := again(func() error { return unix.Fallocate(fd, uint32(mode.bits), r[0], r[1]) })
-							if !matches(err, want) {
-								t.Errorf("%s %s of %v: %v, want %v", a.name, mode.name, r, err, want)
-							}
-						})
-					}
+	onUnchanged(t, func(t *testing.T, p string) {
+		for _, mode := range modes {
+			for _, a := range accesses() {
+				for _, r := range [][2]int64{{0, page}, {page, page}, {1, 7}, {0, 0}, {-1, page}} {
+					opened(t, p, a.bits, func(fd int) {
+						want := []error{unix.EOPNOTSUPP}
+						switch {
+						case a.bits&unix.O_PATH != 0 || a.bits&unix.O_ACCMODE == unix.O_RDONLY:
+							want = []error{unix.EBADF, unix.EINVAL}
+						case r[0] < 0 || r[1] == 0:
+							want = append(want, unix.EINVAL)
+						case a.bits&unix.O_APPEND != 0:
+							want = append(want, unix.EPERM)
+						}
+						err := again(func() error { return unix.Fallocate(fd, uint32(mode.bits), r[0], r[1]) })
+						if !matches(err, want) {
+							t.Errorf("%s %s of %v: %v, want %v", a.name, mode.name, r, err, want)
+						}
+					})
 				}
 			}
-			if now := digest(t, p); now != was {
-				t.Errorf("the file has changed: %s", now)
-			}
-		})
-	}
+		}
+	})
 }
 
 func matches(err error, any []error) bool {

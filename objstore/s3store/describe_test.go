@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"reflect"
 	"strings"
 	"testing"
@@ -34,22 +35,29 @@ func describedKeys(ctx context.Context, engine objstore.Buckets) error {
 	return nil
 }
 
+// serveDescribed serves an engine with some keys.
+func serveDescribed(t *testing.T, engine objstore.Buckets) *httptest.Server {
+	t.Helper()
+	server, err := serve(t.Context(), engine)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	if err := describedKeys(t.Context(), engine); err != nil {
+		t.Fatal(err)
+	}
+	return server
+}
+
 // Every entry of a listing of our server that is to describe is what a head tells, a directory's marker too.
 func TestListingsOfOurServerDescribeAsHeadsDo(t *testing.T) {
 	engine, err := badgerstore.Open(t.Context(), inMemory(t), badgerstore.Options{Create: true}, badgerstore.Parts{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer engine.Close()
+	t.Cleanup(func() { engine.Close() })
 	for name, engine := range map[string]objstore.Buckets{"memory": memstore.New(memstore.Options{}), "badger": engine} {
-		server, err := serve(t.Context(), engine)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer server.Close()
-		if err := describedKeys(t.Context(), engine); err != nil {
-			t.Fatal(err)
-		}
+		server := serveDescribed(t, engine)
 		store, err := open(t.Context(), server.URL, &http.Transport{DisableKeepAlives: true})
 		if err != nil {
 			t.Fatal(err)
@@ -89,15 +97,7 @@ func (f forgetful) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // What a server does not describe, or describes in a way that makes no sense, is listed as by any store; an answer that breaks off is none.
 func TestListingsWithoutDescriptionsAreListings(t *testing.T) {
-	engine := memstore.New(memstore.Options{})
-	server, err := serve(t.Context(), engine)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	if err := describedKeys(t.Context(), engine); err != nil {
-		t.Fatal(err)
-	}
+	server := serveDescribed(t, memstore.New(memstore.Options{}))
 	for what, r := range map[string]struct {
 		change func(string) string
 		fails  bool
