@@ -59,7 +59,9 @@ func (e *Engine) commit(ctx context.Context, d objstore.Durability, essential bo
 	if err := cancelled(ctx); err != nil {
 		return err
 	}
-	err := e.carry(&op{f: f, essential: essential, patient: d == objstore.Durable}, d)
+	err := e.withRoom(ctx, func() error {
+		return e.carry(&op{f: f, essential: essential, patient: d == objstore.Durable}, d)
+	})
 	if err == nil {
 		e.awaitForgotten()
 	}

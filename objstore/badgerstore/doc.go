@@ -123,7 +123,7 @@
 // What replaced and deleted contents leave behind is noted with the commit that does it, and goes once that commit is durable,
 // nobody reads it and nobody has changed the store for a moment: the end of a large file is long work for a disk that is
 // told of free blocks, and a sync meanwhile waits. Under changes without a pause it goes half a second late, and
-// without waiting for a pause while there is little room.
+// without waiting for a pause while there is little room. Who finds no space has it go at once, and asks again.
 //
 // # Merging
 //

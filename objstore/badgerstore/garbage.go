@@ -165,6 +165,11 @@ func (c *collector) collectNow() bool {
 func (c *collector) collect() bool {
 	c.working.Lock()
 	defer c.working.Unlock()
+	return c.collectSome()
+}
+
+// collectSome is collect; working is held.
+func (c *collector) collectSome() bool {
 	if c.paused > 0 {
 		return false
 	}

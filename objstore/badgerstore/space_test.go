@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -91,6 +92,52 @@ func TestFullDiskLosesNothing(t *testing.T) {
 	must(t, put(1, sizes[1]))
 	must(t, e.checkInvariants())
 	must(t, e.Close())
+}
+
+// Who is told that there is no space, and removes something, has room at once: for a put, for a stage that goes on, and for its commit. (2) What
+// somebody reads gives none, and is read on.
+func TestRoomOfWhatWasDeletedIsThereAtOnce(t *testing.T) {
+	e, err := Open(t.Context(), filepath.Join(smallDisk(t, "96m"), "store"), Options{Create: true}, testParts(t))
+	must(t, err)
+	t.Cleanup(func() { e.Close() })
+	b := mainBucket(t, e)
+	body := bytes.Repeat([]byte("x"), 512<<10)
+	put := func(i int) error {
+		_, err := b.Put(t.Context(), objstore.Key(fmt.Sprint(i)), bytes.NewReader(body), objstore.Unconditional(), objstore.PutOptions{})
+		return err
+	}
+	there := 0
+	for err = put(0); err == nil; err = put(there) {
+		there++
+	}
+	if objstore.KindOf(err) != objstore.ErrNoSpace {
+		t.Fatal(err)
+	}
+	const gone = 80 // some of what they had is for the logs that say so, and for the ballast
+	for i := range gone {
+		must(t, b.Delete(t.Context(), objstore.Key(fmt.Sprint(i)), objstore.IfPresent(), objstore.DeleteOptions{}))
+	}
+	for i := range gone / 4 {
+		if err := put(i); err != nil {
+			t.Fatalf("put %d of %d after the deletes: %v", i, there, err)
+		}
+	}
+	r, err := b.Get(t.Context(), "0", objstore.Unconditional())
+	must(t, err)
+	must(t, b.Delete(t.Context(), "0", objstore.IfPresent(), objstore.DeleteOptions{}))
+	for err = put(there); err == nil; err = put(there) {
+		there++
+	}
+	if objstore.KindOf(err) != objstore.ErrNoSpace {
+		t.Fatal(err)
+	}
+	got := make([]byte, len(body))
+	if _, err := r.ReadAt(t.Context(), got, 0); err != nil && err != io.EOF || !bytes.Equal(got, body) {
+		t.Errorf("what was open: %v", err)
+	}
+	must(t, r.Close())
+	must(t, b.Delete(t.Context(), "1", objstore.IfPresent(), objstore.DeleteOptions{}))
+	must(t, put(there))
 }
 
 // fillDisk writes a file until the disk is full.

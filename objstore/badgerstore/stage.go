@@ -133,7 +133,11 @@ func (s *stage) seal(ctx context.Context, object objstore.ID) error {
 		s.floor = version
 		e.inFlight.add(version)
 	}
-	if s.sealed, err = s.Stage.Seal(ctx, object, version); err != nil {
+	err = e.withRoom(ctx, func() (err error) {
+		s.sealed, err = s.Stage.Seal(ctx, object, version)
+		return err
+	})
+	if err != nil {
 		s.sealed = nil
 		return err
 	}
