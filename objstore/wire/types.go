@@ -248,6 +248,7 @@ func renameRequest(c *Coder, v *objstore.RenameRequest) {
 	text(c, &v.WriteID)
 }
 
+// listOptions leaves out Describe, and listEntry Described: they are for who makes a hierarchy of keys, and here the server has one.
 func listOptions(c *Coder, v *objstore.ListOptions) {
 	text(c, &v.Prefix)
 	text(c, &v.Delimiter)
