@@ -380,8 +380,7 @@ func TestAStageThatComesBackIsKeptUnlessItWasCommitted(t *testing.T) {
 		lost bool // another commits first
 	}{{300, false}, {100_000, false}, {300, true}, {100_000, true}} {
 		t.Run(fmt.Sprintf("%+v", test), func(t *testing.T) {
-			var o *orphanage
-			o = newOrphanage(t, nil)
+			o := newOrphanage(t, nil)
 			o.put("f", test.size, "base")
 			r := o.reader("f")
 			info := r.Info()

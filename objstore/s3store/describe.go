@@ -167,7 +167,7 @@ func describedBy(e objstore.ListEntry, text string) objstore.ListEntry {
 	if err != nil || h.Get(headerVersion) == "" {
 		return e
 	}
-	etag := h["ETag"]
+	etag := values["ETag"] // as S3 writes it, and no http.Header
 	e.Described, e.Info = true, described(objstore.Info{
 		Type: objstore.TypeFile, Nlink: 1, Size: size, Modified: modified, ContentType: h.Get("Content-Type"), UserMeta: shown(metaOf(h)),
 		Headers: objstore.Headers{
