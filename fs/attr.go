@@ -111,11 +111,11 @@ func (fs *FS) pinnedAttr(ctx context.Context, f *file, pinned objstore.Info) (At
 	return a, nil
 }
 
-// currentInfo is what the store has of f, or what was last known of it.
+// currentInfo is what the store has of f, or what was last known of it; ErrStale if nobody has it open any more, who could know.
 func (fs *FS) currentInfo(ctx context.Context, f *file, known objstore.Info) (objstore.Info, error) {
 	info, err := fs.ns.Stat(ctx, f.id)
 	if errors.Is(err, objstore.ErrNotFound) {
-		return fs.orphanInfo(f, known), nil
+		return fs.orphanInfo(f, known)
 	}
 	return info, err
 }
@@ -123,7 +123,7 @@ func (fs *FS) currentInfo(ctx context.Context, f *file, known objstore.Info) (ob
 // attr describes the working copy: its own size and times, the attributes the file has now.
 func (t *transaction) attr(ctx context.Context) (Attr, error) {
 	_, base, w := t.snapshot()
-	a, err := t.fileAttr(ctx, base)
+	a, current, err := t.fileAttr(ctx, base)
 	if err != nil {
 		return Attr{}, err
 	}
@@ -134,7 +134,7 @@ func (t *transaction) attr(ctx context.Context) (Attr, error) {
 		a.Allocated = base.Allocated
 	}
 	a.Size = size
-	if base.Version != "" {
+	if base.Version != "" && base.Version != current {
 		a.Mtime = base.Attr.Mtime
 	}
 	if w.changed() {
@@ -160,17 +160,17 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// fileAttr are the attributes that belong to the file, not to its content.
-func (t *transaction) fileAttr(ctx context.Context, base objstore.Info) (Attr, error) {
+// fileAttr are the attributes of the file, and which version of it they have the time of.
+func (t *transaction) fileAttr(ctx context.Context, base objstore.Info) (Attr, objstore.Version, error) {
 	if create, pending := t.fs.creationOf(t.file); pending {
-		return t.fs.creationAttr(t.file, create), nil
+		return t.fs.creationAttr(t.file, create), "", nil
 	}
 	known := base
 	if known.ID == 0 {
 		known = objstore.Info{ID: t.file.id, Type: objstore.TypeFile}
 	}
 	info, err := t.fs.currentInfo(ctx, t.file, known)
-	return t.fs.attr(info), err
+	return t.fs.attr(info), info.Version, err
 }
 
 // creationAttr describes a pending create.

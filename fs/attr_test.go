@@ -392,3 +392,41 @@ func TestStatfsAsksTheStore(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// POSIX: what utimensat sets, stat tells, whoever has the file open and whether it has been committed since it was opened.
+func TestTimesSetByPathAreThoseOfWhoHasNothingUncommitted(t *testing.T) {
+	old := time.Unix(1000, 5)
+	for name, isolation := range isolations() {
+		t.Run(name, func(t *testing.T) {
+			m := newWorld(t).mount(Options{Isolation: isolation})
+			m.put("opened", "text")
+			m.put("synced", "text")
+			opened, synced := m.open(alice, "opened", readWrite), m.open(alice, "synced", readWrite)
+			m.write(synced, 0, "bytes")
+			if err := synced.Sync(m.ctx, alice); err != nil {
+				t.Fatal(err)
+			}
+			for _, h := range []*Handle{opened, synced} {
+				m.setattr(alice, View{Object: h.View().Object, Version: h.Base()}, nil, Change{Atime: &old, Mtime: &old})
+				if attr, err := h.Attr(m.ctx); err != nil || !attr.Mtime.Equal(old) || !attr.Atime.Equal(old) {
+					t.Errorf("the handle shows %v and %v: %v", attr.Atime, attr.Mtime, err)
+				}
+				m.close(h)
+			}
+		})
+	}
+}
+
+// What a released handle knew may have been overtaken before the file lost its name.
+func TestReleasedHandleSaysNothingOfAFileWithoutAName(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "text")
+	h := m.open(alice, "f", readWrite)
+	m.close(h)
+	if err := m.Unlink(m.ctx, alice, m.Root(), "f"); err != nil {
+		t.Fatal(err)
+	}
+	if attr, err := h.Attr(m.ctx); KindOf(err) != ErrStale {
+		t.Errorf("%+v, %v", attr, err)
+	}
+}

@@ -216,16 +216,19 @@ func (fs *FS) unuse(t *transaction) {
 	}
 }
 
-// orphanInfo is what is known of a file without a name: known, unless attributes
-// have been changed since it lost its name.
-func (fs *FS) orphanInfo(f *file, known objstore.Info) objstore.Info {
+// orphanInfo is what is known of a file without a name: known, unless attributes have been changed since it lost its name. What
+// was known when the last handle was released may have been overtaken before the name was lost: that is ErrStale.
+func (fs *FS) orphanInfo(f *file, known objstore.Info) (objstore.Info, error) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
+	if fs.files[f.id] != f {
+		return objstore.Info{}, stale("stat")
+	}
 	if f.orphan == nil {
 		known.Nlink = 0
 		f.orphan = &known
 	}
-	return *f.orphan
+	return *f.orphan, nil
 }
 
 // lastKnown is what a handle knows of a file that lost its name elsewhere; requires mu.

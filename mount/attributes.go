@@ -113,6 +113,10 @@ func (b *bridge) SetAttr(_ <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOu
 			return fuse.OK
 		}
 	}
+	if err == nil {
+		b.table.changeGhost(n.object, ch, b.now()) // who has it open may be gone before it could say so
+	}
+	b.notifier.setBeside(n)
 	gone := fs.KindOf(err) == fs.ErrStale
 	if gone && b.table.refuseLook(n, c.Thread) || err != nil && !gone {
 		return b.status("setattr", err)

@@ -51,21 +51,26 @@ func (t *table) ghost(object objstore.ID) (fs.Attr, bool) {
 
 // bequeath keeps what a handle knows of a file without a name beyond its close.
 func (b *bridge) bequeath(h *fs.Handle) {
-	if !h.Detached() {
-		return
-	}
-	if a, err := h.Attr(context.Background()); err == nil {
-		b.table.inherit(a)
+	for h.Detached() {
+		since := b.table.mark()
+		a, err := h.Attr(context.Background())
+		if err != nil || b.table.inherit(a, since) {
+			return
+		}
 	}
 }
 
-// inherit makes a ghost of a file that is about to be closed.
-func (t *table) inherit(a fs.Attr) {
+// inherit makes a ghost of a file that is about to be closed; false if the object has changed since.
+func (t *table) inherit(a fs.Attr, since mark) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.changes.objectSince(since, a.Object) {
+		return false
+	}
 	if a.Nlink == 0 && t.anyOf(a.Object) != nil {
 		t.ghosts[a.Object] = a
 	}
+	return true
 }
 
 // goneMode is the mode of a directory that others have removed: whoever is in it may see that nothing is there.

@@ -1,10 +1,15 @@
 package mount
 
 import (
+	"slices"
 	"syscall"
 	"testing"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/objstore"
+	"github.com/etagfs/etagfs/objstore/memstore"
 )
 
 // stat is what GETATTR answers to a request that names no open file.
@@ -64,5 +69,62 @@ func TestFileWithoutANameHasItsAttributesWhileTheKernelHasItsNode(t *testing.T) 
 				t.Errorf("forgotten: %v, and of %d files something is left", errno, len(k.bridge.table.ghosts))
 			}
 		})
+	}
+}
+
+// A change of what is left of a file that is being closed is not lost: neither its handles nor the ghost are the only ones to know.
+func TestChangeOfAFileWithoutANameOutlivesItsLastClose(t *testing.T) {
+	k := newKernel(t)
+	k.put("f", "four")
+	f := k.mustOpen(1, "f", syscall.O_RDWR)
+	held, errno := k.walk(1, "f")
+	k.must(errno)
+	k.must(k.unlink("f"))
+	k.must(k.chmod(3, held))
+	if a, ok := k.bridge.table.ghost(k.objectOf(held)); !ok || a.Mode&0o777 != 0o600 {
+		t.Errorf("before the close the ghost has mode %o: %v", a.Mode, ok)
+	}
+	before := k.bridge.table.mark()
+	k.must(k.chmod(3, held))
+	if k.bridge.table.inherit(fs.Attr{Object: k.objectOf(held)}, before) {
+		t.Error("what was known before the change is inherited after it")
+	}
+	k.must(f.close())
+	if a, errno := k.stat(held); errno != 0 || a.Mode&0o777 != 0o600 {
+		t.Errorf("after the close: %v, mode %o", errno, a.Mode)
+	}
+	k.drop(held)
+}
+
+// objectOf is what a node shows.
+func (k *kernel) objectOf(node uint64) objstore.ID { return k.bridge.table.at(node).object }
+
+// untold is a namespace whose changes of attributes nobody is told of.
+type untold struct{ objstore.Namespace }
+
+func (u untold) Watch(tell func(objstore.Change)) (stop func()) {
+	return u.Namespace.Watch(func(c objstore.Change) {
+		if c.Kind != objstore.ChangeAttr {
+			tell(c)
+		}
+	})
+}
+
+// Who has a file open is told what somebody else has set by its name before that is answered, and not when the store tells of it.
+func TestAttributesSetByNameAreDroppedOfAWritersNode(t *testing.T) {
+	k := newKernelOver(t, untold{memstore.NewBucket(memstore.Options{})}, fs.Options{})
+	k.put("f", "four")
+	f := k.mustOpen(1, "f", syscall.O_RDWR)
+	k.waitDropped("f")
+	other, errno := k.walk(2, "f")
+	k.must(errno)
+	if other == f.node {
+		t.Fatal("a stranger is shown the writer's node")
+	}
+	k.must(k.chmod(2, other))
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !slices.Contains(k.dropped, f.node) {
+		t.Errorf("node %d is open; dropped were %v", f.node, k.dropped)
 	}
 }

@@ -89,6 +89,11 @@ func (t *table) checkWriters(tb testing.TB, id objstore.ID, w *writers) {
 	if claims != w.claims || claims == 0 && len(w.nodes) == 0 {
 		tb.Errorf("object %d: %d nodes are being claimed, and %d are counted", id, claims, w.claims)
 	}
+	for n := range w.known {
+		if n.object != id || w.nodes[n.use().writer] != n {
+			tb.Errorf("object %d: attributes of node %d are known as a writer's: %+v", id, n.id, n.use())
+		}
+	}
 	for writer, n := range w.nodes {
 		if _, believed := w.believed[n]; n.object != id || n.use().owner == nil || n.use().writer != writer || n.current || t.entries.shows(n) && !believed {
 			tb.Errorf("object %d: node %d is not writer %d's: %+v", id, n.id, writer, n.use())

@@ -233,6 +233,34 @@ func (k *notifier) AttrChanged(object objstore.ID) {
 	}
 }
 
+// setBeside drops the attributes the kernel has of n's object as other nodes show it, before a request through n that has changed them
+// is answered: who has it open there is told no later than who asked.
+func (k *notifier) setBeside(n *node) {
+	for _, id := range k.table.knownBeside(n) {
+		k.drop(id, onlyAttributes)
+	}
+}
+
+// knownBeside notes a change of attributes and returns the nodes beside n that the kernel may keep some of. It is given
+// none to keep of what is owned.
+func (t *table) knownBeside(n *node) (ids []uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.changes.touchObject(n.object)
+	for other := range t.readNodesOf(n.object) {
+		if other != n {
+			ids = append(ids, other.id)
+		}
+	}
+	if w := t.written[n.object]; w != nil {
+		for other := range w.known {
+			ids = append(ids, other.id)
+		}
+		clear(w.known)
+	}
+	return ids
+}
+
 // DirTimesChanged implements [fs.Kernel]. Most directories are not looked at between the
 // CREATE of a file and its commit: then the kernel has nothing to drop.
 func (k *notifier) DirTimesChanged(dir objstore.ID) {

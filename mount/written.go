@@ -16,6 +16,7 @@ type writtenFiles map[objstore.ID]*writers
 type writers struct {
 	nodes    map[fs.HandleID]*node
 	believed map[*node]struct{} // of nodes, those the kernel may believe entries of: it never comes to that later
+	known    map[*node]struct{} // of nodes, those the kernel may have kept attributes of since they were nobody's
 	claims   int                // nodes that are being claimed
 }
 
@@ -23,7 +24,7 @@ type writers struct {
 func (o writtenFiles) of(id objstore.ID) *writers {
 	w := o[id]
 	if w == nil {
-		w = &writers{nodes: make(map[fs.HandleID]*node), believed: make(map[*node]struct{})}
+		w = &writers{nodes: make(map[fs.HandleID]*node), believed: make(map[*node]struct{}), known: make(map[*node]struct{})}
 		o[id] = w
 	}
 	return w
@@ -65,6 +66,7 @@ func (t *table) own(n *node, by *description) {
 	t.objects.remove(n)
 	w := t.written.of(n.object)
 	w.nodes[n.inUse.writer] = n
+	w.known[n] = struct{}{}
 	if t.entries.shows(n) {
 		w.believed[n] = struct{}{}
 	}
@@ -75,6 +77,7 @@ func (t *table) free(n *node) {
 	w := t.written.of(n.object)
 	delete(w.nodes, n.inUse.writer)
 	delete(w.believed, n)
+	delete(w.known, n)
 	t.written.rest(n.object)
 	n.inUse.owner = nil
 	t.chain(n)

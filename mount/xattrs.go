@@ -106,5 +106,6 @@ func (b *bridge) changeXattr(op string, in *fuse.InHeader, attr string, do func(
 		return b.looked(op, n, c, err)
 	}
 	b.notifier.drop(in.NodeId, onlyAttributes)
+	b.notifier.setBeside(n)
 	return fuse.OK
 }

@@ -10,6 +10,7 @@ func deviations() map[string]string {
 		"TestSetIDBits: other chown of nothing*":                        "the kernel sends the same request before a write, which is allowed; nothing is changed",
 		"TestVectorsAndTheirFlags/*: APPEND write NOAPPEND of*":         "the request to write says O_APPEND all the same",
 		"TestMappingsAtAndBeyondTheEnd/*: * store behind the end and *": "the kernel does not zero what it has of the last page when the file grows",
+		"TestTimesOfOpenFiles/handle: * truncated by path *":            "a truncation by path is a commit, and who has the file open keeps what he opened, with its time",
 		"TestListenersToOtherProcesses/handle: fanotify *":              "the kernel opens the node of another process's writer, and does not look again",
 		"TestListenersToWhatIsBeingRead/handle: inotify of the file":    "the watch is one of the node, which is the reader's",
 	}

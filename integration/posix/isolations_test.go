@@ -15,8 +15,14 @@ func isolations() []string { return []string{"handle", "mount"} }
 // compareEach runs trials on the native filesystem, and on a mount of each isolation.
 func compareEach(t *testing.T, trials func(t *testing.T, dir string) lines) {
 	t.Helper()
+	compareIn(t, isolations(), trials)
+}
+
+// compareIn runs trials on the native filesystem, and on a mount of each of those isolations.
+func compareIn(t *testing.T, isolations []string, trials func(t *testing.T, dir string) lines) {
+	t.Helper()
 	want := trials(t, native(t))
-	for _, isolation := range isolations() {
+	for _, isolation := range isolations {
 		t.Run(isolation, func(t *testing.T) {
 			m := mounttest.Start(t, mounttest.Options{Mount: "isolation=" + isolation})
 			t.Cleanup(m.ExpectNothingLeft)
