@@ -209,15 +209,24 @@ func hasOneValue(name string) bool {
 	return strings.HasPrefix(name, "X-Amz-") && !strings.HasPrefix(name, "X-Amz-Meta-") && !strings.Contains(name, "-If-")
 }
 
-// refuse answers with an error, if anything can still be answered.
-func (c *call) refuse(err error) {
+// run serves the call. It returns what is left to be drained.
+func (c *call) run() *unwanted {
+	defer c.finish()
+	if c.err = c.serve(); c.err != nil {
+		return c.refuse(c.err)
+	}
+	return nil
+}
+
+// refuse answers with an error, if anything can still be answered. It returns what is left to be drained.
+func (c *call) refuse(err error) *unwanted {
 	e := s3code.Of(c.translate(err))
 	c.code = e.Code
 	if c.w.begun() {
 		panic(http.ErrAbortHandler) // the client must not take what it has for the whole
 	}
 	h := c.w.Header()
-	unread := c.w.answerFirst(c.r)
+	rest := c.w.answerFirst(c.r)
 	if e.Code == s3code.NotModified || c.r.Method == http.MethodHead {
 		c.w.WriteHeader(e.Code.Status())
 	} else {
@@ -227,9 +236,7 @@ func (c *call) refuse(err error) {
 		c.w.WriteHeader(e.Code.Status())
 		c.w.send(body)
 	}
-	if unread != nil {
-		c.w.drain(unread, c.opt.Limits.DrainTime)
-	}
+	return rest
 }
 
 // translate gives the refusals of the store the words of S3.

@@ -69,17 +69,25 @@ func (c *boundedConn) Close() error {
 	return c.Conn.Close()
 }
 
+// closeWriter is a connection that can say that nothing more is written to it, and be read on.
+type closeWriter interface{ CloseWrite() error }
+
+// CloseWrite does that, if the connection can. It is there for net/http too.
+func (c *boundedConn) CloseWrite() error {
+	if half, ok := c.Conn.(closeWriter); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
 // connKey is where the context of a request has its connection.
 type connKey struct{}
 
 func withConn(ctx context.Context, c net.Conn) context.Context {
-	if bounded, ok := c.(*boundedConn); ok {
-		return context.WithValue(ctx, connKey{}, bounded)
-	}
-	return ctx // TLS, or a listener that is not ours
+	return context.WithValue(ctx, connKey{}, c)
 }
 
-// connOf is the connection of a request, or nil if it can hold nothing back.
+// connOf is the connection of a request, or nil if it can hold nothing back: with TLS, or a listener that is not ours.
 func connOf(ctx context.Context) *boundedConn {
 	c, _ := ctx.Value(connKey{}).(*boundedConn)
 	return c

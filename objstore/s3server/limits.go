@@ -23,6 +23,7 @@ type Limits struct {
 	HeaderTime   time.Duration // to send it: 10 s
 	StallTime    time.Duration // without a byte of a body read or written: 60 s
 	DrainTime    time.Duration // for what is left of the body of a refused request: 5 s
+	LingerTime   time.Duration // for a client that is refused, and sends on, to notice: 5 s
 	IdleTime     time.Duration // of a connection between requests: 120 s
 	Connections  int           // at once; more wait to be accepted: 4096
 	PutBytes     int64         // of one put or part: 5 GiB, as S3's
@@ -38,6 +39,7 @@ func (l Limits) orDefaults() Limits {
 	orDefault(&l.HeaderTime, 10*time.Second)
 	orDefault(&l.StallTime, time.Minute)
 	orDefault(&l.DrainTime, 5*time.Second)
+	orDefault(&l.LingerTime, 5*time.Second)
 	orDefault(&l.IdleTime, 2*time.Minute)
 	orDefault(&l.Connections, 4096)
 	orDefault(&l.PutBytes, 5<<30)

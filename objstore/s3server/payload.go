@@ -22,7 +22,7 @@ type payload struct {
 	md5     bool  // the ETag is the MD5
 	err     error // what ended the body, if it did not end well
 
-	length             int64 // negative: not known
+	length             int64 // negative: not known; else that of src, which says so itself if it ends before or after
 	bytesMin, bytesMax int64
 }
 
@@ -118,10 +118,7 @@ func (p *payload) finish() (objstore.Digests, error) {
 }
 
 func (p *payload) verify() (checksum.Value, error) {
-	switch n := p.hashes.Bytes(); {
-	case p.length >= 0 && n != p.length:
-		return checksum.Value{}, s3code.IncompleteBody.With("")
-	case n < p.bytesMin:
+	if n := p.hashes.Bytes(); n < p.bytesMin {
 		return checksum.Value{}, s3code.EntityTooSmall.With("", s3code.Detail{Name: "ProposedSize", Value: strconv.FormatInt(n, 10)},
 			s3code.Detail{Name: "MinSizeAllowed", Value: strconv.FormatInt(p.bytesMin, 10)})
 	}

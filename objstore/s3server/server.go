@@ -156,10 +156,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := s.newCall(w, r)
-	defer c.finish()
-	c.err = c.serve()
-	if c.err != nil {
-		c.refuse(c.err)
+	if rest := c.run(); rest != nil {
+		c.w.drain(c.ctx(), rest, s.opt.Limits)
 	}
 }
 

@@ -1,8 +1,10 @@
 package s3server
 
 import (
+	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"time"
 )
@@ -10,36 +12,58 @@ import (
 // drainBytes is how much of an unwanted body is read to keep a connection; it is net/http's too.
 const drainBytes = 256 << 10
 
+// unwanted is what is left of the body of a refused request.
+type unwanted struct {
+	body  *movingBody
+	keeps bool // the connection, if all of it comes
+}
+
 // answerFirst has the answer to a refused request sent before the rest of its body is read, which net/http reads first: who
-// announces a body and does not send it would hear nothing. It returns the body that is then to be drained; nil: none is, because all was read,
-// or because net/http closes the connection without reading: where too much is left, or nobody says how much, where the client was not told to go on, or
-// where the body has failed.
-func (w *reply) answerFirst(r *http.Request) *movingBody {
+// announces a body and does not send it would hear nothing. It returns what is then to be drained; nil: nothing is, because all was
+// read, or the body has failed.
+func (w *reply) answerFirst(r *http.Request) *unwanted {
 	body, ok := r.Body.(*movingBody)
-	left := r.ContentLength - w.received // negative of a length that is not told, which may be too much
-	if !ok || body.ended || r.ProtoMajor != 1 || r.Header.Get("Expect") != "" || left < 0 || left > drainBytes {
+	if !ok || body.ended || r.ProtoMajor != 1 || w.deadlines.EnableFullDuplex() != nil {
 		return nil
 	}
-	if w.deadlines.EnableFullDuplex() != nil {
-		return nil
+	left := r.ContentLength - w.received // negative of a length that is not told
+	keeps := left <= drainBytes && r.Header.Get("Expect") == ""
+	if !keeps {
+		w.Header().Set("Connection", "close")
 	}
-	return body
+	return &unwanted{body, keeps}
 }
 
 // drain sends the answer and reads what is left of a body, so that the connection can be used again. If that is much, or is
 // not sent in time, the connection is closed: what came later would be taken for a request.
-func (w *reply) drain(body *movingBody, within time.Duration) {
-	err := w.deadlines.Flush()
-	if err == nil {
-		err = w.deadlines.SetReadDeadline(time.Now().Add(within))
+func (w *reply) drain(ctx context.Context, rest *unwanted, l Limits) {
+	if w.deadlines.Flush() == nil {
+		if rest.keeps && w.comes(rest.body, l.DrainTime) {
+			return
+		}
+		linger(ctx, l.LingerTime)
 	}
-	if err == nil {
-		var n int64
-		n, err = io.CopyN(io.Discard, body.ReadCloser, drainBytes+1)
-		w.received += n
+	panic(http.ErrAbortHandler)
+}
+
+// comes reports whether all that is left of a body does.
+func (w *reply) comes(body *movingBody, within time.Duration) bool {
+	if w.deadlines.SetReadDeadline(time.Now().Add(within)) != nil {
+		return false
 	}
-	if !errors.Is(err, io.EOF) {
-		panic(http.ErrAbortHandler)
+	if _, err := io.CopyN(io.Discard, body.ReadCloser, drainBytes+1); !errors.Is(err, io.EOF) {
+		return false
 	}
 	_ = w.deadlines.SetReadDeadline(time.Time{}) // as after any body
+	return true
+}
+
+// linger tells the client of a request that no more is answered, and gives it time to notice. A connection that is closed while
+// somebody sends is reset, and a client that hears of that before it has read the answer may never do so.
+func linger(ctx context.Context, within time.Duration) {
+	conn, _ := ctx.Value(connKey{}).(net.Conn)
+	half, ok := conn.(closeWriter)
+	if ok && half.CloseWrite() == nil && conn.SetReadDeadline(time.Now().Add(within)) == nil {
+		_, _ = io.Copy(io.Discard, conn)
+	}
 }

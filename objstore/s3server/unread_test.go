@@ -76,3 +76,57 @@ func TestRefusedBodiesThatDoNotComeEndTheConnection(t *testing.T) {
 		}
 	}
 }
+
+// A client that is told no while it sends can go on sending until it has read that: the connection is not reset under its answer.
+func TestRefusedClientsThatSendOnCanReadTheAnswer(t *testing.T) {
+	b := serve(t, s3server.Options{Limits: s3server.Limits{DrainTime: time.Millisecond, LingerTime: time.Minute}})
+	b.must("PUT", "/box/there", "x")
+	address := b.behindHTTP()
+	for what, c := range map[string]struct {
+		rest   string // of the head
+		status int
+	}{
+		"a little that comes late":   {"HTTP/1.1\r\nContent-Length: 1000", 412},
+		"too much to be read":        {"HTTP/1.1\r\nContent-Length: 1000000000", 412},
+		"nobody knows how much":      {"HTTP/1.1\r\nTransfer-Encoding: chunked", 411},
+		"it was not told to go on":   {"HTTP/1.1\r\nContent-Length: 1000\r\nExpect: 100-continue", 412},
+		"it may not send the next":   {"HTTP/1.1\r\nContent-Length: 1000\r\nConnection: close", 412},
+		"it speaks an older version": {"HTTP/1.0\r\nContent-Length: 1000", 412},
+	} {
+		conn := dialTo(t, address)
+		answers := bufio.NewReader(conn)
+		fmt.Fprintf(conn, "PUT /box/there %s\r\nHost: x\r\nIf-None-Match: *\r\n\r\n", c.rest)
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+			continue
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != c.status {
+			t.Errorf("%s: %d, %v", what, resp.StatusCode, err)
+		}
+		if rest, err := io.ReadAll(answers); err != nil || len(rest) > 0 { // the end is told, and then
+			t.Errorf("%s: then %q, %v", what, rest, err)
+		}
+		for range 3 { // the first would be answered by a reset, and the next find it
+			if _, err := fmt.Fprint(conn, "late"); err != nil {
+				t.Errorf("%s: what is sent behind the answer: %v", what, err)
+			}
+		}
+	}
+}
+
+// Who sends on for ever is left in the end.
+func TestRefusedClientsThatNeverStopAreLeft(t *testing.T) {
+	b := serve(t, s3server.Options{Limits: s3server.Limits{DrainTime: time.Millisecond, LingerTime: time.Millisecond}})
+	b.must("PUT", "/box/there", "x")
+	conn := dialTo(t, b.behindHTTP())
+	fmt.Fprint(conn, "PUT /box/there HTTP/1.1\r\nHost: x\r\nIf-None-Match: *\r\nContent-Length: 1000000000\r\n\r\n")
+	var err error
+	for err == nil {
+		_, err = conn.Write(make([]byte, 4<<10))
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || resp.StatusCode != 412 {
+		t.Errorf("%v, %v", resp, err)
+	}
+}
