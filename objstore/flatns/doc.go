@@ -29,7 +29,8 @@
 // # Listings
 //
 // What a name is, and its attributes, takes the description of its object. A store that lists descriptions, as our server, is asked once
-// for a thousand names, whatever they are. Others are asked for each besides, 16 at a time. Names come in the order of
+// for a thousand names, whatever they are. Others are asked for each besides, 16 at a time, and an answer is given
+// after 128 of them, so that the first names do not wait for the last. Names come in the order of
 // components, keys in another: "a-b" comes before "a/". What could lie behind the last key of a page but belongs before it
 // is left to the next page where that is little, and asked for otherwise.
 //

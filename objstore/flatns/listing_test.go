@@ -126,3 +126,49 @@ func TestListingGoesOnWherePagesVanish(t *testing.T) {
 		t.Errorf("%d entries were gone, then came %+v", removed.Load(), entries)
 	}
 }
+
+// Where a store lists names alone, the first of many are told after a bounded number of requests, and all of them with one
+// for each, and not many more.
+func TestFirstNamesDoNotWaitForTheLast(t *testing.T) {
+	ctx := t.Context()
+	w := newWorld(t, nil, nil)
+	const names = 1500
+	for i := range names {
+		must(t, w.put(ctx, objstore.Key(fmt.Sprintf("f%04d", i)), "", nil))
+	}
+	var heads, lists, listed atomic.Int64
+	m := w.mount(func(s objstore.Store) objstore.Store {
+		return hooked{Store: s,
+			list: func(o objstore.ListOptions) error {
+				lists.Add(1)
+				listed.Add(int64(o.Max))
+				return nil
+			},
+			head: func(objstore.Key) error {
+				heads.Add(1)
+				return nil
+			},
+		}
+	})
+	var all []string
+	for after, more := "", true; more; after = all[len(all)-1] {
+		before := heads.Load()
+		var entries []objstore.DirEntry
+		var err error
+		entries, more, err = m.ReadDir(ctx, m.root, after, 1000)
+		must(t, err)
+		const batch = 128
+		if asked := heads.Load() - before; asked > batch || len(entries) == 0 {
+			t.Fatalf("%d names behind %q took %d requests", len(entries), after, asked)
+		}
+		for _, e := range entries {
+			all = append(all, e.Name)
+		}
+	}
+	if len(all) != names || !slices.IsSorted(all) {
+		t.Errorf("%d names, in order: %v", len(all), slices.IsSorted(all))
+	}
+	if h, l, k := heads.Load(), lists.Load(), listed.Load(); h != names || l > names/100 || k > 2*names+1000 {
+		t.Errorf("%d names took %d descriptions and %d listings of %d names together", names, h, l, k)
+	}
+}

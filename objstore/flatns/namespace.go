@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -42,6 +43,8 @@ type Namespace struct {
 	caps    objstore.Capabilities // of the store
 	started time.Time
 	root    *node
+
+	unlisted atomic.Bool // the store's listings do not tell what they list
 
 	renaming sync.Mutex // held while a directory is renamed, so that none gets below itself
 

@@ -10,8 +10,11 @@ import (
 	"github.com/etagfs/etagfs/objstore"
 )
 
-// headsMax descriptions of entries are asked for at a time.
-const headsMax = 16
+// Where the store lists names alone, descriptions are asked for.
+const (
+	headsMax  = 16  // at a time
+	headsPage = 128 // for an answer: who lists a directory sees its first names soon, however many are asked for
+)
 
 // position is where an entry stands in a listing: by component, an object before the directory beside it.
 // This does not depend on what else there is, unlike the order of keys, in which "a-b" comes before "a/".
@@ -104,8 +107,8 @@ func (l *listing) run(ctx context.Context) (entries []objstore.DirEntry, more bo
 		if err != nil {
 			return nil, false, err
 		}
-		if len(page) > l.max {
-			page, more = page[:l.max], true
+		if some := l.some(page, there); some < len(page) {
+			page, more = page[:some], true
 		}
 		if entries, err = l.describe(ctx, page, there); err != nil || len(entries) > 0 || !more {
 			return entries, more, err
@@ -114,6 +117,29 @@ func (l *listing) run(ctx context.Context) (entries []objstore.DirEntry, more bo
 			l.goOnAfter(page[len(page)-1])
 		}
 	}
+}
+
+// some is how much of a page an answer holds.
+func (l *listing) some(page []position, there positions) int {
+	heads := 0
+	for i, p := range page[:min(len(page), l.max)] {
+		if there[p].all {
+			continue
+		}
+		if heads++; heads > headsPage {
+			l.n.unlisted.Store(true)
+			return i
+		}
+	}
+	return min(len(page), l.max)
+}
+
+// most is how many keys are asked for at a time: not many more than can be described, where the last answers told that.
+func (l *listing) most() int {
+	if l.n.unlisted.Load() {
+		return min(l.max, headsPage) + 1
+	}
+	return l.max + 1
 }
 
 // told is what a listing says of the object of a key.
@@ -128,7 +154,7 @@ type positions map[position]told
 // page is what comes next, in order and without gaps, and all that is known to be there.
 func (l *listing) page(ctx context.Context) (page []position, there positions, more bool, err error) {
 	list, err := l.n.store.List(ctx, objstore.ListOptions{
-		Prefix: l.dirKey, Delimiter: "/", StartAfter: l.start, Max: l.max + 1, Describe: true,
+		Prefix: l.dirKey, Delimiter: "/", StartAfter: l.start, Max: l.most(), Describe: true,
 	})
 	if err != nil {
 		return nil, nil, false, err
