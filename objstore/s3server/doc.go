@@ -27,7 +27,7 @@
 //
 // A refused request is answered at once, whatever is left of its body. Up to 256 KiB of that are read and dropped for
 // Limits.DrainTime, so that the connection can be used for the next request. If more is announced or comes, or less comes
-// in time, or the client had asked whether to send it, the connection is closed: first for writing, then, when the client closes it too or Limits.LingerTime is
+// in time, or the body is malformed, or the client had asked whether to send it, the connection is closed: first for writing, then, when the client closes it too or Limits.LingerTime is
 // over, altogether. So a client that sends on is not reset before it could read the answer. The log and the metrics tell of the answer,
 // and not of what is dropped.
 //

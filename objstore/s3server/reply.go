@@ -2,6 +2,7 @@ package s3server
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -107,8 +108,8 @@ func (w *reply) limitBody(r *http.Request) *http.Request {
 
 type movingBody struct {
 	io.ReadCloser
-	w     *reply
-	ended bool // well or not: nothing more comes of it
+	w   *reply
+	err error // io.EOF or what it failed with, and nothing more comes of it
 }
 
 func (b *movingBody) expectWriter() { _ = b.w.deadlines.SetReadDeadline(time.Now().Add(b.w.stall)) }
@@ -119,13 +120,15 @@ func (b *movingBody) Read(p []byte) (int, error) {
 	b.expectWriter()
 	n, err := b.ReadCloser.Read(p)
 	b.w.received += int64(n)
-	b.ended = err != nil
 	switch {
 	case err == io.EOF:
 		_ = b.w.deadlines.SetReadDeadline(time.Time{})
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = errStalled
+	case err != nil && !errors.Is(err, io.ErrUnexpectedEOF):
+		err = fmt.Errorf("%w: %w", io.ErrUnexpectedEOF, err) // of HTTP/2, or of chunks that are none: net/http has no names for it
 	}
+	b.err = err
 	return n, err
 }
 

@@ -19,15 +19,14 @@ type unwanted struct {
 }
 
 // answerFirst has the answer to a refused request sent before the rest of its body is read, which net/http reads first: who
-// announces a body and does not send it would hear nothing. It returns what is then to be drained; nil: nothing is, because all was
-// read, or the body has failed.
+// announces a body and does not send it would hear nothing. It returns what is then to be drained; nil: all was read.
 func (w *reply) answerFirst(r *http.Request) *unwanted {
 	body, ok := r.Body.(*movingBody)
-	if !ok || body.ended || r.ProtoMajor != 1 || w.deadlines.EnableFullDuplex() != nil {
+	if !ok || body.err == io.EOF || r.ProtoMajor != 1 || w.deadlines.EnableFullDuplex() != nil {
 		return nil
 	}
 	left := r.ContentLength - w.received // negative of a length that is not told
-	keeps := left <= drainBytes && r.Header.Get("Expect") == ""
+	keeps := body.err == nil && left <= drainBytes && r.Header.Get("Expect") == ""
 	if !keeps {
 		w.Header().Set("Connection", "close")
 	}

@@ -2,8 +2,10 @@ package s3server_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -128,5 +130,33 @@ func TestRefusedClientsThatNeverStopAreLeft(t *testing.T) {
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil || resp.StatusCode != 412 {
 		t.Errorf("%v, %v", resp, err)
+	}
+}
+
+// Chunks of HTTP that are none end a body like one that is cut off, and who sent them can read that.
+func TestMalformedChunksAreAnIncompleteBody(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	address := b.behindHTTP()
+	for what, chunks := range map[string]string{
+		"a length that is none":     "zz\r\nhello\r\n",
+		"a negative length":         "-1\r\n",
+		"a length beyond numbers":   "fffffffffffffffff\r\nhello",
+		"no end of a line":          "5\r\nhelloXX0\r\n\r\n",
+		"a trailer without a value": "0\r\nfoo\r\n\r\n",
+		"a line without an end":     strings.Repeat("1", 9000),
+		"more lines than bytes":     strings.Repeat("1;"+strings.Repeat("x", 400)+"\r\nx\r\n", 200),
+		"nothing":                   "",
+	} {
+		conn := dialTo(t, address)
+		fmt.Fprintf(conn, "PUT /box/k HTTP/1.1\r\nHost: x\r\nx-amz-content-sha256: STREAMING-UNSIGNED-PAYLOAD-TRAILER\r\n"+
+			"x-amz-decoded-content-length: 5\r\nTransfer-Encoding: chunked\r\n\r\n%s", chunks)
+		closed := conn.(*net.TCPConn).CloseWrite()
+		text, err := io.ReadAll(conn)
+		if err = errors.Join(closed, err); err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 400 ") || !strings.Contains(string(text), "<Code>IncompleteBody</Code>") {
+			t.Errorf("%s: %v, %s", what, err, text)
+		}
+	}
+	if got := b.image(); got != "" {
+		t.Errorf("left behind: %s", got)
 	}
 }

@@ -20,14 +20,14 @@ type Options struct {
 // OptionsOf reads the headers of a request whose payload mode is chunked. A
 // declared length that is missing or senseless is MissingContentLength.
 func OptionsOf(h http.Header, s *sigv4.Signed) (Options, error) {
-	declared, err := strconv.ParseInt(h.Get("X-Amz-Decoded-Content-Length"), 10, 64)
-	if err != nil || declared < 0 {
+	declared, err := strconv.ParseUint(h.Get("X-Amz-Decoded-Content-Length"), 10, 63)
+	if err != nil {
 		return Options{}, s3code.MissingContentLength.With("")
 	}
 	return Options{
 		Payload:      s.Payload,
 		Chain:        s.Chain,
-		DecodedBytes: declared,
+		DecodedBytes: int64(declared),
 		Trailer:      strings.ToLower(strings.TrimSpace(h.Get("X-Amz-Trailer"))),
 	}, nil
 }

@@ -269,7 +269,7 @@ func TestErrorsOfTheConnectionPassThrough(t *testing.T) {
 
 func TestOptionsComeFromHeaders(t *testing.T) {
 	signed := &sigv4.Signed{Payload: sigv4.PayloadUnsignedTrailer}
-	for value, ok := range map[string]bool{"": false, "x": false, "-1": false, "0": true, "17": true, "99999999999999999999": false} {
+	for value, ok := range map[string]bool{"": false, "x": false, "-1": false, "+1": false, "0": true, "17": true, "99999999999999999999": false} {
 		h := http.Header{}
 		h.Set("X-Amz-Decoded-Content-Length", value)
 		h.Set("X-Amz-Trailer", " X-Amz-Checksum-CRC32 ")
