@@ -2,6 +2,7 @@ package s3server
 
 import (
 	"errors"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -182,7 +183,7 @@ func (c *call) copyPart(uploads objstore.Uploads, src source, s span, number int
 		if err != nil {
 			return objstore.Part{}, err
 		}
-		if s.length >= 0 && s.offset+s.length > info.Size {
+		if s.length >= 0 && (s.offset > info.Size || s.length > info.Size-s.offset) {
 			return objstore.Part{}, s3code.InvalidArgument.With("Range specified is not valid for source object of size: " + strconv.FormatInt(info.Size, 10))
 		}
 		req.SrcCond = cond
@@ -208,7 +209,7 @@ func copyRange(text string) (span, error) {
 	if !ok || first < 0 || last < 0 {
 		return span{}, s3code.InvalidArgument.With("The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the first and last bytes to copy")
 	}
-	return span{first, last - first + 1}, nil
+	return span{first, min(last-first, math.MaxInt64-1) + 1}, nil
 }
 
 func (c *call) abortUpload() error {

@@ -153,7 +153,7 @@ func TestAppendsGoToTheEnd(t *testing.T) {
 		t.Errorf("%v", second.header)
 	}
 	before := b.image()
-	for _, offset := range []string{"0", "4", "9", "-1", "x"} {
+	for _, offset := range []string{"", "0", "4", "9", "-1", "x"} {
 		b.want(offset, b.do("PUT", "/box/log", "three", "x-amz-write-offset-bytes: "+offset), 400, "InvalidWriteOffset")
 	}
 	b.want("another ETag", b.do("PUT", "/box/log", "three", "x-amz-write-offset-bytes: 8", `If-Match: "x"`), 412, "PreconditionFailed")

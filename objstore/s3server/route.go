@@ -72,7 +72,8 @@ const opPostObject = "PostObject"
 const opNamespace = "Namespace"
 
 // route leads to an operation. sub is the sub-resource, a query parameter that selects
-// another operation than the method alone would; header likewise.
+// another operation than the method alone would; header likewise, even if it is empty: without its source a copy is not
+// to become a put of nothing, nor an append one that replaces.
 type route struct {
 	level  level
 	method string
@@ -110,7 +111,7 @@ func (rt *router) find(t target, method string, query url.Values, h http.Header)
 		return operation{}, false
 	}
 	for _, e := range rt.routes[routeKey{t.level(), method, sub}] {
-		if e.header == "" || h.Get(e.header) != "" {
+		if e.header == "" || len(h.Values(e.header)) > 0 {
 			return e.op, true
 		}
 	}

@@ -112,6 +112,7 @@ func TestSourcesOfCopiesAndParts(t *testing.T) {
 		{"any", "/box/k", "x-amz-copy-source-if-match: *", 200, "", ""},
 		{"none", "/box/k", "x-amz-copy-source-if-none-match: *", 412, "PreconditionFailed", "x-amz-copy-source-If-None-Match"},
 		{"as in an address", "box%2Fk", "", 200, "", ""},
+		{"empty, and no put of nothing", "", "", 400, "InvalidArgument", ""},
 	} {
 		for what, path := range map[string]string{"CopyObject": "/box/copy", "UploadPartCopy": "/box/part?partNumber=1&uploadId=" + id} {
 			headers := []string{"x-amz-copy-source: " + r.source}
@@ -129,7 +130,8 @@ func TestSourcesOfCopiesAndParts(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{"bytes=0-3", "bytes=2-", "bytes=-2", "bytes=2-1", "0-1", "bytes=a-b", "bytes=3-3"} {
+	for _, text := range []string{"bytes=0-3", "bytes=2-", "bytes=-2", "bytes=2-1", "0-1", "bytes=a-b", "bytes=3-3",
+		"bytes=0-9223372036854775807", "bytes=1-9223372036854775807", "bytes=0-99999999999999999999", "bytes=99999999999999999999-99999999999999999999"} {
 		b.want(text, b.do("PUT", "/box/part?partNumber=1&uploadId="+id, "", "x-amz-copy-source: box/k", "x-amz-copy-source-range: "+text), 400, "InvalidArgument")
 	}
 	b.want("a range", b.do("PUT", "/box/part?partNumber=1&uploadId="+id, "", "x-amz-copy-source: box/k", "x-amz-copy-source-range: bytes=0-2"), 200, "")
