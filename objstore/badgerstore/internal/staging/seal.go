@@ -51,10 +51,7 @@ func (st *Stage) Seal(ctx context.Context, object objstore.ID, version uint64) (
 	case <-ctx.Done():
 		return nil, disk.Cancelled(ctx, "seal stage")
 	}
-	s := &sealing{
-		Sealed: &Sealed{stage: st}, session: st.session, meta: blob.Meta{Object: object, Version: version},
-		explicit: make(map[int64]blockhash.Digest), plain: make(map[*layer]map[int64]blockhash.Digest),
-	}
+	s := st.newSealing(blob.Meta{Object: object, Version: version})
 	err := st.freeze(s)
 	if err == nil {
 		err = s.finish(ctx)
@@ -64,6 +61,13 @@ func (st *Stage) Seal(ctx context.Context, object objstore.ID, version uint64) (
 		return nil, err
 	}
 	return s.Sealed, nil
+}
+
+func (st *Stage) newSealing(meta blob.Meta) *sealing {
+	return &sealing{
+		Sealed: &Sealed{stage: st}, session: st.session, meta: meta,
+		explicit: make(map[int64]blockhash.Digest), plain: make(map[*layer]map[int64]blockhash.Digest),
+	}
 }
 
 // sealing is a Seal under way. The view is a snapshot of the stage's.
@@ -80,7 +84,7 @@ type sealing struct {
 }
 
 // freeze takes the snapshot. Writes from now on are of the next epoch, and go
-// to a new layer if this one is to become a blob.
+// to a new layer if this one is a file.
 func (st *Stage) freeze(s *sealing) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
@@ -91,13 +95,14 @@ func (st *Stage) freeze(s *sealing) error {
 	s.Whole = st.view.size <= limit && !st.view.untouched()
 	s.inline = !s.Whole && st.view.changedBytes(limit) <= limit
 	if !s.Whole && !s.inline {
-		if err := st.freezeLayers(); err != nil {
+		if err := st.memoryToFile(); err != nil {
 			return err
 		}
 	}
 	if err := st.logSeal(s.meta); err != nil {
 		return err
 	}
+	st.freezeFiles()
 	s.view, s.tail = st.view.snapshot(), st.stream.clone()
 	s.epoch, s.changes = st.epoch, st.changes
 	st.epoch++
@@ -111,33 +116,40 @@ func (st *Stage) logSeal(meta blob.Meta) error {
 		return nil
 	}
 	r := logRecord{kind: recordSeal, a: uint64(meta.Object), b: meta.Version}
-	for _, l := range st.layers {
-		if l.whole {
-			l.whole = false
-			r.d = uint64(l.end)
-		}
+	i := slices.IndexFunc(st.layers, func(l *layer) bool { return l.whole })
+	if i >= 0 {
+		r.d = uint64(st.layers[i].end)
 	}
-	return st.append(r)
+	if err := st.append(r); err != nil {
+		return err
+	}
+	if i >= 0 {
+		st.layers[i].whole = false
+	}
+	return nil
 }
 
-// freezeLayers has all changed bytes in files, and further ones go to others.
-func (st *Stage) freezeLayers() error {
+// memoryToFile has all changed bytes in files, of which blobs can be made.
+func (st *Stage) memoryToFile() error {
 	for _, l := range st.layers {
 		if l.file == nil {
 			if err := st.admit(int64(len(l.memory))); err != nil {
 				return err
 			}
-			if err := st.outgrow(); err != nil {
-				return err
-			}
-			break
+			return st.outgrow()
 		}
 	}
-	for _, l := range st.layers {
-		l.frozen = true
-	}
-	st.current = nil
 	return nil
+}
+
+// freezeFiles has further writes go to others: in a file they change bytes where they are, which the seal has yet to read.
+func (st *Stage) freezeFiles() {
+	for _, l := range st.layers {
+		l.frozen = l.file != nil
+	}
+	if st.current != nil && st.current.frozen {
+		st.current = nil
+	}
 }
 
 // untouched reports whether the view is its base.
