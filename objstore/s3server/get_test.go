@@ -1,6 +1,7 @@
 package s3server_test
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -136,5 +137,24 @@ func TestTagging(t *testing.T) {
 	b.must("DELETE", "/box/k?tagging", "")
 	if a := b.must("GET", "/box/k?tagging", ""); strings.Contains(a.body, "<Tag>") {
 		t.Error(a.body)
+	}
+}
+
+// A signed request may say with which headers it is to be answered, if HTTP can send them.
+func TestOverridesAreHeaders(t *testing.T) {
+	s := newStage(t)
+	s.made(message{method: "PUT", path: "/box/k", body: "x"})
+	get := func(value string) answer {
+		a, err := s.send(message{method: "GET", path: "/box/k", mode: byAddress, query: []field{{"response-content-disposition", value}}})
+		if err != nil {
+			t.Fatalf("%q: %v", value, err)
+		}
+		return a
+	}
+	if a := get("inline"); a.status != 200 || a.header.Get("Content-Disposition") != "inline" {
+		t.Errorf("%d %v", a.status, a.header)
+	}
+	for _, value := range []string{"a\x00", "a\r\nEvil: 1", "\x7f", "\n"} {
+		s.want(strconv.Quote(value), get(value), 400, "InvalidArgument")
 	}
 }

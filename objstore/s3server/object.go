@@ -98,6 +98,33 @@ func describe(h http.Header) (description, error) {
 	}, nil
 }
 
+// sendable reports whether all of it can be sent as headers. What came as headers can; a field of a form, or a parameter, may be anything.
+func (d description) sendable() bool {
+	for name, value := range d.meta {
+		if strings.ContainsFunc(name, notInName) || !isHeaderValue(value) {
+			return false
+		}
+	}
+	h := d.headers
+	for _, value := range []string{
+		d.contentType, h.CacheControl, h.ContentDisposition, h.ContentEncoding, h.ContentLanguage, h.Expires, h.WebsiteRedirect,
+	} {
+		if !isHeaderValue(value) {
+			return false
+		}
+	}
+	return true
+}
+
+func notInName(r rune) bool {
+	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", r))
+}
+
+// isHeaderValue reports whether HTTP can send a value.
+func isHeaderValue(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
 // checkRedirect checks where a website would send who asks for the object.
 func checkRedirect(to string) error {
 	for _, prefix := range []string{"/", "http://", "https://"} {

@@ -76,6 +76,9 @@ func (c *call) overrides() (map[string]string, error) {
 	headers := make(map[string]string)
 	for _, name := range []string{"Content-Type", "Content-Language", "Expires", "Cache-Control", "Content-Disposition", "Content-Encoding"} {
 		if value := c.query.Get("response-" + strings.ToLower(name)); value != "" {
+			if !isHeaderValue(value) {
+				return nil, s3code.InvalidArgument.With("No header can have this value.", s3code.Detail{Name: "ArgumentName", Value: "response-" + strings.ToLower(name)})
+			}
 			headers[name] = value
 		}
 	}

@@ -3,6 +3,7 @@ package s3server
 import (
 	"errors"
 	"io"
+	"mime"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -73,7 +74,7 @@ func (c *call) permitForm() error {
 // readForm reads the fields, which are few and small, and stops at the file.
 func (c *call) readForm() (*postForm, error) {
 	reader, err := c.r.MultipartReader()
-	if err != nil {
+	if kind, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type")); err != nil || kind != "multipart/form-data" {
 		return nil, s3code.RequestIsNotMultiPartContent.With("")
 	}
 	form := &postForm{fields: sigv4.Form{"bucket": c.bucket}}
@@ -144,6 +145,9 @@ func (c *call) putForm(form *postForm, post *sigv4.PostPolicy, test writeTest) (
 	d, err := describe(h)
 	if err != nil {
 		return objstore.Info{}, err
+	}
+	if !d.sendable() {
+		return objstore.Info{}, s3code.InvalidArgument.With("A field has characters that no header can have.")
 	}
 	if d.tags, err = formTags(form.fields["tagging"]); err != nil {
 		return objstore.Info{}, err

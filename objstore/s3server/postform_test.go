@@ -3,6 +3,7 @@ package s3server_test
 import (
 	"bytes"
 	"mime/multipart"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -64,6 +65,15 @@ func TestFormsUploadFiles(t *testing.T) {
 	b.want("a checksum that is not its", b.post("x", "key=k", "x-amz-checksum-crc32=AAAAAA=="), 400, "BadDigest")
 	b.want("too many fields", b.post("x", "key=k", "x-amz-meta-a="+strings.Repeat("a", 30<<10)), 400, "MaxPostPreDataLengthExceededError")
 	b.want("no form", b.do("POST", "/box", "key=k", "Content-Type: application/x-www-form-urlencoded"), 412, "RequestIsNotMultiPartContent")
+	for _, field := range []string{
+		"Content-Type=a\x00b", "Cache-Control=a\r\nEvil: 1", "Content-Disposition=\x7f", "Content-Encoding=\x01", "Expires=a\nb", "x-amz-meta-a=\x00",
+		"x-amz-meta-a b=x", "x-amz-meta-a:b=x", "x-amz-meta-\xe9=x", "x-amz-website-redirect-location=/a\r\n",
+	} {
+		b.want(strconv.Quote(field)+", which cannot be sent again", b.post("x", "key=k", field), 400, "InvalidArgument")
+	}
+	_, mixed := b.form("x", "key=k")
+	boundary, _, _ := strings.Cut(strings.TrimPrefix(mixed, "--"), "\r\n")
+	b.want("another kind in parts", b.do("POST", "/box", mixed, "Content-Type: multipart/mixed; boundary="+boundary), 412, "RequestIsNotMultiPartContent")
 	b.want("half a form", b.do("POST", "/box", "--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk", "Content-Type: multipart/form-data; boundary=x"), 400, "IncompleteBody")
 	b.want("a field without a name", b.do("POST", "/box", "--x\r\nContent-Disposition: form-data; name=\"\"\r\n\r\nk\r\n--x--\r\n", "Content-Type: multipart/form-data; boundary=x"), 400, "MalformedPOSTRequest")
 	b.want("no file", b.do("POST", "/box", "--x\r\nContent-Disposition: form-data; name=\"key\"\r\n\r\nk\r\n--x--\r\n", "Content-Type: multipart/form-data; boundary=x"), 400, "IncorrectNumberOfFilesInPostRequest")
