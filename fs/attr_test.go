@@ -430,3 +430,37 @@ func TestReleasedHandleSaysNothingOfAFileWithoutAName(t *testing.T) {
 		t.Errorf("%+v, %v", attr, err)
 	}
 }
+
+// POSIX: the times and the size that a file has when its name goes are those it has afterwards, also if nothing of it was ever committed.
+func TestPendingCreateLosesItsNameAsItIs(t *testing.T) {
+	old := time.Unix(1000, 5)
+	remove := map[string]func(m *mounted) error{
+		"unlinked": func(m *mounted) error { return m.Unlink(m.ctx, alice, m.Root(), "f") },
+		"replaced": func(m *mounted) error {
+			m.put("other", "text")
+			return m.Rename(m.ctx, alice, m.Root(), "other", m.Root(), "f", objstore.RenameReplace)
+		},
+	}
+	for name, isolation := range isolations() {
+		for how, remove := range remove {
+			t.Run(name+" "+how, func(t *testing.T) {
+				m := newWorld(t).mount(Options{Isolation: isolation})
+				h := m.create(alice, "f")
+				m.write(h, 0, "four")
+				m.setattr(alice, h.View(), nil, Change{Atime: &old, Mtime: &old})
+				before, err := h.Attr(m.ctx)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := remove(m); err != nil {
+					t.Fatal(err)
+				}
+				before.Nlink = 0
+				if n := len(m.kernel.lost); n != 1 || m.kernel.lost[0] != before {
+					t.Errorf("lost is %+v, which was %+v", m.kernel.lost, before)
+				}
+				m.close(h)
+			})
+		}
+	}
+}

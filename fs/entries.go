@@ -226,7 +226,7 @@ func (fs *FS) lost(info objstore.Info, gone bool) {
 	fs.notices.kernel.Lost(a)
 }
 
-// pendingInfo is what is known of a pending create that ends without a commit.
+// pendingInfo is what is known of a pending create that ends without a commit: as the newest has it who was to make it.
 func (fs *FS) pendingInfo(f *file) objstore.Info {
 	create, _ := fs.creationOf(f)
 	info := objstore.Info{ID: f.id, Type: objstore.TypeFile, Xattrs: create.change.Xattrs}
@@ -234,7 +234,29 @@ func (fs *FS) pendingInfo(f *file) objstore.Info {
 		Mode: create.attr.Mode, UID: create.attr.UID, GID: create.attr.GID,
 		Atime: create.time, Mtime: create.time, Ctime: create.time, Btime: create.time,
 	}
+	if t := f.uncommitted.newestMaker(); t != nil {
+		t.leaveIn(&info)
+	}
 	return info
+}
+
+// leaveIn has info, of a pending create, say what t shows.
+func (t *transaction) leaveIn(info *objstore.Info) {
+	_, _, w := t.snapshot()
+	info.Size = t.size()
+	info.Allocated = info.Size
+	attr := &info.Attr
+	attr.Mtime = w.changedAt
+	attr.Ctime = later(later(attr.Ctime, w.changedAt), w.attrsAt)
+	if w.mtime != nil {
+		attr.Mtime = *w.mtime
+	}
+	if w.atime != nil {
+		attr.Atime = *w.atime
+	}
+	if w.clearIDs {
+		attr.Mode = withoutSetID(attr.Mode, w.byOutsider)
+	}
 }
 
 // detachObject detaches the handles on an object that has no name left.

@@ -116,6 +116,7 @@ type recordingKernel struct {
 
 	mu    sync.Mutex
 	calls []kernelCall
+	lost  []Attr // of what lost a name
 }
 
 type kernelCall struct {
@@ -142,7 +143,11 @@ func (k *recordingKernel) Committed(old, new View, appended bool, size int64) {
 func (k *recordingKernel) Rebased(v View, offset int64) {
 	k.record(kernelCall{what: "rebased", old: v, size: offset})
 }
-func (k *recordingKernel) Lost(Attr) {}
+func (k *recordingKernel) Lost(a Attr) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.lost = append(k.lost, a)
+}
 
 func (k *recordingKernel) AttrChanged(o objstore.ID) { k.record(kernelCall{what: "attr", object: o}) }
 func (k *recordingKernel) DirTimesChanged(dir objstore.ID) {
