@@ -389,3 +389,33 @@ func TestC5SyncWaitsForWhatTheBackgroundHasCommitted(t *testing.T) {
 	}
 	m.close(h)
 }
+
+// A rename or a link that cannot be done does not make an appender lose whose bytes go behind what others have committed meanwhile.
+func TestAppenderDoesNotLoseByARenameOrLinkThatIsRefused(t *testing.T) {
+	for name, change := range map[string]func(m *mounted, h *Handle) error{
+		"rename": func(m *mounted, _ *Handle) error {
+			return m.Rename(m.ctx, alice, m.Root(), "log", m.Root(), "taken", objstore.RenameNoReplace)
+		},
+		"link": func(m *mounted, h *Handle) error {
+			_, err := m.Link(m.ctx, alice, h.View(), m.Root(), "taken")
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMount(t)
+			m.put("taken", "")
+			m.put("log", "start\n")
+			h := m.open(alice, "log", appending)
+			m.write(h, 0, "mine\n")
+			m.put("log", "start\ntheirs\n")
+			if err := change(m, h); !errors.Is(err, ErrExists) {
+				t.Errorf("%s to a name that is taken: %v", name, err)
+			}
+			m.close(h)
+			m.want("the log", m.stored("log"), "start\ntheirs\nmine\n")
+			if n := len(m.conflicts()); n != 0 {
+				t.Errorf("%d copies are kept", n)
+			}
+		})
+	}
+}

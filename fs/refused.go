@@ -19,10 +19,8 @@ func isLost(err error) bool {
 
 // refused decides what a failed commit means.
 func (t *transaction) refused(ctx context.Context, o order, err error) (outcome, error) {
-	if o.move != nil || o.link != nil {
-		if t.baseHolds(ctx) && applied(err) == objstore.NotApplied {
-			return outcome{}, err // it was the rename or link that could not be done
-		}
+	if o.names() && applied(err) == objstore.NotApplied && t.baseHolds(ctx) {
+		return outcome{}, err // it was the rename or link that could not be done
 	}
 	if !isLost(err) {
 		return outcome{}, t.failed(ctx, o, err)
@@ -35,11 +33,21 @@ func (t *transaction) refused(ctx context.Context, o order, err error) (outcome,
 	}
 	if result, rebased, rebaseErr := t.rebase(ctx, o); rebased {
 		return outcome{result: result, done: true}, nil
+	} else if refused := (orderRefused{}); errors.As(rebaseErr, &refused) {
+		return outcome{}, refused.cause
 	} else if rebaseErr != nil && !isLost(rebaseErr) {
 		return outcome{}, t.failed(ctx, o, rebaseErr)
 	}
 	return outcome{}, t.lose(ctx, o, err)
 }
+
+// names reports whether a name is to be made or moved in the same step.
+func (o *order) names() bool { return o.move != nil || o.link != nil }
+
+// orderRefused is why a rename or link could not be done, where the bytes alone could be committed. It is no lost condition of theirs.
+type orderRefused struct{ cause error }
+
+func (e orderRefused) Error() string { return e.cause.Error() }
 
 // applied says what is known of a failed mutation.
 func applied(err error) objstore.Outcome {
@@ -202,6 +210,11 @@ func (t *transaction) rebaseOnce(ctx context.Context, o order, w work) (result o
 		return result, err
 	}
 	result, err = t.fs.ask(ctx, stage, request)
+	if err != nil && o.names() && applied(err) == objstore.NotApplied {
+		if now, ok := t.fs.Current(ctx, t.file.id); ok && now == info.Version {
+			return result, orderRefused{err}
+		}
+	}
 	if err != nil {
 		return result, err
 	}
