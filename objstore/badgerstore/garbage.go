@@ -47,6 +47,9 @@ type collector struct {
 
 	mu    sync.Mutex
 	queue []pending // GUARDED_BY(mu): in the order of commits
+	taken int       // GUARDED_BY(mu): records that are not in it any more and being removed
+
+	went atomic.Uint64 // records that were removed, or in part
 
 	// held: garbage of the queue waits for who has pinned what used it, or is being looked at and may have to.
 	held atomic.Bool
@@ -209,11 +212,13 @@ func (c *collector) attempted(batch []pending, err error) bool {
 		c.e.log.Error("garbage cannot be removed now", "error", err)
 	}
 	c.failing = err != nil
-	if err == nil {
-		return true
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.taken = 0
+	if err == nil {
+		c.went.Add(uint64(len(batch)))
+		return true
+	}
 	c.queue = append(batch, c.queue...)
 	return false
 }
@@ -241,6 +246,7 @@ func (c *collector) take() (batch []pending) {
 		}
 	}
 	c.held.Store(len(held) > 0)
+	c.taken = len(batch)
 	next -= len(held)
 	copy(c.queue[next:], held)
 	if c.queue = c.queue[next:]; len(c.queue) == 0 {
