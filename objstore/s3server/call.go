@@ -14,6 +14,7 @@ import (
 	"github.com/etagfs/etagfs/objstore/s3server/internal/s3code"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/s3xml"
 	"github.com/etagfs/etagfs/objstore/s3server/internal/sigv4"
+	"github.com/etagfs/etagfs/objstore/wire"
 )
 
 // call is one request on its way through the server. It belongs to one goroutine.
@@ -253,6 +254,8 @@ func (c *call) translate(err error) error {
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return &s3code.Error{Code: s3code.IncompleteBody, Err: err}
+	case errors.Is(err, wire.ErrDamaged):
+		return &s3code.Error{Code: s3code.BadDigest, Err: err}
 	case errors.Is(err, errStalled):
 		return &s3code.Error{Code: s3code.RequestTimeout, Err: err}
 	case objstore.KindOf(err) == objstore.ErrNotFound && c.key != "":

@@ -54,7 +54,7 @@ func (c *call) listen() error {
 // eventsAsked reads names like "s3:ObjectCreated:*".
 func eventsAsked(names []string) ([]string, error) {
 	for _, name := range names {
-		if !strings.HasPrefix(name, "s3:") {
+		if !isEvent(name) {
 			return nil, s3code.InvalidArgument.With("A specified event is not supported for notifications.",
 				s3code.Detail{Name: "ArgumentName", Value: "events"}, s3code.Detail{Name: "ArgumentValue", Value: name})
 		}
@@ -63,6 +63,18 @@ func eventsAsked(names []string) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// isEvent reports whether S3, or MinIO, has events of a name, or may have of a pattern: who waits for others would wait for ever.
+func isEvent(name string) bool {
+	name, ok := strings.CutPrefix(name, "s3:")
+	family, _, _ := strings.Cut(name, ":")
+	switch family {
+	case "ObjectCreated", "ObjectRemoved", "ObjectAccessed", "ObjectRestore", "ObjectTagging", "ObjectAcl", "ObjectTransition", "ReducedRedundancyLostObject",
+		"Replication", "LifecycleExpiration", "LifecycleTransition", "IntelligentTiering", "BucketCreated", "BucketRemoved", "Scanner":
+		return ok
+	}
+	return ok && strings.ContainsAny(family, "*?[")
 }
 
 func matchesEvent(wanted []string, name string) bool {

@@ -80,6 +80,7 @@ func TestEventsComeInTheOrderOfCommits(t *testing.T) {
 func TestEventsThatAreNone(t *testing.T) {
 	b := serve(t, s3server.Options{})
 	b.want("no event", b.do("GET", "/box?events=created", ""), 400, "InvalidArgument")
+	b.want("one that never comes", b.do("GET", "/box?events=s3:ObjectCreated:*&events=s3:ObjectMade:*", ""), 400, "InvalidArgument")
 	b.want("no pattern", b.do("GET", "/box?events=s3:[", ""), 400, "InvalidArgument")
 	b.want("no bucket", b.do("GET", "/none?events=s3:ObjectCreated:*", ""), 404, "NoSuchBucket")
 	reader := serve(t, s3server.Options{Users: s3server.Users{Anonymous: &s3server.User{Write: []string{"box"}}}})

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/etagfs/etagfs/objstore/s3server"
+	"github.com/etagfs/etagfs/objstore/wire"
 )
 
 // seed reruns a random test: go test ./objstore/s3server -run Malformed -s3.seed=N
@@ -146,5 +147,20 @@ func TestWhatIsNoHTTPIsRefused(t *testing.T) {
 	}
 	if got := b.image(); got != "" {
 		t.Errorf("left %s", got)
+	}
+}
+
+// What mounts send has a checksum of its own. A message that is damaged or cut is refused as a body of S3's is.
+func TestDamagedMessagesOfMountsAreRefused(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	good := string(wire.AppendFrame(nil, []byte("a message")))
+	for what, r := range map[string]struct{ body, code string }{
+		"nothing":                  {"", "IncompleteBody"},
+		"cut":                      {good[:len(good)-1], "IncompleteBody"},
+		"changed":                  {good[:len(good)-1] + "?", "BadDigest"},
+		"longer than messages are": {"\xff\xff\xff\xff0000", "BadDigest"},
+		"whole, and no message":    {good, "InvalidArgument"},
+	} {
+		b.want(what, b.do("POST", "/box?etagfs-namespace", r.body), 400, r.code)
 	}
 }
