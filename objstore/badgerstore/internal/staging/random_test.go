@@ -174,18 +174,22 @@ func (p *play) borrow() {
 	copy(p.want[to:], p.taken[from:from+n])
 }
 
-// commit seals; sometimes there are writes before the outcome, which may be failure.
+// commit seals; sometimes there are changes meanwhile, and before the outcome, which may be failure, or the death of the process.
 func (p *play) commit(k int) {
-	se := p.e.seal(p.st)
 	sealed := bytes.Clone(p.want)
+	se, err := p.e.during(p.st, p.change)
+	if err != nil {
+		p.t.Fatal(err)
+	}
 	c := p.e.build(se, p.base)
 	p.e.check(c, se.Hash, sealed)
 	p.checkAppended(se, sealed)
-	for range p.rng.IntN(3) {
-		[]func(){p.write, p.truncate, p.allocate, p.borrow, p.spray}[p.rng.IntN(5)]()
-		p.check()
-	}
-	if k == 15 {
+	p.change()
+	switch k {
+	case 16:
+		p.crash()
+		return
+	case 15:
 		se.Failed()
 		return
 	}
@@ -196,6 +200,14 @@ func (p *play) commit(k int) {
 		p.t.Fatal("changed since the seal, and not Changed")
 	}
 	p.base, p.saved = c, sealed
+}
+
+// change changes this and that, or nothing.
+func (p *play) change() {
+	for range p.rng.IntN(3) {
+		[]func(){p.write, p.truncate, p.allocate, p.borrow, p.spray}[p.rng.IntN(5)]()
+		p.check()
+	}
 }
 
 // checkAppended: what is said to be appended to is there unchanged.
