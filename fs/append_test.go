@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime"
@@ -417,5 +418,43 @@ func TestAppenderDoesNotLoseByARenameOrLinkThatIsRefused(t *testing.T) {
 				t.Errorf("%d copies are kept", n)
 			}
 		})
+	}
+}
+
+// opening is a namespace of which an open of what is current is preceded by something else, once.
+type opening struct {
+	objstore.Namespace
+	before func()
+}
+
+func (o *opening) Open(ctx context.Context, id objstore.ID, v objstore.Version) (objstore.Reader, error) {
+	if before := o.before; before != nil && v == "" {
+		o.before = nil
+		before()
+	}
+	return o.Namespace.Open(ctx, id, v)
+}
+
+// POSIX: the bytes of an appender whose file is unlinked in this mount go with it, also if that comes while they are put behind those of others.
+func TestAppenderOfAFileUnlinkedMeanwhileDoesNotLose(t *testing.T) {
+	w := newWorld(t)
+	store := &opening{Namespace: w.store}
+	w.store = store
+	m := w.mount(Options{})
+	m.put("log", "start\n")
+	h := m.open(alice, "log", appending)
+	m.write(h, 0, "mine\n")
+	m.put("log", "start\ntheirs\n")
+	store.before = func() {
+		if err := m.Unlink(m.ctx, bob, m.Root(), "log"); err != nil {
+			t.Error(err)
+		}
+	}
+	m.close(h)
+	if store.before != nil {
+		t.Error("nothing was put behind anything: this shows nothing")
+	}
+	if n := len(m.conflicts()); n != 0 {
+		t.Errorf("%d copies are kept of what was unlinked", n)
 	}
 }

@@ -38,6 +38,9 @@ func (t *transaction) refused(ctx context.Context, o order, err error) (outcome,
 	} else if rebaseErr != nil && !isLost(rebaseErr) {
 		return outcome{}, t.failed(ctx, o, rebaseErr)
 	}
+	if t.isDetached() { // meanwhile
+		return outcome{}, nil
+	}
 	return outcome{}, t.lose(ctx, o, err)
 }
 
