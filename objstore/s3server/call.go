@@ -121,6 +121,9 @@ func (c *call) serve() error {
 	if err := checkLines(c.r.Header); err != nil {
 		return err
 	}
+	if err := checkParameters(c.query); err != nil {
+		return err
+	}
 	return op.handle(c)
 }
 
@@ -191,6 +194,16 @@ func checkLines(h http.Header) error {
 	for name, lines := range h {
 		if len(lines) > 1 && hasOneValue(name) {
 			return s3code.InvalidRequest.With("The header may be given once only", s3code.Detail{Name: "Header", Value: strings.ToLower(name)})
+		}
+	}
+	return nil
+}
+
+// checkParameters does that for the parameters of an address, of which one may come several times.
+func checkParameters(query url.Values) error {
+	for name, values := range query {
+		if len(values) > 1 && name != "events" {
+			return s3code.InvalidArgument.With("The parameter may be given once only", s3code.Detail{Name: "ArgumentName", Value: name})
 		}
 	}
 	return nil

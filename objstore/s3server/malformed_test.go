@@ -127,6 +127,23 @@ func TestHeadersWithOneValueComeOnce(t *testing.T) {
 	}
 }
 
+func TestParametersComeOnce(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	b.must("PUT", "/box/k", body)
+	id := b.createUpload("parts")
+	before := b.image()
+	for _, request := range []string{
+		"DELETE /box/k?versionId=null&versionId=other", "GET /box/k?partNumber=1&partNumber=2", "PUT /box/parts?partNumber=1&partNumber=2&uploadId=" + id,
+		"DELETE /box/parts?uploadId=" + id + "&uploadId=other", "GET /box?list-type=2&list-type=1", "GET /box?prefix=a&prefix=b",
+	} {
+		method, path, _ := strings.Cut(request, " ")
+		b.want(request, b.do(method, path, ""), 400, "InvalidArgument")
+	}
+	if b.image() != before {
+		t.Error("a refused request left a trace")
+	}
+}
+
 // The same for bytes that are no HTTP at all.
 func TestWhatIsNoHTTPIsRefused(t *testing.T) {
 	b := serve(t, s3server.Options{})
