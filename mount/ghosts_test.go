@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"context"
 	"slices"
 	"syscall"
 	"testing"
@@ -127,4 +128,41 @@ func TestAttributesSetByNameAreDroppedOfAWritersNode(t *testing.T) {
 	if !slices.Contains(k.dropped, f.node) {
 		t.Errorf("node %d is open; dropped were %v", f.node, k.dropped)
 	}
+}
+
+// overtaken is a namespace of which the answer of a look-up is overtaken by something else, once.
+type overtaken struct {
+	objstore.Namespace
+	by func()
+}
+
+func (o *overtaken) Lookup(ctx context.Context, parent objstore.ID, name string) (objstore.Info, error) {
+	info, err := o.Namespace.Lookup(ctx, parent, name)
+	if by := o.by; by != nil {
+		o.by = nil
+		by()
+	}
+	return info, err
+}
+
+// What is left of a file is not forgotten by the answer of a look-up that found the name before it went.
+func TestLookupOvertakenByAnUnlinkForgetsNoGhost(t *testing.T) {
+	store := &overtaken{Namespace: memstore.NewBucket(memstore.Options{})}
+	k := newKernelOver(t, store, fs.Options{})
+	k.put("f", "four")
+	held, errno := k.walk(1, "f")
+	k.must(errno)
+	k.believe(name{fuse.FUSE_ROOT_ID, "f"}, 0)
+	store.by = func() { k.must(k.unlink("f")) }
+	other, errno := k.walk(2, "f")
+	if store.by != nil {
+		t.Fatal("nothing was looked up")
+	}
+	if errno == 0 {
+		defer k.drop(other)
+	}
+	if a, errno := k.stat(held); errno != 0 || a.Size != 4 || a.Nlink != 0 {
+		t.Errorf("%v, %d bytes, %d links", errno, a.Size, a.Nlink)
+	}
+	k.drop(held)
 }

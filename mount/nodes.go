@@ -220,9 +220,12 @@ func (t *table) enterListed(at name, e *fs.Entry, since mark) (*node, belief) {
 // names that mean different things to different processes. mu is held.
 func (t *table) admit(at name, n *node, since mark) belief {
 	n.lookups++
-	delete(t.ghosts, n.object) // a file made without a name may get one
+	overtaken := t.changes.objectSince(since, n.object)
+	if !overtaken { // else what was found may have lost its name since
+		delete(t.ghosts, n.object) // a file made without a name may get one
+	}
 	t.entries.look(n, at)
-	if volatile(n.object) || t.changes.objectSince(since, n.object) {
+	if volatile(n.object) || overtaken {
 		return belief{}
 	}
 	names := t.believable(at, since)
