@@ -458,3 +458,25 @@ func TestAppenderOfAFileUnlinkedMeanwhileDoesNotLose(t *testing.T) {
 		t.Errorf("%d copies are kept of what was unlinked", n)
 	}
 }
+
+// As on other file systems, a write takes a file's capabilities, also that of an appender which went on with what another has made of the file.
+func TestAppenderThatWentOnWithAFileTakesItsCapabilities(t *testing.T) {
+	m := newMount(t)
+	h := m.createMode(alice, "f", appending)
+	other, _, err := m.Open(m.ctx, bob, View{Object: h.file.id}, readWrite)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.close(other)
+	view := View{Object: h.file.id, Version: other.Base()}
+	if err := m.SetXattr(m.ctx, root, view, xattrCapability, []byte("capable"), XattrMode{}); err != nil {
+		t.Fatal(err)
+	}
+	m.flush(h)
+	m.write(h, 0, "text")
+	m.close(h)
+	m.want("the file", m.stored("f"), "text")
+	if info, err := m.store.Lookup(m.ctx, m.Root(), "f"); err != nil || len(info.Xattrs) > 0 {
+		t.Errorf("it has %q: %v", info.Xattrs, err)
+	}
+}

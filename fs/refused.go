@@ -150,7 +150,8 @@ func (t *transaction) adoptBase(info objstore.Info) bool {
 	if t.state != txOpen || !t.madeOnly(t.base) {
 		return false
 	}
-	t.base, t.appendOff = info, info.Size
+	t.setBase(info)
+	t.appendOff = info.Size
 	t.committed, t.deferred = t.changes, false
 	return true
 }
