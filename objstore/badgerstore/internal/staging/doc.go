@@ -9,7 +9,7 @@
 //     is and what changed. The bytes of few and small writes are in the log
 //     itself, so that a small file costs no file here.
 //   - A layer is a place of changed bytes: the log, with a copy in memory, or a file. A commit
-//     freezes the layers it makes blobs of; later writes go to new ones.
+//     freezes those that are files; later writes go to new ones.
 //     Files share a bounded number of descriptors: many stages can be open at once.
 //   - A lender is another committed content, some of whose bytes are the stage's: layers that are its blobs, see [Stage.Borrow].
 //   - The limit is where the base ends for this stage: truncation lowers it for good.
