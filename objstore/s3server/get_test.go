@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/s3server"
 )
 
@@ -137,6 +138,29 @@ func TestTagging(t *testing.T) {
 	b.must("DELETE", "/box/k?tagging", "")
 	if a := b.must("GET", "/box/k?tagging", ""); strings.Contains(a.body, "<Tag>") {
 		t.Error(a.body)
+	}
+}
+
+// What is made without S3, as a symlink, may have metadata that no header can be. It is left out, and said to be.
+func TestMetadataThatIsNoHeaderIsCounted(t *testing.T) {
+	b := serve(t, s3server.Options{})
+	store, err := b.engine.Bucket(t.Context(), "box")
+	if err != nil {
+		t.Fatal(err)
+	}
+	meta := map[string]string{"plain": "a b", "bytes": "\xff", "control": "a\x01", "lines": "a\r\nEvil: 1", "a name": "x"}
+	if _, err := store.Put(t.Context(), "k", strings.NewReader("x"), objstore.Unconditional(), objstore.PutOptions{UserMeta: meta}); err != nil {
+		t.Fatal(err)
+	}
+	for _, method := range []string{"GET", "HEAD"} {
+		a := b.must(method, "/box/k", "")
+		if h := a.header; h.Get("x-amz-meta-plain") != "a b" || h.Get("x-amz-meta-bytes") != "\xff" || h.Get("x-amz-missing-meta") != "3" || h.Get("Evil") != "" {
+			t.Errorf("%s: %v", method, a.header)
+		}
+	}
+	b.must("PUT", "/box/other", "x", "x-amz-meta-plain: a")
+	if a := b.must("GET", "/box/other", ""); len(a.header.Values("x-amz-missing-meta")) > 0 {
+		t.Errorf("nothing is missing: %v", a.header)
 	}
 }
 

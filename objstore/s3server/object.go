@@ -240,11 +240,25 @@ func showObject(h http.Header, info objstore.Info) {
 	setIf(h, "Content-Language", info.Headers.ContentLanguage)
 	setIf(h, "Expires", info.Headers.Expires)
 	setIf(h, hdrRedirect, info.Headers.WebsiteRedirect)
-	for key, value := range info.UserMeta {
-		h[metaPrefix+key] = []string{value}
-	}
+	showMeta(h, info.UserMeta)
 	if len(info.Tags) > 0 {
 		h.Set("x-amz-tagging-count", strconv.Itoa(len(info.Tags)))
+	}
+}
+
+// showMeta sets the headers of user metadata. The target of a symlink may be what no header can be: as in S3 it is told how many are left out,
+// for a client that is sent one anyhow may take none of the answer.
+func showMeta(h http.Header, meta map[string]string) {
+	missing := 0
+	for key, value := range meta {
+		if strings.ContainsFunc(key, notInName) || !isHeaderValue(value) {
+			missing++
+			continue
+		}
+		h[metaPrefix+key] = []string{value}
+	}
+	if missing > 0 {
+		h.Set("x-amz-missing-meta", strconv.Itoa(missing))
 	}
 }
 
