@@ -36,7 +36,7 @@ func (o LockOwner) String() string {
 // number may read.
 func lockStore(fs disk.FS, dir string, owner LockOwner, readOnly bool) (disk.File, error) {
 	name := filepath.Join(dir, lockName)
-	f, err := fs.Lock(name)
+	f, err := lockAlone(fs, name)
 	if readOnly && errors.Is(err, syscall.EROFS) {
 		if f, err = fs.LockToRead(name); err == nil {
 			return f, nil
@@ -61,6 +61,26 @@ func lockStore(fs disk.FS, dir string, owner LockOwner, readOnly bool) (disk.Fil
 		return nil, errors.Join(disk.Error("lock store", err), f.Close())
 	}
 	return f, nil
+}
+
+// lockAlone takes the lock as soon as those who only look who has it ([Owner]) have looked: they share it for a moment.
+func lockAlone(fs disk.FS, name string) (disk.File, error) {
+	ticks := time.NewTicker(releaseInterval)
+	defer ticks.Stop()
+	for looks := 1; ; looks++ {
+		f, err := fs.Lock(name)
+		if !errors.Is(err, disk.ErrLocked) || looks == looksMax {
+			return f, err
+		}
+		shared, notShared := fs.LockToRead(name)
+		if notShared != nil {
+			return nil, err
+		}
+		if err := shared.Close(); err != nil {
+			return nil, err
+		}
+		<-ticks.C
+	}
 }
 
 func writeAll(f disk.File, p []byte) error {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	iofs "io/fs"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
@@ -15,11 +14,12 @@ import (
 const (
 	releaseInterval = 10 * time.Millisecond // between looks at the lock
 	releasePatience = time.Second           // before it is said what is waited for
+	looksMax        = 100                   // times a lock is asked for that others share
 )
 
 // Owner says who has the store in dir open. If nobody has, held is false and owner is who had it
-// last, as far as that is known. It takes the lock for a moment to find out. On a read-only file system nobody has, as far as
-// this is about: who reads there keeps nobody out.
+// last, as far as that is known. It shares the lock for a moment to find out, which keeps out neither others that
+// look nor who opens the store. On a read-only file system nobody has, as far as this is about: who reads there keeps nobody out.
 func Owner(dir string) (owner LockOwner, held bool, err error) {
 	fs, name := disk.OS{}, filepath.Join(dir, lockName)
 	if _, err := fs.Stat(name); errors.Is(err, iofs.ErrNotExist) {
@@ -27,11 +27,8 @@ func Owner(dir string) (owner LockOwner, held bool, err error) {
 	} else if err != nil {
 		return LockOwner{}, false, disk.Error("look at lock", err)
 	}
-	lock, err := fs.Lock(name)
+	lock, err := fs.LockToRead(name)
 	held = errors.Is(err, disk.ErrLocked)
-	if errors.Is(err, syscall.EROFS) {
-		return LockOwner{}, false, nil
-	}
 	if err != nil && !held {
 		return LockOwner{}, false, disk.Error("look at lock", err)
 	}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"testing"
+
+	"github.com/etagfs/etagfs/objstore/badgerstore/internal/disk"
 )
 
 func TestReleasedWaitsForTheOwnerAndNamesIt(t *testing.T) {
@@ -47,5 +50,34 @@ func TestReleasedEndsWithItsContext(t *testing.T) {
 func TestAStoreThatIsGoneIsHeldByNobody(t *testing.T) {
 	if _, held, err := Owner(t.TempDir()); err != nil || held {
 		t.Errorf("held %v, %v", held, err)
+	}
+}
+
+func TestWhoLooksForTheOwnerKeepsNobodyOut(t *testing.T) {
+	dir := makeStore(t)
+	looker, err := disk.OS{}.LockToRead(filepath.Join(dir, lockName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if owner, held, err := Owner(dir); err != nil || held {
+		t.Errorf("while another looks: %v, held %v, %v", owner, held, err)
+	}
+	asked := 0
+	parts := testParts(t)
+	parts.Disk = disk.Hooked(disk.OS{}, func(op disk.Op) error {
+		if op.Name != filepath.Join(dir, lockName) || op.Kind != disk.OpCreate {
+			return nil
+		}
+		if asked++; asked == 3 {
+			return looker.Close()
+		}
+		return nil
+	})
+	e, err := Open(t.Context(), dir, Options{}, parts)
+	if err != nil || asked != 3 {
+		t.Fatalf("opened at the %d. time: %v", asked, err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
 	}
 }
