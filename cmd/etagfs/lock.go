@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -90,18 +91,39 @@ func (l leaseLock) run(ctx context.Context, s cas.Store, key objstore.Key) error
 }
 
 func (l leaseLock) acquire(ctx context.Context, s cas.Store, key objstore.Key) (*cas.Lease, error) {
-	if l.wait == 0 {
-		return cas.Acquire(ctx, s, key, l.lease)
+	waiting, until := ctx, time.Time{}
+	if l.wait > 0 {
+		until = time.Now().Add(l.wait)
+		limited, cancel := context.WithDeadline(ctx, until)
+		defer cancel()
+		waiting = limited
 	}
-	until := time.Now().Add(l.wait)
-	waiting, cancel := context.WithDeadline(ctx, until)
-	defer cancel()
 	lease, err := cas.Acquire(waiting, s, key, l.lease)
 	// Not waiting.Err(): a connection that is given the time itself may see it come a moment earlier.
-	if err != nil && ctx.Err() == nil && !time.Now().Before(until) {
-		err = &objstore.Error{Op: "lock", Key: string(key), Kind: objstore.ErrPrecondition, Detail: fmt.Sprintf("not held after %s", l.wait), Err: waited{err}}
+	ended := l.lease.Once || l.wait > 0 && !time.Now().Before(until)
+	if err != nil && ctx.Err() == nil && ended {
+		err = l.notHeld(key, err)
 	}
 	return lease, err
+}
+
+// notHeld says of a wait that was in vain who has the lease, and what can be done.
+func (l leaseLock) notHeld(key objstore.Key, err error) error {
+	vain := &objstore.Error{Op: "lock", Key: string(key), Kind: objstore.ErrPrecondition, Detail: fmt.Sprintf("not held after %s", l.wait)}
+	var held *cas.HeldError
+	cause := opened(err)
+	switch {
+	case errors.As(err, &held):
+		vain.Detail += fmt.Sprintf(": held by %q with token %d: give --wait more time, or end that process; of a dead one the lease is free %s after its last renewal",
+			held.Name, held.Fence, held.TTL)
+	case l.lease.Once:
+		return err
+	case errors.Is(cause, context.DeadlineExceeded) || errors.Is(cause, os.ErrDeadlineExceeded):
+		vain.Detail += ": the store did not answer in that time: look whether it can be reached, or give --wait more time"
+	default:
+		vain.Err = waited{err}
+	}
+	return vain
 }
 
 // waited is why a wait ended, in all its words, without what opening a store hides.

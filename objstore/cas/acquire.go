@@ -34,7 +34,7 @@ const defaultTTL = 15 * time.Second
 // Acquire waits until it holds the lease called key, or ctx ends. The lease must be released.
 //
 // It fails if the store does not answer for as long as the TTL, if it cannot do what is needed, and
-// if the object is there and is no lease.
+// if the object is there and is no lease. If another was seen to hold the lease the error is a [*HeldError].
 func Acquire(ctx context.Context, s Store, key objstore.Key, opt LeaseOptions) (*Lease, error) {
 	if opt.TTL == 0 {
 		opt.TTL = defaultTTL
@@ -52,9 +52,7 @@ func Acquire(ctx context.Context, s Store, key objstore.Key, opt LeaseOptions) (
 			return l, err
 		}
 		if opt.Once && c.seesAnother() {
-			return nil, &objstore.Error{
-				Op: "lease", Key: string(key), Kind: objstore.ErrPrecondition, Detail: fmt.Sprintf("held by %q with token %d", c.seen.Name, c.seen.Fence),
-			}
+			return nil, c.gaveUp(objstore.ErrPrecondition)
 		}
 		poll := min(opt.TTL/pollPart, pollMax)
 		if err := pause(ctx, poll/2+mathrand.N(poll)); err != nil {
@@ -62,6 +60,23 @@ func Acquire(ctx context.Context, s Store, key objstore.Key, opt LeaseOptions) (
 		}
 	}
 }
+
+// HeldError is why [Acquire] does not hold a lease: when it looked last, another did.
+type HeldError struct {
+	Key   objstore.Key
+	Name  string        // of the holder
+	Fence uint64        // its token
+	TTL   time.Duration // after which others take over if the holder is dead
+	Err   error         // why it was not waited for any longer
+}
+
+// Error names the lease and its holder.
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("lease %s: held by %q with token %d: %v", e.Key, e.Name, e.Fence, e.Err)
+}
+
+// Unwrap is why it was not waited for any longer.
+func (e *HeldError) Unwrap() error { return e.Err }
 
 // contender is who waits for a lease.
 type contender struct {
@@ -83,7 +98,7 @@ func (c *contender) gaveUp(err error) error {
 	if !c.seesAnother() {
 		return fmt.Errorf("lease %s: %w", c.key, err)
 	}
-	return fmt.Errorf("lease %s: held by %q with token %d: %w", c.key, c.seen.Name, c.seen.Fence, err)
+	return &HeldError{Key: c.key, Name: c.seen.Name, Fence: c.seen.Fence, TTL: c.seen.ttl(), Err: err}
 }
 
 // attempt looks at the lease and takes it if it is free. Neither a lease nor an error means to look again later.
