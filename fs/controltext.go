@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"strings"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -70,4 +71,19 @@ func (f *controlFile) textAt(ctx context.Context, p []byte, off int64) int {
 		return 0
 	}
 	return copy(p, f.text[off:])
+}
+
+// IsControlXattr reports whether a name is that of an attribute of the root which has the text of a control file.
+func IsControlXattr(name string) bool { return strings.HasPrefix(name, xattrControl) }
+
+// controlXattr is the text of a control file, for those who may read it.
+func (fs *FS) controlXattr(ctx context.Context, c Caller, v View, name string) ([]byte, error) {
+	f := fs.text(fs.textNamed(name))
+	switch {
+	case v.Object != fs.ns.Root() || f == nil:
+		return nil, &Error{Op: "getxattr", Path: xattrControl + name, Kind: ErrNoXattr}
+	case c.UID != 0 && c.UID != f.UID && f.Mode&0o004 == 0:
+		return nil, &objstore.Error{Op: "getxattr", Key: xattrControl + name, Kind: objstore.ErrPermission}
+	}
+	return f.Text(ctx), nil
 }

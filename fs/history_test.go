@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -118,6 +119,33 @@ func TestCommitsAreCountedByOutcome(t *testing.T) {
 	}
 	if n := got.Commits.Count(); n < 5 {
 		t.Errorf("%d commits were timed", n)
+	}
+}
+
+// What a control file says is an attribute of the root, and of nothing else, for those who may read the file.
+func TestTextsOfTheControlDirectoryAreAttributesOfTheRoot(t *testing.T) {
+	m := newMount(t)
+	text := func(context.Context) []byte { return []byte("text") }
+	m.texts = []ControlFile{{Name: "open", Mode: 0o444, UID: alice.UID, Text: text}, {Name: "private", Mode: 0o400, UID: alice.UID, Text: text}}
+	m.put("f", "text")
+	file, err := m.walk(root, "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rootView := View{Object: m.ns.Root()}
+	for _, test := range []struct {
+		caller Caller
+		view   View
+		name   string
+		want   error
+	}{
+		{bob, rootView, "open", nil}, {alice, rootView, "private", nil}, {root, rootView, "private", nil},
+		{bob, rootView, "private", objstore.ErrPermission}, {root, rootView, "none", ErrNoXattr}, {root, file.View, "open", ErrNoXattr},
+	} {
+		value, err := m.GetXattr(m.ctx, test.caller, test.view, "system.etagfs."+test.name)
+		if !errors.Is(err, test.want) || err == nil && string(value) != "text" {
+			t.Errorf("%s of %d, for user %d: %q, %v", test.name, test.view.Object, test.caller.UID, value, err)
+		}
 	}
 }
 

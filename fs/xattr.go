@@ -21,6 +21,8 @@ const (
 	xattrResolve  = xattrPrefix + "resolve"
 	xattrWhy      = xattrPrefix + "why"
 	xattrRefusing = xattrPrefix + "refusing"
+	// xattrControl begins the names of texts of the control directory, of the root.
+	xattrControl = "system.etagfs."
 )
 
 const (
@@ -41,10 +43,15 @@ const (
 //   - user.etagfs.conflict: the kept copy of this writer, else the newest of this file.
 //   - user.etagfs.why: a [Why] in JSON.
 //   - user.etagfs.refusing, of the root: why the store takes no more writes. None while it takes them.
+//   - system.etagfs.NAME, of the root: the text of a control file. The way to the file leads through the root, whose
+//     attributes the kernel asks the store for; to this it does not, so that it can be read while the store is silent.
 func (fs *FS) GetXattr(ctx context.Context, c Caller, v View, name string) ([]byte, error) {
 	none := &Error{Op: "getxattr", Path: name, Kind: ErrNoXattr}
 	if isControl(v.Object) {
 		return nil, none
+	}
+	if text, ok := strings.CutPrefix(name, xattrControl); ok {
+		return fs.controlXattr(ctx, c, v, text)
 	}
 	if !strings.HasPrefix(name, xattrPrefix) {
 		info, err := fs.xattrsOf(ctx, v)

@@ -32,7 +32,7 @@ func unserved(attr string) fuse.Status {
 
 // GetXAttr implements [fuse.RawFileSystem].
 func (b *bridge) GetXAttr(_ <-chan struct{}, in *fuse.InHeader, attr string, dest []byte) (uint32, fuse.Status) {
-	if status := unserved(attr); !status.Ok() {
+	if status := unserved(attr); !status.Ok() && !fs.IsControlXattr(attr) {
 		return 0, status
 	}
 	n := b.table.at(in.NodeId)

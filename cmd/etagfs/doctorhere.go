@@ -21,8 +21,9 @@ import (
 )
 
 const (
-	// answerPatience is how long a mount may take to say what it is. A daemon that waits for its store still knows.
-	answerPatience = 5 * time.Second
+	// answerPatience is how long a mount may take to say what it is. A daemon that waits for its store still knows, though it
+	// looks for some seconds whether that has more to say.
+	answerPatience = 8 * time.Second
 	// fullBytes is the least free space that is not worth a word.
 	fullBytes = 256 << 20
 )
@@ -95,7 +96,7 @@ func isMountPoint(dir string) (bool, error) {
 // examineMount looks at a mount without waiting for ever.
 func examineMount(ctx context.Context, dir, control string) (found symptoms) {
 	answers := make(chan symptoms, 1)
-	go func() { answers <- askMount(dir, control) }()
+	go func() { answers <- askMount(ctx, dir, control) }()
 	patience, cancel := context.WithTimeout(ctx, answerPatience)
 	defer cancel()
 	select {
@@ -106,13 +107,13 @@ func examineMount(ctx context.Context, dir, control string) (found symptoms) {
 	return found
 }
 
-func askMount(dir, control string) (found symptoms) {
+func askMount(ctx context.Context, dir, control string) (found symptoms) {
 	m, err := findMounted(dir, control)
 	if err != nil {
 		found.add("the daemon answers", false, "%s", sentence(err))
 		return found
 	}
-	s, err := m.status()
+	s, err := m.status(ctx)
 	if err != nil {
 		found.add("the daemon answers", false, "%s", sentence(err))
 		return found
@@ -123,17 +124,28 @@ func askMount(dir, control string) (found symptoms) {
 	} else {
 		found.add("it is of this version", true, "%s", s.Version)
 	}
-	if s.Refusing != "" {
-		found.add("the store can be changed", false, "it takes no more writes until it is unmounted and opened again: %s", readable(s.Refusing))
-	} else {
-		found.add("the store can be changed", s.Options["ro"] != "true", "%s (%s)", readable(s.Source), s.Store)
-	}
-	found.space(dir)
+	found.storeOf(dir, s)
 	found.add("every commit has an outcome", s.Commits["unknown"] == 0, "%.0f of unknown outcome; they are kept", s.Commits["unknown"])
 	found.add("commits do not fail", s.Commits["failed"] == 0, "%.0f failed, %.0f lost (EBUSY), of %.0f", s.Commits["failed"], s.Commits["conflict"],
 		s.Commits["failed"]+s.Commits["conflict"]+s.Commits["unknown"]+s.Commits["committed"]+s.Commits["rebased"])
-	found.add("kept copies wait for a decision", true, "%.0f, %s; see etagfs conflicts list", s.KeptCopies, binaryBytes(s.KeptBytes))
+	if s.KeptCopies != nil {
+		found.add("kept copies wait for a decision", true, "%s", s.kept())
+	}
 	return found
+}
+
+// storeOf looks at the store of a mount. What only the store knows it is not asked if it does not answer.
+func (f *symptoms) storeOf(dir string, s mountStatus) {
+	f.add("its store answers", s.Unanswering == "", "%s", readable(s.Unanswering))
+	switch {
+	case s.Unanswering != "":
+		return
+	case s.Refusing != "":
+		f.add("the store can be changed", false, "it takes no more writes until it is unmounted and opened again: %s", readable(s.Refusing))
+	default:
+		f.add("the store can be changed", s.Options["ro"] != "true", "%s (%s)", readable(s.Source), s.Store)
+	}
+	f.space(dir)
 }
 
 // space looks at how much is left.

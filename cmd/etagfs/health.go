@@ -1,14 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	iofs "io/fs"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -19,12 +23,18 @@ import (
 	"github.com/etagfs/etagfs/objstore/s3server"
 )
 
-// askFlag marks the process that waits for a mount.
+// askFlag marks the process that waits for a mount, and says what it waits for.
 const askFlag = "ask"
+
+// What is asked of a mount.
+const (
+	askedAnswer = "answer" // does its store answer?
+	askedHealth = "health" // and does it take writes?
+)
 
 func healthCommand(t *terminal) *cobra.Command {
 	var timeout time.Duration
-	var ask bool
+	var ask string
 	c := &cobra.Command{
 		Use:   "health URL|DIR",
 		Short: "Ask a server or a mount whether it can be used",
@@ -36,8 +46,8 @@ containers, which may have no other program. It changes nothing and needs no key
 The exit code is 0 if it can be used.`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if ask {
-				return statMount(args[0])
+			if ask != "" {
+				return askHere(args[0], ask)
 			}
 			if timeout <= 0 {
 				return usageErrorf("--timeout %s: there is no such wait", timeout)
@@ -53,7 +63,7 @@ The exit code is 0 if it can be used.`,
 		},
 	}
 	c.Flags().DurationVar(&timeout, "timeout", 5*time.Second, "how long to wait for an answer")
-	c.Flags().BoolVar(&ask, askFlag, false, "")
+	c.Flags().StringVar(&ask, askFlag, "", "")
 	if err := c.Flags().MarkHidden(askFlag); err != nil {
 		panic(err) // the flag was defined one line above
 	}
@@ -66,7 +76,7 @@ func healthy(ctx context.Context, what string) error {
 		if what == "" {
 			return noMountPoint()
 		}
-		return mountAnswers(ctx, what)
+		return mountHealthy(ctx, what)
 	}
 	u, err := url.Parse(what)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -75,14 +85,21 @@ func healthy(ctx context.Context, what string) error {
 	return ready(ctx, http.DefaultClient, &url.URL{Scheme: u.Scheme, Host: u.Host, Path: s3server.PathReady})
 }
 
-// statMount waits for the answer of a mount, which may be gone since it was looked for: the directory below it does not count.
-func statMount(point string) error {
+// askHere waits for the answer of a mount, which may be gone since it was looked for: the directory below it does not count.
+func askHere(point, asked string) error {
 	var is unix.Statfs_t
 	if err := unix.Statfs(point, &is); err != nil {
-		return err
+		return cmp.Or(unanswering(point, err), err)
 	}
 	if is.Type != unix.FUSE_SUPER_MAGIC {
 		return errors.New("it is being taken away")
+	}
+	// Only the store knows that nothing has this name.
+	if _, err := os.Lstat(filepath.Join(point, ".etagfs-probe-"+rand.Text())); !errors.Is(err, iofs.ErrNotExist) && !errors.Is(err, iofs.ErrPermission) {
+		return cmp.Or(unanswering(point, err), err)
+	}
+	if asked != askedHealth {
+		return nil
 	}
 	why, err := refusing(point)
 	if err == nil && why != "" {
@@ -91,18 +108,30 @@ func statMount(point string) error {
 	return err
 }
 
-// mountAnswers fails unless a mount's daemon and store answer before ctx ends. Who asks is another process: it cannot end, not
-// even by SIGKILL, before a daemon answers that has read the question, and is left behind then.
-func mountAnswers(ctx context.Context, dir string) error {
+// mountHealthy fails unless a mount's daemon and store answer before ctx ends, and writes are taken.
+func mountHealthy(ctx context.Context, dir string) error {
 	point, source, err := mount.Served(dir)
 	if err != nil {
 		return err
 	}
+	began := time.Now()
+	if err := askApart(ctx, point, askedHealth); err != nil {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			err = noAnswer(time.Since(began))
+		}
+		return fmt.Errorf("the mount of %s at %s: %w", source, point, err)
+	}
+	return nil
+}
+
+// askApart asks the mount at point in another process: who asks cannot end, not even by SIGKILL, before a daemon answers that has
+// read the question, and is left behind if ctx ends before.
+func askApart(ctx context.Context, point, asked string) error {
 	program, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	asking := exec.Command(program, "health", "--"+askFlag, "--", point)
+	asking := exec.Command(program, "health", "--"+askFlag, asked, "--", point)
 	answer := make(chan error, 1)
 	go func() {
 		said, err := asking.CombinedOutput()
@@ -113,13 +142,14 @@ func mountAnswers(ctx context.Context, dir string) error {
 	}()
 	select {
 	case err = <-answer:
+		return err
 	case <-ctx.Done():
-		err = fmt.Errorf("no answer: %w", ctx.Err())
+		return ctx.Err()
 	}
-	if err != nil {
-		return fmt.Errorf("the mount of %s at %s: %w", source, point, err)
-	}
-	return nil
+}
+
+func noAnswer(in time.Duration) error {
+	return fmt.Errorf("no answer within %s", in.Round(100*time.Millisecond))
 }
 
 // ready fails unless a server says that it takes requests.

@@ -17,12 +17,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/etagfs/etagfs/fs"
+	"github.com/etagfs/etagfs/mount"
 )
 
 const (
 	refusingXattr = "user.etagfs.refusing"
-	// refusingBytesMax is the largest value the kernel passes on.
-	refusingBytesMax = 64 << 10
+	// controlXattr begins the names of attributes of the root that have what is in files of the control directory.
+	controlXattr = "system.etagfs."
+	// xattrBytesMax is the largest value the kernel passes on.
+	xattrBytesMax = 64 << 10
 )
 
 // mountedTree is a mount, seen by a process that uses it: through its control directory.
@@ -39,6 +42,12 @@ func findMounted(path, control string) (mountedTree, error) {
 	at, err := filepath.Abs(path)
 	if err != nil {
 		return mountedTree{}, err
+	}
+	if point, found := pointAbove(at); found {
+		m := mountedTree{point, filepath.Join(point, control)}
+		if config, err := m.config(); err == nil && config.Options["control"] == control {
+			return m, nil
+		}
 	}
 	if real, err := filepath.EvalSymlinks(at); err == nil {
 		at = real
@@ -65,9 +74,23 @@ func findMounted(path, control string) (mountedTree, error) {
 	}
 }
 
+// read is what a file of the control directory says. The daemon is asked for it at the root, which it answers by itself: on
+// the way to the file the kernel would first ask it for the root's attributes, which it has from its store.
+func (m mountedTree) read(name string) ([]byte, error) {
+	value := make([]byte, xattrBytesMax)
+	n, err := unix.Getxattr(m.root, controlXattr+name, value)
+	switch {
+	case err == nil:
+		return value[:n], nil
+	case errors.Is(err, unix.EACCES) || mount.ConnectionEnded(err):
+		return nil, &iofs.PathError{Op: "read", Path: filepath.Join(m.control, name), Err: err}
+	}
+	return os.ReadFile(filepath.Join(m.control, name)) // it is longer, or an older daemon's
+}
+
 // config is what the mount is.
 func (m mountedTree) config() (c mountConfig, err error) {
-	text, err := os.ReadFile(filepath.Join(m.control, configName))
+	text, err := m.read(configName)
 	if err == nil {
 		err = json.Unmarshal(text, &c)
 	}
@@ -80,7 +103,7 @@ func (m mountedTree) refusing() (string, error) { return refusing(m.root) }
 
 // refusing is why the store of the mount at point takes no more writes; empty: it takes them.
 func refusing(point string) (string, error) {
-	value := make([]byte, refusingBytesMax)
+	value := make([]byte, xattrBytesMax)
 	n, err := unix.Getxattr(point, refusingXattr, value)
 	if errors.Is(err, unix.ENODATA) {
 		return "", nil
@@ -93,7 +116,7 @@ func refusing(point string) (string, error) {
 
 // transactions are the files open for writing. Who may not know of other users' files is told so.
 func (m mountedTree) transactions() (all []fs.Transaction, allowed bool, err error) {
-	all, allowed, err = linesOf[fs.Transaction](filepath.Join(m.control, "transactions"))
+	all, allowed, err = linesOf[fs.Transaction](m.read("transactions"))
 	for i := range all {
 		all[i].Path = fs.PathOf(all[i].Path, all[i].PathBytes)
 	}
@@ -112,21 +135,20 @@ type runningRequest struct {
 }
 
 func (m mountedTree) running() (all []runningRequest, allowed bool, err error) {
-	all, allowed, err = linesOf[runningRequest](filepath.Join(m.control, "running"))
+	all, allowed, err = linesOf[runningRequest](m.read("running"))
 	for i := range all {
 		all[i].Path = fs.PathOf(all[i].Path, all[i].PathBytes)
 	}
 	return all, allowed, err
 }
 
-// linesOf reads lines of JSON.
-func linesOf[T any](name string) (all []T, allowed bool, err error) {
-	text, err := os.ReadFile(name)
-	if errors.Is(err, iofs.ErrPermission) {
+// linesOf reads lines of JSON of a file that was read.
+func linesOf[T any](text []byte, failed error) (all []T, allowed bool, err error) {
+	if errors.Is(failed, iofs.ErrPermission) {
 		return nil, false, nil
 	}
-	if err != nil {
-		return nil, false, err
+	if failed != nil {
+		return nil, false, failed
 	}
 	for line := range bytes.Lines(text) {
 		var one T
@@ -143,7 +165,7 @@ type samples map[string]float64
 
 // stats reads them.
 func (m mountedTree) stats() (samples, error) {
-	text, err := os.ReadFile(filepath.Join(m.control, statsName))
+	text, err := m.read(statsName)
 	if err != nil {
 		return nil, err
 	}

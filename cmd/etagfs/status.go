@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,23 +21,27 @@ func statusCommand(t *terminal) *cobra.Command {
 		Use:   "status DIR",
 		Short: "Say how a mount fares: options, what is being written, commits, conflicts",
 		Long: `Say how the mount at DIR, or the one DIR is in, fares: its store and what that
-can do, whether it has stopped taking writes and why, the options in force,
+can do, whether it answers, whether it has stopped taking writes and why, the options in force,
 commits and conflicts since it was mounted, and which files are open for writing. Only who runs the mount, and root, is told
-which files those are.`,
+which files those are. The exit code is 1 if the store does not answer.`,
 		Args: arguments(1, 1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
 			m, err := findMounted(args[0], control)
 			if err != nil {
 				return err
 			}
-			s, err := m.status()
+			s, err := m.status(c.Context())
 			if err != nil {
 				return err
 			}
+			print := func() error { return t.printStatus(s, time.Now()) }
 			if t.json {
-				return t.printJSON(s)
+				print = func() error { return t.printJSON(s) }
 			}
-			return t.printStatus(s, time.Now())
+			if err := print(); err != nil || s.Unanswering == "" {
+				return err
+			}
+			return errors.New(s.Unanswering)
 		},
 	}
 	c.Flags().StringVar(&control, "control", controlDefault, "name of the mount's control directory")
@@ -45,28 +51,34 @@ which files those are.`,
 // mountStatus is what --json prints.
 type mountStatus struct {
 	mountConfig
-	Refusing     string             `json:"refusing,omitempty"` // why the store takes no more writes
+	Unanswering  string             `json:"unanswering,omitempty"` // why nothing can be got from the store
+	Refusing     string             `json:"refusing,omitempty"`    // why the store takes no more writes
 	Requests     float64            `json:"requests"`
 	Running      float64            `json:"running"`
 	ReadBytes    float64            `json:"read_bytes"`
 	WrittenBytes float64            `json:"written_bytes"`
-	Commits      map[string]float64 `json:"commits"` // by outcome
-	KeptCopies   float64            `json:"kept_copies"`
+	Commits      map[string]float64 `json:"commits"`               // by outcome
+	KeptCopies   *float64           `json:"kept_copies,omitempty"` // not there if the store that has them does not answer
 	KeptBytes    float64            `json:"kept_bytes"`
 	Writing      map[string]float64 `json:"writing"` // files open, changed, committing
 	StagingBytes float64            `json:"staging_bytes"`
 	Transactions []fs.Transaction   `json:"transactions"` // null: only who runs the mount is told
 }
 
-func (m mountedTree) status() (s mountStatus, err error) {
+// status asks the daemon, and its store by way of it.
+func (m mountedTree) status(ctx context.Context) (s mountStatus, err error) {
+	answer := make(chan error, 1)
+	go func() { answer <- m.storeAnswers(ctx) }()
 	if s.mountConfig, err = m.config(); err != nil {
-		return s, err
-	}
-	if s.Refusing, err = m.refusing(); err != nil {
 		return s, err
 	}
 	stats, err := m.stats()
 	if err != nil {
+		return s, err
+	}
+	if err := <-answer; err != nil {
+		s.Unanswering = err.Error()
+	} else if s.Refusing, err = m.refusing(); err != nil {
 		return s, err
 	}
 	for _, n := range stats.labelled("etagfs_fuse_request_seconds_count", "operation") {
@@ -74,7 +86,9 @@ func (m mountedTree) status() (s mountStatus, err error) {
 	}
 	s.Running, s.ReadBytes, s.WrittenBytes = stats["etagfs_fuse_running_requests"], stats["etagfs_fuse_read_bytes_total"], stats["etagfs_fuse_written_bytes_total"]
 	s.Commits = stats.labelled("etagfs_commits_total", "outcome")
-	s.KeptCopies, s.KeptBytes = stats["etagfs_kept_copies"], stats["etagfs_kept_bytes"]
+	if copies, counted := stats["etagfs_kept_copies"]; counted {
+		s.KeptCopies, s.KeptBytes = &copies, stats["etagfs_kept_bytes"]
+	}
 	s.Writing, s.StagingBytes = stats.labelled("etagfs_transactions", "state"), stats["etagfs_staging_bytes"]
 	all, allowed, err := m.transactions()
 	if allowed && all == nil {
@@ -84,11 +98,22 @@ func (m mountedTree) status() (s mountStatus, err error) {
 	return s, err
 }
 
+// kept is how much waits for a decision.
+func (s mountStatus) kept() string {
+	if s.KeptCopies == nil {
+		return "the store that has the kept copies does not answer"
+	}
+	return fmt.Sprintf("%.0f kept copies, %s; see etagfs conflicts list", *s.KeptCopies, binaryBytes(s.KeptBytes))
+}
+
 func (t *terminal) printStatus(s mountStatus, now time.Time) error {
 	table := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	row := func(name, format string, args ...any) { fmt.Fprintf(table, name+"\t"+format+"\n", args...) }
 	row("mounted at", "%s", readable(s.Dir))
 	row("store", "%s (%s)", readable(s.Source), s.Store)
+	if s.Unanswering != "" {
+		row("NO ANSWER", "%s", readable(s.Unanswering))
+	}
 	if s.Refusing != "" {
 		row("NO WRITES", "the store takes none until it is unmounted and opened again: %s", readable(s.Refusing))
 	}
@@ -101,7 +126,7 @@ func (t *terminal) printStatus(s mountStatus, now time.Time) error {
 	row("requests", "%.0f answered, %.0f running; %s read, %s written", s.Requests, s.Running, binaryBytes(s.ReadBytes), binaryBytes(s.WrittenBytes))
 	row("commits", "%.0f, and %.0f rebased appends; %.0f lost (EBUSY), %.0f failed, %.0f unknown; %.0f pending",
 		s.Commits["committed"], s.Commits["rebased"], s.Commits["conflict"], s.Commits["failed"], s.Commits["unknown"], s.Writing["committing"])
-	row("conflicts", "%.0f kept copies, %s; see etagfs conflicts list", s.KeptCopies, binaryBytes(s.KeptBytes))
+	row("conflicts", "%s", s.kept())
 	row("writing", "%.0f files open for writing, %.0f changed, %s", s.Writing["open"], s.Writing["changed"], binaryBytes(s.StagingBytes))
 	for _, address := range []string{s.Metrics, s.Pprof, s.Log} {
 		if address != "" {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,9 +23,28 @@ func unanswering(path string, cause error) error {
 	case gone:
 		return goneDaemon(point)
 	case found:
-		return fmt.Errorf("%s is a mount that cannot get at its store (%w): look whether its server, or its disk, answers", point, unix.EIO)
+		return unreachable(point, unix.EIO)
 	}
 	return nil
+}
+
+// unreachable is that the store of the mount at point does not answer.
+func unreachable(point string, why error) error {
+	return fmt.Errorf("%s is a mount that cannot get at its store (%w): look whether its server, or its disk, answers", point, why)
+}
+
+// storePatience is how long a store may take to say that it has no file of a name.
+const storePatience = 3 * time.Second
+
+// storeAnswers fails unless the store of a mount does, soon.
+func (m mountedTree) storeAnswers(ctx context.Context) error {
+	patience, cancel := context.WithTimeout(ctx, storePatience)
+	defer cancel()
+	err := askApart(patience, m.root, askedAnswer)
+	if err != nil && ctx.Err() == nil && patience.Err() != nil {
+		return unreachable(m.root, noAnswer(storePatience))
+	}
+	return err
 }
 
 // pointAbove is where the mount of etagfs is that a path is in, by the mount table; the path itself if there is none. No mount is asked.

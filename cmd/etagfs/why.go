@@ -71,7 +71,7 @@ func (m mountedTree) why(ctx context.Context, path string) (w fs.Why, err error)
 		return w, fmt.Errorf("%s is the control directory's, and has no versions", path)
 	}
 	if err != nil {
-		return w, fmt.Errorf("%s: %w", path, err)
+		return w, cmp.Or(unanswering(path, err), fmt.Errorf("%s: %w", path, err))
 	}
 	err = json.Unmarshal(text[:n], &w)
 	w.Path = fs.PathOf(w.Path, w.PathBytes)
