@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/spf13/pflag"
 
 	"github.com/etagfs/etagfs/fs"
 	"github.com/etagfs/etagfs/mount"
@@ -42,17 +43,16 @@ type gauges struct {
 // mountConfig is .etagfs/config. Fields are only ever added.
 type mountConfig struct {
 	build
-	PID          int               `json:"pid"`
-	Host         string            `json:"host"`
-	Began        time.Time         `json:"began"`
-	Dir          string            `json:"dir"`
-	DirBytes     []byte            `json:"dir_base64,omitempty"` // if Dir could not say it
-	Source       string            `json:"source"`
-	SourceBytes  []byte            `json:"source_base64,omitempty"` // if Source could not say it
-	Store        string            `json:"store"`                   // "embedded", "attached", "server" or "s3"
-	Log          string            `json:"log,omitempty"`
-	Metrics      string            `json:"metrics,omitempty"`
-	Pprof        string            `json:"pprof,omitempty"`
+	PID         int       `json:"pid"`
+	Host        string    `json:"host"`
+	Began       time.Time `json:"began"`
+	Dir         string    `json:"dir"`
+	DirBytes    []byte    `json:"dir_base64,omitempty"` // if Dir could not say it
+	Source      string    `json:"source"`
+	SourceBytes []byte    `json:"source_base64,omitempty"` // if Source could not say it
+	Store       string    `json:"store"`                   // "embedded", "attached", "server" or "s3"
+	Log         string    `json:"log,omitempty"`
+	exposed
 	Options      map[string]string `json:"options"`
 	Capabilities map[string]bool   `json:"capabilities"`
 }
@@ -149,10 +149,15 @@ func (a *textAnswer) Header() http.Header {
 // WriteHeader implements [http.ResponseWriter].
 func (a *textAnswer) WriteHeader(int) {}
 
-// exposure is what a mount serves over HTTP beside.
+// exposure is what a mount or a server serves over HTTP beside.
 type exposure struct {
 	metrics string // address; empty: not
 	pprof   string
+}
+
+func (e *exposure) flags(f *pflag.FlagSet) {
+	f.StringVar(&e.metrics, "metrics", "", "address to serve Prometheus metrics on, at /metrics; empty: none")
+	f.StringVar(&e.pprof, "pprof", "", "address to serve profiles of the process on, at /debug/pprof/, on the loopback interface unless it names a host; empty: none")
 }
 
 // check finds addresses that make no sense.
@@ -168,19 +173,23 @@ func (e exposure) check() error {
 	return nil
 }
 
+// exposed is where that is.
+type exposed struct {
+	Metrics string `json:"metrics,omitempty"`
+	Pprof   string `json:"pprof,omitempty"`
+}
+
 // serve begins, and says where.
-func (e exposure) serve(g *gauges, logger *slog.Logger) (stop func(), err error) {
-	metrics, stopMetrics, err := exposeAt(e.metrics, "/metrics", g.handler(), logger)
-	if err != nil {
-		return nil, err
+func (e exposure) serve(metrics http.Handler, logger *slog.Logger) (at exposed, stop func(), err error) {
+	var stopMetrics, stopProfiles func()
+	if at.Metrics, stopMetrics, err = exposeAt(e.metrics, "/metrics", metrics, logger); err != nil {
+		return at, nil, err
 	}
-	profiles, stopProfiles, err := exposeAt(onLoopback(e.pprof), "/debug/pprof/", pprofHandler(), logger)
-	if err != nil {
+	if at.Pprof, stopProfiles, err = exposeAt(onLoopback(e.pprof), "/debug/pprof/", pprofHandler(), logger); err != nil {
 		stopMetrics()
-		return nil, err
+		return at, nil, err
 	}
-	g.config.Metrics, g.config.Pprof = metrics, profiles
-	return func() {
+	return at, func() {
 		stopProfiles()
 		stopMetrics()
 	}, nil

@@ -85,8 +85,7 @@ Options (-o), of which those without a value are off unless they are given:
 	c.Flags().StringVar(&memory, "memory", "", "the same as -o memory=")
 	c.Flags().StringVar(&hook, "conflict-hook", "", "shell command to run for each conflict")
 	c.Flags().BoolVar(&takeover, "takeover", true, "become the owner of STORE when the mount that has it open ends")
-	c.Flags().StringVar(&shown.metrics, "metrics", "", "address to serve Prometheus metrics on, at /metrics; empty: none")
-	c.Flags().StringVar(&shown.pprof, "pprof", "", "address to serve profiles of the process on, at /debug/pprof/, on the loopback interface unless it names a host; empty: none")
+	shown.flags(c.Flags())
 	c.Flags().BoolVar(&foreground, "foreground", false, "stay until unmounted, log to standard error")
 	c.Flags().BoolVar(&serve, serveFlag, false, "")
 	if err := c.Flags().MarkHidden(serveFlag); err != nil {
@@ -264,7 +263,7 @@ func (d daemon) mount(ctx context.Context, s *served, options mount.Options, poi
 		return err
 	}
 	gauges, namespace := s.store.show(options, point, host)
-	if s.unshow, err = d.serve(gauges, s.log); err != nil {
+	if gauges.config.exposed, s.unshow, err = d.serve(gauges.handler(), s.log); err != nil {
 		return err
 	}
 	if late, ok := log.(*lateLog); ok {

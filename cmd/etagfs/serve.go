@@ -25,9 +25,9 @@ import (
 
 // server is what etagfs serve is asked for.
 type server struct {
-	store       string
-	listen      string
-	metrics     string
+	store  string
+	listen string
+	exposure
 	tlsCert     string
 	tlsKey      string
 	credentials string
@@ -74,7 +74,11 @@ whether the server lives, and whether it takes requests and its store takes writ
 	}
 	f := c.Flags()
 	f.StringVar(&s.listen, "listen", "127.0.0.1:9000", "address to listen on")
-	f.StringVar(&s.metrics, "metrics-listen", "", "address to serve Prometheus metrics on, at /metrics; empty: none")
+	s.exposure.flags(f)
+	f.StringVar(&s.metrics, "metrics-listen", "", "the same as --metrics, for scripts of before it was called so")
+	if err := f.MarkHidden("metrics-listen"); err != nil {
+		panic(err) // the flag was defined one line above
+	}
 	f.StringVar(&s.tlsCert, "tls-cert", "", "file of the certificate chain, PEM")
 	f.StringVar(&s.tlsKey, "tls-key", "", "file of the certificate's key, PEM")
 	f.StringVar(&s.credentials, "credentials", "", "file of users and their rights")
@@ -142,11 +146,11 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 	if err != nil {
 		return usageErrorf("%v", err)
 	}
-	metrics, stopMetrics, err := s.serveMetrics(registry, logger)
+	shown, stopShowing, err := s.expose(registry, logger)
 	if err != nil {
 		return err
 	}
-	defer stopMetrics()
+	defer stopShowing()
 	beside, err := listenBeside(dir, offer, nil, logger)
 	if err != nil {
 		logger.Warn("no other process of this machine can use the store meanwhile", "error", err)
@@ -162,7 +166,7 @@ func (s server) run(ctx context.Context, t *terminal) (err error) {
 	}
 	scrubbing := scrubNowAndThen(engine, s.scrubEvery, scrubRate, scrubDelay, logger)
 	defer scrubbing.Close()
-	return s.serve(offer.until(ctx), t, listener, handler, certificate, metrics, logger)
+	return s.serve(offer.until(ctx), t, listener, handler, certificate, shown, logger)
 }
 
 // memoryBytes is what --memory asks for; 0: nothing.
@@ -182,13 +186,11 @@ func (s server) checkFlags() error {
 	if _, err := s.memoryBytes(); err != nil {
 		return err
 	}
-	for name, value := range map[string]string{"listen": s.listen, "metrics-listen": s.metrics} {
-		if value == "" && name == "metrics-listen" {
-			continue
-		}
-		if _, err := net.ResolveTCPAddr("tcp", value); err != nil {
-			return usageErrorf("--%s is HOST:PORT: %v", name, err)
-		}
+	if _, err := net.ResolveTCPAddr("tcp", s.listen); err != nil {
+		return usageErrorf("--listen is HOST:PORT: %v", err)
+	}
+	if err := s.exposure.check(); err != nil {
+		return err
 	}
 	switch {
 	case s.grace < 0:
@@ -206,14 +208,14 @@ func (s server) checkFlags() error {
 }
 
 // serve answers who comes to listener until ctx ends, and then a while for those who are still served.
-func (s server) serve(ctx context.Context, t *terminal, listener net.Listener, handler *s3server.Server, certificate *tls.Config, metrics string, logger *slog.Logger) error {
+func (s server) serve(ctx context.Context, t *terminal, listener net.Listener, handler *s3server.Server, certificate *tls.Config, shown exposed, logger *slog.Logger) error {
 	h := handler.HTTP(certificate)
 	bounded := handler.Listener(listener)
 	scheme := "http"
 	if certificate != nil {
 		scheme = "https"
 	}
-	if err := s.announce(t, scheme+"://"+listener.Addr().String(), metrics); err != nil {
+	if err := s.announce(t, scheme+"://"+listener.Addr().String(), shown); err != nil {
 		return errors.Join(err, bounded.Close())
 	}
 	if err := notify(notifyReady); err != nil {
@@ -254,17 +256,20 @@ func (s server) shutdown(ctx context.Context, handler *s3server.Server, h *http.
 }
 
 // announce tells where the server listens: with --listen :0 nobody else knows.
-func (s server) announce(t *terminal, url, metrics string) error {
+func (s server) announce(t *terminal, url string, shown exposed) error {
 	if t.json {
 		return t.printJSON(struct {
-			URL     string `json:"url"`
-			Metrics string `json:"metrics,omitempty"`
-			PID     int    `json:"pid"`
-		}{url, metrics, os.Getpid()})
+			URL string `json:"url"`
+			exposed
+			PID int `json:"pid"`
+		}{url, shown, os.Getpid()})
 	}
 	_, err := fmt.Fprintf(t.out, "serving %s at %s\n", s.store, url)
-	if err == nil && metrics != "" {
-		_, err = fmt.Fprintf(t.out, "metrics at %s\n", metrics)
+	if err == nil && shown.Metrics != "" {
+		_, err = fmt.Fprintf(t.out, "metrics at %s\n", shown.Metrics)
+	}
+	if err == nil && shown.Pprof != "" {
+		_, err = fmt.Fprintf(t.out, "profiles at %s\n", shown.Pprof)
 	}
 	return err
 }
@@ -327,11 +332,8 @@ func (s server) tls() (*tls.Config, error) {
 	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
 }
 
-// serveMetrics serves them on a port of their own: they are not for those who use the store.
-func (s server) serveMetrics(registry *prometheus.Registry, logger *slog.Logger) (url string, stop func(), err error) {
-	if s.metrics == "" {
-		return "", func() {}, nil
-	}
+// expose serves metrics and profiles on ports of their own: they are not for those who use the store.
+func (s server) expose(registry *prometheus.Registry, logger *slog.Logger) (at exposed, stop func(), err error) {
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return exposeAt(s.metrics, "/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), logger)
+	return s.exposure.serve(promhttp.HandlerFor(registry, promhttp.HandlerOpts{}), logger)
 }

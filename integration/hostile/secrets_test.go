@@ -109,7 +109,7 @@ func secure(t *testing.T) secured {
 		t.Fatal(err)
 	}
 	s.server = serve(t, 0, []string{"ETAGFS_ACCESS_KEY=root", "ETAGFS_SECRET_KEY=" + s.secrets["secret key of the environment"], "GOTRACEBACK=all"},
-		"--metrics-listen=127.0.0.1:0", "--credentials="+dir+"/users.json", "--tls-cert="+dir+"/cert.pem", "--tls-key="+dir+"/key.pem", dir+"/store")
+		"--metrics=127.0.0.1:0", "--credentials="+dir+"/users.json", "--tls-cert="+dir+"/cert.pem", "--tls-key="+dir+"/key.pem", dir+"/store")
 	s.env = s.as(dir, s.secrets["secret key of the file"])
 	return s
 }

@@ -53,7 +53,7 @@ func traced(t *testing.T) []byte {
 	t.Helper()
 	dir := t.TempDir()
 	trace := filepath.Join(dir, "trace")
-	const script = `exec strace -f -qq -o "$1/trace" "$2" serve --listen=127.0.0.1:0 --metrics-listen=127.0.0.1:0 --anonymous=admin --json "$1/store" >"$1/said" 2>"$1/log"`
+	const script = `exec strace -f -qq -o "$1/trace" "$2" serve --listen=127.0.0.1:0 --metrics=127.0.0.1:0 --anonymous=admin --json "$1/store" >"$1/said" 2>"$1/log"`
 	cmd := exec.Command("sh", "-c", script, "sh", dir, mounttest.Binary())
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
