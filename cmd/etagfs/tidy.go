@@ -67,6 +67,11 @@ as the tables have, for a time.`,
 			if t.json {
 				return t.printJSON(done)
 			}
+			if done.OneLevel {
+				_, err = fmt.Fprintf(t.out, "%d tables, %s, which lie in one level and stay as they are until more is written; %d files merged, %d failed\n",
+					done.TablesAfter, bytesText(done.BytesAfter), done.Files, done.Failed)
+				return err
+			}
 			_, err = fmt.Fprintf(t.out, "%d tables, %s; before %d, %s; %d files merged, %d failed\n",
 				done.TablesAfter, bytesText(done.BytesAfter), done.TablesBefore, bytesText(done.BytesBefore), done.Files, done.Failed)
 			return err

@@ -79,6 +79,8 @@ type Compacted struct {
 	TablesAfter  int   `json:"tables_after"`
 	BytesBefore  int64 `json:"bytes_before"`
 	BytesAfter   int64 `json:"bytes_after"`
+	// OneLevel is that the tables lay in one level already, and stayed as they were.
+	OneLevel bool `json:"one_level,omitempty"`
 }
 
 // Compact merges the tables of the key-value engine into one level. What was replaced or deleted before goes with that, but for what was committed last; a single level stays as it is. All
@@ -89,6 +91,7 @@ func (e *Engine) Compact(ctx context.Context) (c Compacted, err error) {
 		return c, named("compact", e.dir, err)
 	}
 	c.TablesBefore, c.BytesBefore, err = e.tableBytes()
+	together := e.inOneLevel()
 	if err == nil {
 		err = e.guard.Room(c.BytesBefore + e.tableRoomBytes())
 	}
@@ -100,8 +103,18 @@ func (e *Engine) Compact(ctx context.Context) (c Compacted, err error) {
 	}
 	if err == nil {
 		c.TablesAfter, c.BytesAfter, err = e.tableBytes()
+		c.OneLevel = together && e.inOneLevel()
 	}
 	return c, named("compact", e.dir, err)
+}
+
+// inOneLevel reports whether there is no level to merge with another.
+func (e *Engine) inOneLevel() bool {
+	used := 0
+	for _, level := range e.compactions.levels() {
+		used += min(1, level.NumTables)
+	}
+	return used <= 1
 }
 
 func (e *Engine) tableBytes() (tables int, bytes int64, err error) {

@@ -106,6 +106,21 @@ func TestCompactRefusesADamagedTable(t *testing.T) {
 	_ = e.Close() // a store that was stopped is not clean
 }
 
+// Tables that nothing was merged into yet stay as they are, and who asked is told so.
+func TestCompactSaysThatTablesOfOneLevelStay(t *testing.T) {
+	e, err := Open(t.Context(), filepath.Join(testDir(t), "store"), Options{Create: true}, testParts(t))
+	must(t, err)
+	b := mainBucket(t, e)
+	mustPut(t, b, "k", []byte("text"))
+	must(t, b.Delete(t.Context(), "k", objstore.IfPresent(), objstore.DeleteOptions{}))
+	c, err := e.Compact(t.Context())
+	must(t, err)
+	if !c.OneLevel || c.TablesAfter < c.TablesBefore {
+		t.Errorf("%+v", c)
+	}
+	must(t, e.Close())
+}
+
 // Of a store of which most was replaced or deleted, and a file of which was edited in thousands of places, compacting leaves what
 // is in use: the tables take at most a quarter more than the records that are left, and 64 KiB for what was committed last;
 // the files at most a tenth more than the contents in them.
@@ -141,6 +156,9 @@ func TestCompactShrinksAStore(t *testing.T) {
 	must(t, err)
 	files := bytesIn(t, filepath.Join(dir, blobsName))
 	t.Logf("%+v; files %d, %d", c, before, files)
+	if c.OneLevel {
+		t.Errorf("%+v: nothing was merged", c)
+	}
 	if most := int64(left*(bodyBytes+512)*5/4 + 64<<10); c.BytesAfter > most {
 		t.Errorf("tables: %+v, wanted at most %d", c, most)
 	}
