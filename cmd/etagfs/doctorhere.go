@@ -109,6 +109,9 @@ func examineMount(ctx context.Context, dir, control string) (found symptoms) {
 
 func askMount(ctx context.Context, dir, control string) (found symptoms) {
 	m, err := findMounted(dir, control)
+	if silent := (*silentError)(nil); errors.As(err, &silent) {
+		err = silent.why // the rest is what the line is about
+	}
 	if err != nil {
 		found.add("the daemon answers", false, "%s", sentence(err))
 		return found
@@ -209,7 +212,7 @@ func silence(dir string) error {
 			return stoppedError(owner)
 		}
 	}
-	return fmt.Errorf("not within %v; its log and SIGQUIT to it tell what it waits for", answerPatience)
+	return errors.New("not in time; its log and SIGQUIT to it tell what it waits for")
 }
 
 func says(err error) string {

@@ -39,6 +39,10 @@ func (p *conflictPlace) with(ctx context.Context, dirOrStore string, f func(kept
 	if isRemote(dirOrStore) {
 		return usageErrorf("%s is a URL, and what lost in a mount of it is on the machine of the mount: name the mount point, there, and mount it again if it is not mounted", dirOrStore)
 	}
+	tree, notMounted := findMounted(dirOrStore, p.control)
+	if silent := (*silentError)(nil); errors.As(notMounted, &silent) {
+		return notMounted
+	}
 	if area, found := p.areaIn(dirOrStore); found {
 		return f(keptInMount{area})
 	}
@@ -49,7 +53,7 @@ func (p *conflictPlace) with(ctx context.Context, dirOrStore string, f func(kept
 	if why := unanswering(dirOrStore, err); why != nil {
 		return why
 	}
-	if tree, err := findMounted(dirOrStore, p.control); err == nil {
+	if notMounted == nil {
 		return usageErrorf("%s is in a mount: name its mount point, %s", dirOrStore, tree.root)
 	}
 	store, err := storeDir(dirOrStore)

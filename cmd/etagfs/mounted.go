@@ -45,8 +45,12 @@ func findMounted(path, control string) (mountedTree, error) {
 	}
 	if point, found := pointAbove(at); found {
 		m := mountedTree{point, filepath.Join(point, control)}
-		if config, err := m.config(); err == nil && config.Options["control"] == control {
+		config, err := m.configSoon()
+		if err == nil && config.Options["control"] == control {
 			return m, nil
+		}
+		if silent := (*silentError)(nil); errors.As(err, &silent) {
+			return mountedTree{}, err
 		}
 	}
 	if real, err := filepath.EvalSymlinks(at); err == nil {
@@ -72,6 +76,39 @@ func findMounted(path, control string) (mountedTree, error) {
 		}
 		at = filepath.Dir(at)
 	}
+}
+
+// daemonPatience is how long a daemon may take to say what it knows by itself.
+const daemonPatience = 5 * time.Second
+
+// configSoon is config, or a [*silentError] if the daemon does not answer.
+func (m mountedTree) configSoon() (mountConfig, error) {
+	type answer struct {
+		config mountConfig
+		err    error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		c, err := m.config()
+		answers <- answer{c, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.config, a.err
+	case <-time.After(daemonPatience):
+		return mountConfig{}, &silentError{m.root, silence(m.root)}
+	}
+}
+
+// silentError is that the daemon of the mount at point says nothing, and why.
+type silentError struct {
+	point string
+	why   error
+}
+
+// Error names the mount.
+func (e *silentError) Error() string {
+	return fmt.Sprintf("the daemon of the mount at %s does not answer: %v", e.point, e.why)
 }
 
 // read is what a file of the control directory says. The daemon is asked for it at the root, which it answers by itself: on
