@@ -159,7 +159,7 @@ func through(root string) string {
 
 // describeLoss says why a commit through the mount at root did not come to be.
 func describeLoss(root string, l fs.Loss, row func(name, format string, args ...any)) {
-	row("last loss", "%s (%s) at %s, by %s, uid %d on %s", l.Operation, lossWords(l.Reason), l.Time.Format(time.RFC3339Nano), programAndPID(l.Program, l.PID), l.UID, l.Host)
+	row("last loss", "%s (%s) at %s, by %s, uid %d%s", l.Operation, lossWords(l.Reason), l.Time.Format(time.RFC3339Nano), programAndPID(l.Program, l.PID), l.UID, onHost(l.Host))
 	row("  opened at", "ETag %s", orNone(l.Base))
 	if l.Reason == "lost" {
 		row("  winner", "ETag %s", winnerTag(l.Theirs))
