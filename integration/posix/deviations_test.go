@@ -13,5 +13,9 @@ func deviations() map[string]string {
 		"TestTimesOfOpenFiles/handle: * truncated by path *":            "a truncation by path is a commit, and who has the file open keeps what he opened, with its time",
 		"TestListenersToOtherProcesses/handle: fanotify *":              "the kernel opens the node of another process's writer, and does not look again",
 		"TestListenersToWhatIsBeingRead/handle: inotify of the file":    "the watch is one of the node, which is the reader's",
+		"TestProcessAccounting/handle: to file":                         "the kernel opens the file again, and does not look again",
+		"TestProcessAccounting/handle: to two names":                    "the kernel opens the file again, and does not look again",
+		"TestWaitsForWhatIsOpen/*: epoll file *":                        "the kernel asks no daemon whether a file can be waited for",
+		"TestWaitsForWhatIsOpen/*: epoll two names *":                   "the kernel asks no daemon whether a file can be waited for",
 	}
 }
