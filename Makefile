@@ -148,7 +148,7 @@ install-files:
 		sed 's|@BINDIR@|$(BINDIR)|' "$$unit" >"$(DESTDIR)$(UNITDIR)/$${unit##*/}"; \
 	done; \
 	install -m 644 cmd/etagfs/packaging/*.mount cmd/etagfs/packaging/*.conf '$(DESTDIR)$(DOCDIR)/examples'; \
-	install -m 644 README.md LICENSE $(wildcard cmd/etagfs/*.md fs/*.md mount/*.md) '$(DESTDIR)$(DOCDIR)'
+	install -m 644 README.md LICENSE cmd/etagfs/dashboard.json $(wildcard cmd/etagfs/*.md fs/*.md mount/*.md) '$(DESTDIR)$(DOCDIR)'
 
 uninstall: ## remove what install has put there
 	@rm -f '$(DESTDIR)$(BINDIR)/etagfs' $(foreach n,$(MOUNTERS),'$(DESTDIR)$(MOUNTDIR)/$(n)') \

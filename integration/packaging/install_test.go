@@ -62,7 +62,8 @@ func installed() []string {
 		"/usr/share/man/man1/etagfs.1", "/usr/share/man/man1/etagfs-mount.1", "/usr/share/man/man8/mount.etagfs.8", "/usr/share/man/man8/umount.etagfs.8",
 		"/usr/share/bash-completion/completions/etagfs", "/usr/share/zsh/site-functions/_etagfs", "/usr/share/fish/vendor_completions.d/etagfs.fish",
 		"/usr/lib/systemd/system/etagfs-serve.service", "/usr/lib/systemd/system/etagfs-mount@.service",
-		"/usr/share/doc/etagfs/README.md", "/usr/share/doc/etagfs/LICENSE", "/usr/share/doc/etagfs/UPGRADING.md", "/usr/share/doc/etagfs/examples/mnt-files.mount", "/usr/share/doc/etagfs/examples/etagfs-serve-tls.conf",
+		"/usr/share/doc/etagfs/README.md", "/usr/share/doc/etagfs/LICENSE", "/usr/share/doc/etagfs/UPGRADING.md", "/usr/share/doc/etagfs/dashboard.json",
+		"/usr/share/doc/etagfs/examples/mnt-files.mount", "/usr/share/doc/etagfs/examples/etagfs-serve-tls.conf",
 	}
 }
 
