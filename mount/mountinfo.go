@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -56,6 +57,12 @@ func PointsOf(wanted func(source string) bool) (dirs []string, err error) {
 		}
 	}
 	return dirs, err
+}
+
+// IsPointOf reports whether another process sees a mount of etagfs at dir. Like [Points], it asks no mount.
+func IsPointOf(process int, dir string) (bool, error) {
+	table, err := mountTable(strconv.Itoa(process))
+	return slices.ContainsFunc(table, func(m mounted) bool { return m.fsType == fsType && m.dir == dir }), err
 }
 
 // pointsBelow are the directories below dir at which this process sees mounts of any kind.

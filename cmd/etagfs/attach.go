@@ -102,26 +102,39 @@ func attach(ctx context.Context, bucket string, inUse error, dial dialer, logger
 	return store, err
 }
 
-// ownOrAttach opens a store, or attaches to who has it open. open is tried again while the owner has the
-// store and does not listen, for it may be about to begin or to end.
-func ownOrAttach(ctx context.Context, bucket string, dial dialer, logger *slog.Logger, open func() (*badgerstore.Engine, error)) (*badgerstore.Engine, *remote.Store, error) {
+// ownOrAttach opens the store in dir, or attaches to who has it open. open is tried again while the owner has the
+// store and does not listen, for it may be about to begin or to end, or is about to end for certain.
+func ownOrAttach(ctx context.Context, dir, bucket string, dial dialer, logger *slog.Logger, open func() (*badgerstore.Engine, error)) (*badgerstore.Engine, *remote.Store, error) {
 	patience := time.NewTimer(attachPatience)
 	defer patience.Stop()
-	for {
+	for over := false; ; {
 		engine, err := open()
 		if !errors.Is(err, objstore.ErrInUse) {
 			return engine, nil, err
 		}
-		store, err := attach(ctx, bucket, err, dial, logger)
-		if !errors.Is(err, objstore.ErrInUse) {
-			return nil, store, err
+		if over || !unmounted(dir) {
+			store, err := attach(ctx, bucket, err, dial, logger)
+			if over || !errors.Is(err, objstore.ErrInUse) {
+				return nil, store, err
+			}
 		}
 		select {
 		case <-patience.C:
-			return nil, nil, err
+			over = true
 		case <-ctx.Done():
 			return nil, nil, ctx.Err()
 		case <-time.After(attachInterval):
 		}
 	}
+}
+
+// unmounted reports whether the store in dir belongs to a mount that nobody can use any more: it gives the store up as soon as
+// what was written is committed.
+func unmounted(dir string) bool {
+	owner, err := badgerstore.LastOwner(dir)
+	if err != nil || owner.MountPoint == "" || !isHere(owner) {
+		return false
+	}
+	there, err := mount.IsPointOf(owner.PID, owner.MountPoint)
+	return err == nil && !there
 }

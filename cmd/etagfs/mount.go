@@ -370,7 +370,7 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 	}
 	readOnly, bucket := options.FS.ReadOnly, cmp.Or(options.Bucket, bucketDefault)
 	heir := newHeir(dir, point, logger)
-	engine, attached, err := ownOrAttach(ctx, bucket, heir.dial, logger, func() (*badgerstore.Engine, error) {
+	engine, attached, err := ownOrAttach(ctx, dir, bucket, heir.dial, logger, func() (*badgerstore.Engine, error) {
 		return badgerstore.Open(ctx, dir,
 			storeOptions(badgerstore.Options{
 				Create: !readOnly, ReadOnly: readOnly, MountPoint: point, ScrubAge: scrubAge(options), MemoryBytes: options.MemoryBytes,

@@ -91,7 +91,7 @@ func (l *location) with(ctx context.Context, store string, f func(bucket objstor
 	if err != nil {
 		return err
 	}
-	engine, attached, err := ownOrAttach(ctx, l.bucket, dialing(dir), slog.New(slog.DiscardHandler), func() (*badgerstore.Engine, error) {
+	engine, attached, err := ownOrAttach(ctx, dir, l.bucket, dialing(dir), slog.New(slog.DiscardHandler), func() (*badgerstore.Engine, error) {
 		engine, err := badgerstore.Open(ctx, dir, storeOptions(badgerstore.Options{Create: l.create}), badgerstore.Parts{})
 		if l.reads && objstore.KindOf(err) == objstore.ErrReadOnly {
 			return badgerstore.Open(ctx, dir, storeOptions(badgerstore.Options{ReadOnly: true}), badgerstore.Parts{})
