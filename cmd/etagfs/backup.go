@@ -134,7 +134,7 @@ func (t *terminal) printListed(b badgerstore.Backup) error {
 
 func (t *terminal) verifyBackup(ctx context.Context, src, id string) error {
 	meter := t.newMeter("verify")
-	b, err := badgerstore.VerifyBackup(ctx, src, id, paced(func(n news) { meter.show(*n.Progress) }), badgerstore.Parts{})
+	b, err := badgerstore.VerifyBackup(ctx, src, id, paced(func(n news) { meter.show(*n.Progress) }, progress{}), badgerstore.Parts{})
 	if meter.end(); err != nil {
 		return err
 	}
@@ -151,7 +151,7 @@ func (t *terminal) restore(ctx context.Context, src, id, store string) error {
 	}
 	meter := t.newMeter("restore")
 	parts := badgerstore.Parts{Logger: slog.New(errorsOnly{slog.NewTextHandler(t.err, nil)})}
-	b, err := badgerstore.Restore(ctx, src, id, dir, paced(func(n news) { meter.show(*n.Progress) }), parts)
+	b, err := badgerstore.Restore(ctx, src, id, dir, paced(func(n news) { meter.show(*n.Progress) }, progress{}), parts)
 	if meter.end(); err != nil {
 		return err
 	}

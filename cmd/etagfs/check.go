@@ -53,7 +53,13 @@ interrupted, and run again. --dry-run prints what it would do, and changes nothi
 // check prints what is wrong with a store. The error counts it.
 func (t *terminal) check(ctx context.Context, store string, options badgerstore.CheckOptions, remedies bool) error {
 	var count findings
-	err := t.upkeepOf(ctx, store, job{Verb: verbCheck, Check: options}, badgerstore.Options{ReadOnly: true}, func(n news) error {
+	meter := t.newMeter(verbCheck)
+	err := t.upkeepOf(ctx, store, job{Verb: verbCheck, Check: options, Shown: meter != nil}, badgerstore.Options{ReadOnly: true}, func(n news) error {
+		if n.Finding == nil {
+			meter.show(*n.Progress)
+			return nil
+		}
+		meter.end()
 		f := n.Finding.whole()
 		if !remedies {
 			f.Remedy = ""
@@ -61,7 +67,7 @@ func (t *terminal) check(ctx context.Context, store string, options badgerstore.
 		count.add(f)
 		return t.printFinding(f, "")
 	})
-	if err != nil {
+	if meter.end(); err != nil {
 		return err
 	}
 	return count.failure("check", store)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -13,14 +14,16 @@ import (
 // lineEvery is how often a line of progress is printed where there is no terminal.
 const lineEvery = 10 * time.Second
 
-// meter shows people how far a job is: with a bar on a terminal, with a line now and then elsewhere.
+// meter shows people how far a job is: with a bar on a terminal, with a line now and then elsewhere. Each step of the job is shown anew.
 type meter struct {
 	what string
 	to   io.Writer
-	bar  *progressbar.ProgressBar // nil: lines
+	bars bool
 
-	begun time.Time
-	last  time.Time // of a line
+	step  string
+	bar   *progressbar.ProgressBar // of the step; nil: it has none, or none yet
+	begun time.Time                // the step
+	last  time.Time                // of a line
 }
 
 // newMeter is a meter of t; nil if what it prints is for programs.
@@ -29,13 +32,26 @@ func (t *terminal) newMeter(what string) *meter {
 		return nil
 	}
 	now := time.Now()
-	m := &meter{what: what, to: t.err, begun: now, last: now}
-	if isTerminal(t.err) {
-		m.bar = progressbar.NewOptions64(1, progressbar.OptionSetWriter(t.err), progressbar.OptionSetDescription(what),
-			progressbar.OptionShowBytes(true), progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(progressEvery),
-			progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
+	return &meter{what: what, to: t.err, bars: isTerminal(t.err), begun: now, last: now}
+}
+
+// enter begins a step of the job.
+func (m *meter) enter(p progress) {
+	m.end()
+	m.step, m.begun = p.Step, time.Now()
+	if m.bars {
+		m.bar = progressbar.NewOptions64(1, progressbar.OptionSetWriter(m.to), progressbar.OptionSetDescription(m.title()),
+			progressbar.OptionShowBytes(!p.Count), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
+			progressbar.OptionThrottle(progressEvery), progressbar.OptionClearOnFinish(), progressbar.OptionFullWidth())
 	}
-	return m
+}
+
+// title is the job, and the step it is in.
+func (m *meter) title() string {
+	if m.step == "" {
+		return m.what
+	}
+	return m.what + " " + m.step
 }
 
 // isTerminal reports whether people see at once what is written.
@@ -53,9 +69,12 @@ func (m *meter) show(p progress) {
 	if m == nil {
 		return
 	}
+	if m.step != p.Step || m.bars && m.bar == nil {
+		m.enter(p)
+	}
 	if m.bar != nil {
-		m.bar.ChangeMax64(max(p.TotalBytes, 1))
-		_ = m.bar.Set64(p.DoneBytes)
+		m.bar.ChangeMax64(max(p.Total, 1))
+		_ = m.bar.Set64(p.Done)
 		return
 	}
 	if now := time.Now(); now.Sub(m.last) >= lineEvery {
@@ -67,16 +86,19 @@ func (m *meter) show(p progress) {
 // line is p in words.
 func (m *meter) line(p progress, now time.Time) string {
 	passed := now.Sub(m.begun).Seconds()
-	rate := float64(p.DoneBytes) / passed
-	text := fmt.Sprintf("%s: %s of %s, %s/s", m.what, bytesText(p.DoneBytes), bytesText(p.TotalBytes), bytesText(int64(rate)))
-	if rate > 0 && p.DoneBytes < p.TotalBytes {
-		left := time.Duration(float64(p.TotalBytes-p.DoneBytes) / rate * float64(time.Second))
-		text += ", " + left.Round(time.Second).String() + " left"
+	rate, text := float64(p.Done)/passed, bytesText
+	if p.Count {
+		text = func(n int64) string { return strconv.FormatInt(n, 10) }
 	}
-	return text
+	line := fmt.Sprintf("%s: %s of %s, %s/s", m.title(), text(p.Done), text(p.Total), text(int64(rate)))
+	if rate > 0 && p.Done < p.Total {
+		left := time.Duration(float64(p.Total-p.Done) / rate * float64(time.Second))
+		line += ", " + left.Round(time.Second).String() + " left"
+	}
+	return line
 }
 
-// end takes the bar away.
+// end takes the bar away, until there is more to show.
 func (m *meter) end() {
 	if m != nil && m.bar != nil {
 		_ = m.bar.Clear()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -37,15 +38,16 @@ func pseudoTerminal(t *testing.T) (screen, line *os.File) {
 	return screen, line
 }
 
-// On a terminal people see a bar with how far it is, which goes away in the end.
+// On a terminal people see a bar with how far it is, how long that took and how long the rest will take, which goes away in the end.
 func TestProgressIsABarOnATerminal(t *testing.T) {
 	screen, line := pseudoTerminal(t)
 	m := (&terminal{err: line}).newMeter("backup")
+	bar := regexp.MustCompile(`backup +50% .*537 MB/1\.1 GB.*\[[0-9hms]+:[0-9hms]+\]`)
 	half := make(chan string)
 	go func() {
 		var shown strings.Builder
 		p := make([]byte, 4096)
-		for !strings.Contains(shown.String(), "50%") {
+		for !bar.MatchString(shown.String()) {
 			n, err := screen.Read(p)
 			if err != nil {
 				break
@@ -57,10 +59,10 @@ func TestProgressIsABarOnATerminal(t *testing.T) {
 	ticks := time.NewTicker(progressEvery)
 	defer ticks.Stop()
 	for done := int64(1 << 29); ; done++ { // what comes too soon after another is not shown
-		m.show(progress{DoneBytes: done, TotalBytes: 1 << 30})
+		m.show(progress{Done: done, Total: 1 << 30})
 		select {
 		case text := <-half:
-			if !strings.Contains(text, "backup") || !strings.Contains(text, "50%") || strings.Contains(text, "\n") {
+			if !bar.MatchString(text) || strings.Contains(text, "\n") {
 				t.Errorf("shown: %q", text)
 			}
 			m.end()
@@ -74,7 +76,7 @@ func TestProgressIsABarOnATerminal(t *testing.T) {
 func TestProgressIsLinesOffATerminal(t *testing.T) {
 	var out bytes.Buffer
 	m := (&terminal{err: &out}).newMeter("backup")
-	half := progress{DoneBytes: 1 << 19, TotalBytes: 1 << 20}
+	half := progress{Done: 1 << 19, Total: 1 << 20}
 	m.show(half)
 	if out.Len() > 0 {
 		t.Errorf("said at once: %q", out.String())
@@ -86,6 +88,10 @@ func TestProgressIsLinesOffATerminal(t *testing.T) {
 		t.Errorf("said: %q", got)
 	}
 	if got, want := m.line(half, m.begun.Add(8*time.Second)), "backup: 512.0 KiB of 1.0 MiB, 64.0 KiB/s, 8s left"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	m.enter(progress{Step: "garbage", Count: true})
+	if got, want := m.line(progress{Done: 512, Total: 4096, Count: true}, m.begun.Add(8*time.Second)), "backup garbage: 512 of 4096, 64/s, 56s left"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if (&terminal{err: &out, json: true}).newMeter("backup") != nil {

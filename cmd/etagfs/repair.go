@@ -19,14 +19,20 @@ func (t *terminal) repair(ctx context.Context, store string, options badgerstore
 		return err
 	}
 	logger := slog.New(errorsOnly{slog.NewTextHandler(t.err, nil)})
+	meter := t.newMeter("repair")
+	if meter != nil {
+		options.Progress = paced(func(n news) { meter.show(*n.Progress) }, progress{})
+	}
 	var left findings
 	err = badgerstore.Repair(ctx, dir, options, badgerstore.Parts{Logger: logger}, func(r badgerstore.Repaired) error {
+		meter.end()
 		if !r.Left {
 			return t.printFinding(r.Finding, "repaired")
 		}
 		left.add(r.Finding)
 		return t.printFinding(r.Finding, "left")
 	})
+	meter.end()
 	switch {
 	case objstore.KindOf(err) == objstore.ErrInUse:
 		return fmt.Errorf("%w. A store is repaired while nobody has it open: unmount it, or end its server", err)

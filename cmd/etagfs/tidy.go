@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -18,11 +19,10 @@ nobody reads the old contents any more; contents that somebody still reads wait.
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			var collected badgerstore.Collected
-			err := t.upkeepOf(c.Context(), args[0], job{Verb: verbCollect}, badgerstore.Options{}, func(n news) error {
+			err := t.tidy(c.Context(), args[0], verbCollect, func(n news) {
 				if n.Collected != nil {
 					collected = *n.Collected
 				}
-				return nil
 			})
 			if err != nil {
 				return err
@@ -34,6 +34,19 @@ nobody reads the old contents any more; contents that somebody still reads wait.
 			return err
 		},
 	}
+}
+
+// tidy does a job that makes a store smaller, and shows how far it is. hear is told of the rest.
+func (t *terminal) tidy(ctx context.Context, store, verb string, hear func(news)) error {
+	meter := t.newMeter(verb)
+	defer meter.end()
+	return t.upkeepOf(ctx, store, job{Verb: verb, Shown: meter != nil}, badgerstore.Options{}, func(n news) error {
+		if n.Progress != nil {
+			meter.show(*n.Progress)
+		}
+		hear(n)
+		return nil
+	})
 }
 
 func compactCommand(t *terminal) *cobra.Command {
@@ -55,11 +68,10 @@ as the tables have, for a time.`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			var done compacted
-			err := t.upkeepOf(c.Context(), args[0], job{Verb: verbCompact}, badgerstore.Options{}, func(n news) error {
+			err := t.tidy(c.Context(), args[0], verbCompact, func(n news) {
 				if n.Compacted != nil {
 					done = *n.Compacted
 				}
-				return nil
 			})
 			if err != nil {
 				return err

@@ -17,6 +17,8 @@ type job struct {
 
 	Check badgerstore.CheckOptions `json:"check,omitzero"`
 	Scrub badgerstore.ScrubOptions `json:"scrub,omitzero"`
+
+	Shown bool `json:"shown,omitempty"` // who asked shows how far it is; a backup and a scrub say so in any case
 }
 
 // The verbs of jobs.
@@ -57,10 +59,12 @@ func (f finding) whole() badgerstore.Finding {
 	return badgerstore.Finding{Kind: f.Kind, Bucket: f.Bucket, Key: objstore.Key(f.Key), Text: f.Text, Remedy: f.Remedy}
 }
 
-// progress is how far a job is.
+// progress is how far a job is, or a step of it.
 type progress struct {
-	DoneBytes  int64 `json:"done_bytes"`
-	TotalBytes int64 `json:"total_bytes"`
+	Done  int64  `json:"done_bytes"`
+	Total int64  `json:"total_bytes"`
+	Step  string `json:"step,omitempty"`
+	Count bool   `json:"count,omitempty"` // of things, and not of bytes
 }
 
 // failure is an error that comes from another process.
@@ -91,24 +95,26 @@ func (j job) run(ctx context.Context, e *badgerstore.Engine, tell func(news) err
 	}
 	switch j.Verb {
 	case verbBackup:
-		b, err := e.Backup(ctx, j.Dir, paced(say))
+		b, err := e.Backup(ctx, j.Dir, paced(say, progress{}))
 		if err == nil {
 			say(news{Backup: &b})
 		}
 		return errors.Join(err, unheard(ctx))
 	case verbCheck:
-		return e.Check(ctx, j.Check, func(f badgerstore.Finding) error { return tell(findingNews(f)) })
+		j.Check.Progress = j.shown(say, progress{})
+		err := e.Check(ctx, j.Check, func(f badgerstore.Finding) error { return tell(findingNews(f)) })
+		return errors.Join(err, unheard(ctx))
 	case verbScrub:
-		done, err := e.Scrub(ctx, j.Scrub, paced(say), func(f badgerstore.Finding) error { return tell(findingNews(f)) })
+		done, err := e.Scrub(ctx, j.Scrub, paced(say, progress{}), func(f badgerstore.Finding) error { return tell(findingNews(f)) })
 		if err == nil {
 			say(news{Scrubbed: &done})
 		}
 		return errors.Join(err, unheard(ctx))
 	case verbCollect:
-		c, err := e.Collect(ctx)
+		c, err := e.Collect(ctx, j.shown(say, progress{Count: true}))
 		return errors.Join(err, tell(news{Collected: &c}))
 	case verbCompact:
-		c, err := compact(ctx, e)
+		c, err := j.compact(ctx, e, say)
 		return errors.Join(err, tell(news{Compacted: &c}))
 	}
 	return usageErrorf("the process that has the store open does not know %q: it is of another version", j.Verb)
@@ -121,14 +127,22 @@ type compacted struct {
 }
 
 // compact writes together what edits have scattered, removes what that and others have left behind, and then merges the tables.
-func compact(ctx context.Context, e *badgerstore.Engine) (c compacted, err error) {
-	if c.Merged, err = e.Merge(ctx); err != nil {
+func (j job) compact(ctx context.Context, e *badgerstore.Engine, say func(news)) (c compacted, err error) {
+	if c.Merged, err = e.Merge(ctx, j.shown(say, progress{Step: "files"})); err != nil {
 		return c, err
 	}
-	if _, err = e.Collect(ctx); err == nil {
-		c.Compacted, err = e.Compact(ctx)
+	if _, err = e.Collect(ctx, j.shown(say, progress{Step: "garbage", Count: true})); err == nil {
+		c.Compacted, err = e.Compact(ctx, j.shown(say, progress{Step: "tables"}))
 	}
 	return c, err
+}
+
+// shown is paced if who asked shows it.
+func (j job) shown(say func(news), of progress) badgerstore.Progress {
+	if !j.Shown {
+		return nil
+	}
+	return paced(say, of)
 }
 
 // unheard is why nobody could be told any more, or nil.
@@ -142,13 +156,15 @@ func unheard(ctx context.Context) error {
 // progressEvery is how often progress is told at most.
 const progressEvery = 100 * time.Millisecond
 
-// paced tells progress now and then, and the end.
-func paced(say func(news)) badgerstore.Progress {
+// paced tells progress of something now and then, and the end.
+func paced(say func(news), of progress) badgerstore.Progress {
 	var last time.Time
 	return func(done, total int64) {
 		if now := time.Now(); now.Sub(last) >= progressEvery || done == total {
 			last = now
-			say(news{Progress: &progress{done, total}})
+			told := of
+			told.Done, told.Total = done, total
+			say(news{Progress: &told})
 		}
 	}
 }

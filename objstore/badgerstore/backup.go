@@ -17,10 +17,6 @@ import (
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
 )
 
-// Progress is told how much of the bytes there are to handle were handled. It is called often and from
-// one goroutine, and must not block.
-type Progress func(doneBytes, totalBytes int64)
-
 // Backup says what a backup has.
 type Backup struct {
 	ID          string    `json:"id"`

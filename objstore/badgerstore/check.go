@@ -18,6 +18,8 @@ import (
 type CheckOptions struct {
 	// Payload: every byte of every content, as the disk has it, against its checksums, digests and hash.
 	Payload bool
+	// Progress, if any, is told how far each walk is.
+	Progress Progress `json:"-"`
 }
 
 // Check walks everything in the store and reports what is wrong, in the same order every time. It changes
@@ -50,6 +52,7 @@ func newChecker(ctx context.Context, v *view, opt CheckOptions, tallyMax int) *c
 	return &checker{
 		e: v.e, v: v, tree: tree{uncached{v}}, ctx: ctx, opt: opt, lease: v.e.marks.Get().Lease,
 		roots: map[uint64]string{}, unlink: map[uint64]bool{}, uploads: map[uint64]bool{}, tally: tally{max: tallyMax},
+		advance: advance{tell: opt.Progress},
 	}
 }
 
@@ -75,6 +78,7 @@ type checker struct {
 	dir      dirCount
 	stopped  error  // of report: it is not called again
 	damaged  uint64 // records that do not decode
+	advance  advance
 }
 
 // uncached is a view of what Badger has, whatever the cache remembers.
@@ -101,12 +105,28 @@ func (c *checker) run() error {
 
 func (c *checker) steps() (err error) {
 	defer c.e.caught(debug.SetPanicOnFault(true), &err)
-	for _, step := range []func() error{c.tables, c.sequence, c.records, c.strangers, c.counts, c.blobFiles, c.sessions} {
+	for _, step := range []func() error{c.expect, c.tables, c.sequence, c.records, c.strangers, c.counts, c.blobFiles, c.sessions} {
 		if err := step(); err != nil {
 			return err
 		}
 	}
+	c.advance.end()
 	return nil
+}
+
+// expect adds up what is to be read: the tables once for their checksums and once for the records in them, and the files of payloads.
+func (c *checker) expect() error {
+	if c.advance.tell == nil {
+		return nil
+	}
+	_, tables, err := c.e.tableBytes()
+	c.advance.total = 2 * tables
+	if err == nil && c.opt.Payload {
+		s := scrubber{e: c.e, ctx: c.ctx}
+		_, _, err = s.plan()
+		c.advance.total = tables + s.total
+	}
+	return err
 }
 
 // tell reports a finding, and what can be done about it.
@@ -223,6 +243,7 @@ func (c *checker) walk(tag byte, f func(key []byte, value any) error) error {
 		if err := c.going(); err != nil {
 			return err
 		}
+		c.advance.add(at.it.Item().EstimatedSize())
 		key := at.it.Item().KeyCopy(nil)
 		value, err := decodeWhole(key, at.it.Item())
 		if objstore.KindOf(err) == objstore.ErrCorrupt {

@@ -88,6 +88,9 @@ func (k *contentCheck) extent(x extent.Extent) error {
 func (k *contentCheck) payloadBytes(ref extent.Ref) (int64, error) {
 	if ref.Kind == extent.RefInline {
 		p, err := k.tree.readPayload(ref.ID)
+		if !k.opt.Payload { // else they are read again
+			k.advance.add(int64(len(p)))
+		}
 		return int64(len(p)), err
 	}
 	b := blobOf(ref.Kind, ref.ID)
@@ -136,6 +139,7 @@ func (k *contentCheck) block(buf []byte, off int64) (d blockhash.Digest, err err
 	if isHole {
 		return blockhash.Zeros(int64(len(buf))), nil
 	}
+	k.advance.add(int64(len(buf)))
 	d = blockhash.Of(buf)
 	if k.isInline() {
 		return d, nil

@@ -20,6 +20,7 @@ func (c *checker) tables() error {
 			return err
 		}
 		r, err := inspectTable(c.e.path(badgerName), t.ID, c.e.badgerOptions(nil), true)
+		c.advance.add(int64(t.OnDiskSize))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -134,7 +134,7 @@ func TestMergedFileIsTheSameInFewerPieces(t *testing.T) {
 			before, err := b.Head(t.Context(), "file")
 			must(t, err)
 			scattered := piecesOf(t, e, ed.id)
-			m, err := e.Merge(t.Context())
+			m, err := e.Merge(t.Context(), nil)
 			must(t, err)
 			if n := piecesOf(t, e, ed.id); m.Files != 1 || m.Failed != 0 || n > row.most || scattered < 20*n {
 				t.Errorf("%+v: %d pieces of %d", m, n, scattered)
@@ -144,7 +144,7 @@ func TestMergedFileIsTheSameInFewerPieces(t *testing.T) {
 			must(t, ed.stage.Close()) // it holds on to what it was based on
 			drain(t, e)
 			wantNoDamage(t, e)
-			if m, err = e.Merge(t.Context()); err != nil || m != (Merged{}) {
+			if m, err = e.Merge(t.Context(), nil); err != nil || m != (Merged{}) {
 				t.Errorf("again: %+v, %v", m, err)
 			}
 		})
@@ -165,13 +165,13 @@ func TestMergeLeavesHolesAndWholeBlocks(t *testing.T) {
 	}
 	before, err := b.Head(t.Context(), "file")
 	must(t, err)
-	m, err := e.Merge(t.Context())
+	m, err := e.Merge(t.Context(), nil)
 	if err != nil || m.Files != 1 || m.Blocks != 1 {
 		t.Errorf("%+v, %v", m, err)
 	}
 	ed.check()
 	wantSameInfo(t, b, "file", before)
-	if m, err = e.Merge(t.Context()); err != nil || m.Files != 0 {
+	if m, err = e.Merge(t.Context(), nil); err != nil || m.Files != 0 {
 		t.Errorf("again: %+v, %v", m, err)
 	}
 	must(t, ed.stage.Close())
@@ -190,7 +190,7 @@ func TestMergeBesideReadersAndWriters(t *testing.T) {
 	r, err := b.Get(t.Context(), "file", objstore.Unconditional())
 	must(t, err)
 	old := bytes.Clone(ed.want)
-	_, err = e.Merge(t.Context())
+	_, err = e.Merge(t.Context(), nil)
 	must(t, err)
 	pieces := piecesOf(t, e, ed.id)
 	drained(t, e)
@@ -213,7 +213,7 @@ func TestMergeBesideReadersAndWriters(t *testing.T) {
 // drained has removed what can be removed while somebody reads.
 func drained(t *testing.T, e *Engine) {
 	t.Helper()
-	_, err := e.Collect(t.Context())
+	_, err := e.Collect(t.Context(), nil)
 	must(t, err)
 }
 
@@ -298,7 +298,7 @@ func TestMergeLeavesDamageWhereItIs(t *testing.T) {
 	flip(t, path, off)
 	e = openTest(t, dir, Options{}) // which remembers nothing of what was read
 	before := piecesOf(t, e, ed.id)
-	m, err := e.Merge(t.Context())
+	m, err := e.Merge(t.Context(), nil)
 	if n := piecesOf(t, e, ed.id); err != nil || m.Failed != 1 || m.Blocks != 0 || n != before {
 		t.Errorf("%+v, %v, %d pieces of %d", m, err, n, before)
 	}
@@ -330,12 +330,12 @@ func TestSharedBlocksAreNotMerged(t *testing.T) {
 	must(t, ed.stage.Close())
 	_, err := b.Copy(t.Context(), objstore.CopyRequest{Src: "file", SrcCond: objstore.IfPresent(), Dst: "copy", DstCond: objstore.IfAbsent()})
 	must(t, err)
-	if m, err := e.Merge(t.Context()); err != nil || m != (Merged{}) {
+	if m, err := e.Merge(t.Context(), nil); err != nil || m != (Merged{}) {
 		t.Errorf("%+v, %v", m, err)
 	}
 	must(t, b.Delete(t.Context(), "file", objstore.IfPresent(), objstore.DeleteOptions{}))
 	drain(t, e)
-	if m, err := e.Merge(t.Context()); err != nil || m.Files != 1 {
+	if m, err := e.Merge(t.Context(), nil); err != nil || m.Files != 1 {
 		t.Errorf("%+v, %v", m, err)
 	}
 	ed.key, ed.info.Version = "copy", ""

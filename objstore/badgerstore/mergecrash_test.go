@@ -30,7 +30,7 @@ func TestCrashDuringAMergeLosesNothing(t *testing.T) {
 	must(t, e.Sync(t.Context()))
 	c.history.model["file"] = string(ed.want)
 	c.arm(true)
-	m, err := e.Merge(t.Context())
+	m, err := e.Merge(t.Context(), nil)
 	if err != nil || m.Files != 1 {
 		t.Errorf("%+v, %v", m, err)
 	}
@@ -73,7 +73,7 @@ func TestMergeThatFailsChangesNothing(t *testing.T) {
 		mu.Lock()
 		failAt, ops = n, 0
 		mu.Unlock()
-		m, err := e.Merge(t.Context())
+		m, err := e.Merge(t.Context(), nil)
 		mu.Lock()
 		failAt = 0
 		mu.Unlock()
@@ -117,7 +117,7 @@ func BenchmarkReadOfManyEdits(b *testing.B) {
 		}
 	}
 	b.Run("edited", read)
-	m, err := e.Merge(b.Context())
+	m, err := e.Merge(b.Context(), nil)
 	must(b, err)
 	b.Logf("%+v", m)
 	b.Run("merged", read)

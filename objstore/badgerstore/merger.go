@@ -9,6 +9,7 @@ import (
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/extent"
 	"github.com/etagfs/etagfs/objstore/badgerstore/internal/record"
+	"github.com/etagfs/etagfs/objstore/blockhash"
 )
 
 const (
@@ -192,16 +193,20 @@ type Merged struct {
 // Merge writes together what commits have scattered over the blocks of files, in all of the store. The same happens by
 // itself to a file that is left alone, but not to what an earlier process has left. No version, ETag or
 // time changes, and whoever reads or writes a file goes on. A file that changes meanwhile is left out.
-func (e *Engine) Merge(ctx context.Context) (m Merged, err error) {
+func (e *Engine) Merge(ctx context.Context, progress Progress) (m Merged, err error) {
 	if err := e.writable(ctx); err != nil {
 		return m, named("merge files", e.dir, err)
 	}
-	ids, err := e.scatteredFiles(ctx)
+	ids, bytes, err := e.scatteredFiles(ctx)
+	adv := advance{tell: progress, total: bytes}
 	for _, id := range ids {
 		if err = e.writable(ctx); err != nil {
 			break
 		}
-		n, failed := e.mergeFile(ctx, id, func(int) error { return cancelled(ctx) })
+		n, failed := e.mergeFile(ctx, id, func(bytes int) error {
+			adv.add(int64(bytes))
+			return cancelled(ctx)
+		})
 		switch {
 		case failed != nil && e.writable(ctx) == nil && !errors.Is(failed, errMergeLate):
 			m.Failed++
@@ -211,26 +216,28 @@ func (e *Engine) Merge(ctx context.Context) (m Merged, err error) {
 			m.Blocks += n
 		}
 	}
+	adv.end()
 	return m, named("merge files", e.dir, err)
 }
 
-// scatteredFiles are the ids of the objects whose content has scattered blocks of its own.
-func (e *Engine) scatteredFiles(ctx context.Context) (ids []uint64, err error) {
+// scatteredFiles are the ids of the objects whose content has scattered blocks of its own, and at least how many bytes those have, or so.
+func (e *Engine) scatteredFiles(ctx context.Context) (ids []uint64, bytes int64, err error) {
 	paged, err := e.pagedFiles(ctx)
 	for _, id := range paged {
 		if err == nil {
 			err = cancelled(ctx)
 		}
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		base, blocks, failed := e.scattered(id, 0)
 		release(base)
 		if failed == nil && len(blocks) > 0 { // what is damaged is for a check to tell of
 			ids = append(ids, id)
+			bytes += int64(len(blocks)) * blockhash.BlockBytes
 		}
 	}
-	return ids, err
+	return ids, bytes, err
 }
 
 // pagedFiles are the ids of the objects whose content has pages.

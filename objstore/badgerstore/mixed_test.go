@@ -82,7 +82,7 @@ func surviveSharing(t *testing.T, sizes *sizes) {
 func mergeUntil(t *testing.T, e *Engine, end <-chan struct{}) {
 	var sum Merged
 	for {
-		m, err := e.Merge(t.Context())
+		m, err := e.Merge(t.Context(), nil)
 		if err != nil || m.Failed > 0 {
 			t.Errorf("%+v, %v", m, err)
 		}

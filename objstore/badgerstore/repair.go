@@ -34,7 +34,7 @@ func Repair(ctx context.Context, dir string, opt CheckOptions, parts Parts, repo
 	if err != nil {
 		return err
 	}
-	m := &mending{e: e, ctx: ctx, report: report}
+	m := &mending{e: e, ctx: ctx, progress: opt.Progress, report: report}
 	if err := errors.Join(m.run(), e.Close()); err != nil {
 		return named("repair store", dir, err)
 	}
@@ -50,7 +50,7 @@ func Repair(ctx context.Context, dir string, opt CheckOptions, parts Parts, repo
 
 // settled waits for garbage that can go: it refers to what may be lost.
 func (e *Engine) settled(ctx context.Context) error {
-	_, err := e.Collect(ctx)
+	_, err := e.Collect(ctx, nil)
 	return err
 }
 
@@ -81,9 +81,10 @@ const (
 
 // mending is one Repair of an engine that was opened for it. One goroutine has the store to itself.
 type mending struct {
-	e      *Engine
-	ctx    context.Context // of the one call this lives for
-	report func(Repaired) error
+	e        *Engine
+	ctx      context.Context // of the one call this lives for
+	progress Progress
+	report   func(Repaired) error
 }
 
 // found is a finding with its cure.
@@ -118,7 +119,7 @@ func (m *mending) first(after stageOfCure) (cures []found, err error) {
 	defer m.e.collector.working.Unlock()
 	v := m.e.view()
 	defer v.close()
-	c := newChecker(m.ctx, v, CheckOptions{}, tallyMax)
+	c := newChecker(m.ctx, v, CheckOptions{Progress: m.progress}, tallyMax)
 	c.report = func(f Finding, cure cure) error {
 		if cure.apply == nil || cure.stage <= after {
 			return nil

@@ -99,7 +99,7 @@ func TestRepairKeepsWhatCanBeReadOfADamagedTable(t *testing.T) {
 			sameAgain(t, dir, left)
 			e := openTest(t, dir, Options{})
 			mustPut(t, mainBucket(t, e), "after", []byte("the repair"))
-			_, err := e.Compact(t.Context())
+			_, err := e.Compact(t.Context(), nil)
 			must(t, err)
 			must(t, e.Close())
 		})

@@ -27,7 +27,7 @@ func TestCollectRemovesWhatNobodyReads(t *testing.T) {
 	must(t, err)
 	mustPut(t, b, "read", []byte("new"))
 	mustPut(t, b, "other", []byte("new"))
-	c, err := e.Collect(t.Context())
+	c, err := e.Collect(t.Context(), nil)
 	if err != nil || c.Waiting == 0 {
 		t.Errorf("%+v, %v", c, err)
 	}
@@ -41,7 +41,7 @@ func TestCollectRemovesWhatNobodyReads(t *testing.T) {
 	}
 	must(t, body.Close())
 	must(t, r.Close())
-	c, err = e.Collect(t.Context())
+	c, err = e.Collect(t.Context(), nil)
 	if err != nil || c.Waiting != 0 {
 		t.Errorf("%+v, %v", c, err)
 	}
@@ -76,7 +76,7 @@ func TestCompactUnderLoadLosesNothing(t *testing.T) {
 		close(done)
 	})
 	<-begun
-	c, err := e.Compact(t.Context())
+	c, err := e.Compact(t.Context(), nil)
 	must(t, err)
 	<-done
 	working.Wait()
@@ -97,10 +97,10 @@ func TestCompactRefusesADamagedTable(t *testing.T) {
 	e, dir := openWithTable(t)
 	name, size := oneTable(t, dir)
 	flip(t, name, size-10) // of the index
-	if _, err := e.Compact(t.Context()); objstore.KindOf(err) != objstore.ErrCorrupt {
+	if _, err := e.Compact(t.Context(), nil); objstore.KindOf(err) != objstore.ErrCorrupt {
 		t.Errorf("%v", err)
 	}
-	if _, err := e.Compact(t.Context()); objstore.KindOf(err) != objstore.ErrCorrupt {
+	if _, err := e.Compact(t.Context(), nil); objstore.KindOf(err) != objstore.ErrCorrupt {
 		t.Errorf("again: %v", err)
 	}
 	_ = e.Close() // a store that was stopped is not clean
@@ -113,7 +113,7 @@ func TestCompactSaysThatTablesOfOneLevelStay(t *testing.T) {
 	b := mainBucket(t, e)
 	mustPut(t, b, "k", []byte("text"))
 	must(t, b.Delete(t.Context(), "k", objstore.IfPresent(), objstore.DeleteOptions{}))
-	c, err := e.Compact(t.Context())
+	c, err := e.Compact(t.Context(), nil)
 	must(t, err)
 	if !c.OneLevel || c.TablesAfter < c.TablesBefore {
 		t.Errorf("%+v", c)
@@ -145,14 +145,14 @@ func TestCompactShrinksAStore(t *testing.T) {
 	must(t, e.Close())
 	e, err = Open(t.Context(), dir, Options{}, parts)
 	must(t, err)
-	_, err = e.Merge(t.Context())
+	_, err = e.Merge(t.Context(), nil)
 	must(t, err)
 	drain(t, e)
 	must(t, e.Close())
 	e, err = Open(t.Context(), dir, Options{}, parts)
 	must(t, err)
 	before := bytesIn(t, filepath.Join(dir, blobsName))
-	c, err := e.Compact(t.Context())
+	c, err := e.Compact(t.Context(), nil)
 	must(t, err)
 	files := bytesIn(t, filepath.Join(dir, blobsName))
 	t.Logf("%+v; files %d, %d", c, before, files)

@@ -16,7 +16,7 @@ type verifier struct {
 	e     *Engine
 	stop  chan struct{}
 	done  chan struct{}
-	asked chan chan error // to compact everything
+	asked chan flattening // to compact everything
 
 	// Of run alone.
 	verified map[uint64]time.Time // when
@@ -39,7 +39,7 @@ const (
 // newVerifier verifies tables in the background, and from then on what is to be compacted.
 func newVerifier(e *Engine, tables []uint64) *verifier {
 	v := &verifier{
-		e: e, stop: make(chan struct{}), done: make(chan struct{}), asked: make(chan chan error),
+		e: e, stop: make(chan struct{}), done: make(chan struct{}), asked: make(chan flattening),
 		verified: map[uint64]time.Time{}, told: map[uint64]bool{},
 	}
 	e.compactions.hold()
@@ -88,9 +88,9 @@ func (v *verifier) wait(until time.Duration) bool {
 	select {
 	case <-v.stop:
 		return false
-	case answer := <-v.asked:
-		err, ok := v.flattenAll()
-		answer <- err
+	case f := <-v.asked:
+		err, ok := v.flattenAll(f.done)
+		f.answer <- err
 		return ok
 	case <-next.C:
 		return !v.e.compactions.areForbidden()
