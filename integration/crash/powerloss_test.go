@@ -156,7 +156,7 @@ func storeOrders(t *testing.T) orders {
 // twice. 5. What was kept is there. 6. The store opens and its own check finds nothing.
 func TestPowerCutLeavesAPrefixWithAllThatWasDurable(t *testing.T) {
 	executable := buildMutant(t, smallLogs())
-	for kind, few := range map[string]int{"ext4": 20, "xfs": 20, "btrfs": 8} {
+	for kind, few := range map[string]int{"ext4": 20, "xfs": 20, "btrfs": 20} {
 		t.Run(kind, func(t *testing.T) {
 			p := newPowerRun(t, kind, executable, storeOrders(t))
 			n := rounds(few)
