@@ -1,7 +1,6 @@
 package containers
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,17 +12,20 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/anishathalye/porcupine"
 	"golang.org/x/sys/unix"
+
+	"github.com/etagfs/etagfs/integration/mounttest"
 )
 
 // act is what a client did to a file, and was told. One that writes says Base, what it had read through the handle.
 type act struct {
+	Client       int `json:"-"` // set by who records it
 	File         int
 	Base, Value  string
 	Answer       string // see below
@@ -40,11 +42,14 @@ const (
 
 const (
 	historyFiles = 4
+	// historyAfter is how many times a client goes on once nothing is disturbed any more.
+	historyAfter = 10
 	// keptPerFile is how many kept copies of a file are certainly not pruned: the newest ten are there.
 	keptPerFile = 8
 )
 
-// historyRole reads and edits files at random, and tells of it. The arguments are DIR, SEED, COUNT and NAME.
+// historyRole reads and edits files at random, and tells of it, COUNT times, and some more times once its input has ended. The arguments
+// are DIR, SEED, COUNT and NAME.
 func historyRole(args []string) error {
 	seed, err := strconv.ParseUint(args[1], 10, 64)
 	if err != nil {
@@ -56,7 +61,12 @@ func historyRole(args []string) error {
 	}
 	random := rand.New(rand.NewPCG(seed, uint64(args[3][1]))) // names of hosts differ in their second letter
 	out := json.NewEncoder(os.Stdout)
-	for i := range count {
+	for i := range count + historyAfter {
+		if i == count {
+			if _, err := io.Copy(io.Discard, os.Stdin); err != nil {
+				return err
+			}
+		}
 		file := random.IntN(historyFiles)
 		acts := edit(filepath.Join(args[0], fmt.Sprint("h", file)), fmt.Sprintf("%-12s", fmt.Sprint(args[3], ".", i)), random.IntN(2) == 0)
 		for _, a := range acts {
@@ -146,7 +156,7 @@ func step(content string, a act) (told bool, after string) {
 }
 
 // C1, C3, C4, C5: what programs of three hosts are told while one is cut off and the server is killed can be explained by one order for each
-// file, and what lost is kept.
+// file, and what lost is kept. Afterwards all of them are answered.
 func TestHistoryOfThreeHostsIsLinearizable(t *testing.T) {
 	seed := rand.Uint64()
 	if text := os.Getenv("ETAGFS_SEED"); text != "" {
@@ -164,7 +174,7 @@ func TestHistoryOfThreeHostsIsLinearizable(t *testing.T) {
 	for i := range historyFiles {
 		eyes.put(hosts[0].file(fmt.Sprint("h", i)), first)
 	}
-	acts := record(t, onEach(hosts, "history", "{mnt}", strconv.FormatUint(seed, 10), strconv.Itoa(rounds(60, 1000))), func() {
+	acts, healed := record(t, onEach(hosts, "history", "{mnt}", strconv.FormatUint(seed, 10), strconv.Itoa(rounds(60, 1000))), func() {
 		if s.lacks("network") == "" {
 			hosts[2].cut()
 			eyes.get(hosts[0].file("h0"))
@@ -175,6 +185,11 @@ func TestHistoryOfThreeHostsIsLinearizable(t *testing.T) {
 	})
 	if result := linearizable(acts, first); result != porcupine.Ok {
 		t.Errorf("%d acts: %s", len(acts), result)
+	}
+	for i, h := range hosts {
+		if told := answered(acts, i, healed); told < historyAfter {
+			t.Errorf("%s is told %d times what became of %d acts after all was healed", h.name, told, historyAfter)
+		}
 	}
 	kept := hosts[0].kept()
 	lost := make([]int, historyFiles)
@@ -189,31 +204,77 @@ func TestHistoryOfThreeHostsIsLinearizable(t *testing.T) {
 	t.Logf("%d acts, %v of each file lost, %d are kept", len(acts), lost, len(kept))
 }
 
-// record runs clients, disturbs them, and returns what they have told, by time.
-func record(t *testing.T, clients []*exec.Cmd, disturb func()) (acts []act) {
-	t.Helper()
-	said := make([]bytes.Buffer, len(clients))
-	for i, c := range clients {
-		c.Stdout, c.Stderr = &said[i], os.Stderr
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
+// answered is how many acts of a client began after a time and have an answer. Each begins with one that reads.
+func answered(acts []act, client int, after int64) (n int) {
+	for _, a := range acts {
+		if a.Client == client && a.Began > after && a.Answer == actRead {
+			n++
+		}
+		if a.Client == client && a.Began > after && a.Answer == actUnknown {
+			n--
 		}
 	}
+	return n
+}
+
+// recorded is a client that tells of its acts.
+type recorded struct {
+	*exec.Cmd
+	in    io.Closer
+	begun chan struct{} // closed once it has told of an act, or ended
+	ended chan error
+	acts  []act // once it has ended
+}
+
+// startRecorded starts a command that is a client.
+func startRecorded(t *testing.T, cmd *exec.Cmd, number int) *recorded {
+	t.Helper()
+	cmd.Stderr = os.Stderr
+	in, out := mounttest.StartPiped(t, cmd)
+	r := &recorded{Cmd: cmd, in: in, begun: make(chan struct{}), ended: make(chan error, 1)}
+	go func() {
+		begun := sync.OnceFunc(func() { close(r.begun) })
+		defer begun()
+		said := json.NewDecoder(out)
+		for {
+			a := act{Client: number}
+			if err := said.Decode(&a); err != nil {
+				r.ended <- err
+				return
+			}
+			r.acts = append(r.acts, a)
+			begun()
+		}
+	}()
+	return r
+}
+
+// record runs clients, disturbs them, and returns what they have told, by time, and when nothing was disturbed any more.
+func record(t *testing.T, commands []*exec.Cmd, disturb func()) (acts []act, healed int64) {
+	t.Helper()
+	var clients []*recorded
+	for i, cmd := range commands {
+		clients = append(clients, startRecorded(t, cmd, i))
+	}
+	for _, c := range clients {
+		<-c.begun
+	}
 	disturb()
+	healed = now()
+	for _, c := range clients {
+		c.in.Close()
+	}
 	for i, c := range clients {
+		if err := <-c.ended; !errors.Is(err, io.EOF) {
+			t.Errorf("client %d: %v", i, err)
+		}
 		if err := c.Wait(); err != nil {
 			t.Errorf("client %d: %v", i, err)
 		}
-		for line := range strings.Lines(said[i].String()) {
-			var a act
-			if err := json.Unmarshal([]byte(line), &a); err != nil {
-				t.Fatalf("client %d: %q: %v", i, line, err)
-			}
-			acts = append(acts, a)
-		}
+		acts = append(acts, c.acts...)
 	}
 	slices.SortFunc(acts, func(a, b act) int { return int(a.Began - b.Began) })
-	return acts
+	return acts, healed
 }
 
 // The checker takes what may happen, and nothing else.
