@@ -102,7 +102,11 @@ func (fs *FS) prune(ctx context.Context) {
 }
 
 func (fs *FS) pruneOne(ctx context.Context, c objstore.Conflict) {
-	if err := fs.ns.DropConflict(ctx, c.ID); err != nil {
+	err := fs.ns.DropConflict(ctx, c.ID)
+	if objstore.KindOf(err) == objstore.ErrNotFound {
+		return // another mount was first
+	}
+	if err != nil {
 		fs.log.Error("a kept copy could not be pruned", "conflict", c.ID, "path", c.Path, "error", err)
 		return
 	}

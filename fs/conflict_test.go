@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -371,6 +373,34 @@ func TestPruningIsLogged(t *testing.T) {
 	}
 	if lines := m.log.matching("was pruned"); len(lines) != 1 {
 		t.Errorf("logged %q", lines)
+	}
+}
+
+// C4: a copy that a machine keeps whose clock is late is not taken for an old one by the others, nor by itself: what goes is what was
+// kept first.
+func TestCopiesOfAMachineWhoseClockIsLateStay(t *testing.T) {
+	w := newWorld(t)
+	early, late := w.mount(Options{ConflictsPerFile: 2}), w.mount(Options{ConflictsPerFile: 2})
+	early.later.Store(int64(time.Hour))
+	early.put("f", "base")
+	lose := func(m *mounted, text string) {
+		loser := m.open(bob, "f", readWrite)
+		m.write(loser, 0, text)
+		early.put("f", "winner") // shorter than any
+		m.loses(loser)
+		early.prune(w.ctx)
+		late.prune(w.ctx)
+	}
+	for i := range 3 {
+		lose(early, fmt.Sprint("early ", i))
+	}
+	lose(late, "late  3")
+	var left []string
+	for _, c := range late.conflicts() {
+		left = append(left, late.side(c.ID, objstore.SideMine))
+	}
+	if want := []string{"early 2", "late  3"}; !slices.Equal(left, want) {
+		t.Errorf("kept are %q, want %q", left, want)
 	}
 }
 

@@ -96,7 +96,7 @@ func (c Conflict) Replaces(old Conflict) bool {
 // Conflicts is the area where losers' bytes are kept. Conflicts hold on to
 // the contents they refer to: those survive overwrites and restarts.
 type Conflicts interface {
-	// ListConflicts returns all, oldest first.
+	// ListConflicts returns all in the order in which they were kept: what the clocks of those who keep say may be wrong.
 	ListConflicts(ctx context.Context) ([]Conflict, error)
 	Conflict(ctx context.Context, id ConflictID) (Conflict, error)
 	// OpenConflict opens one side; ErrNotFound if its bytes are not held.

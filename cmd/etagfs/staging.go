@@ -105,9 +105,19 @@ func (k keptHere) ListConflicts(ctx context.Context) ([]objstore.Conflict, error
 	there = slices.DeleteFunc(there, func(c objstore.Conflict) bool { // which the store has an older state of
 		return slices.ContainsFunc(here, func(h objstore.Conflict) bool { return h.ID == c.ID })
 	})
-	all := slices.Concat(there, here)
-	slices.SortStableFunc(all, func(a, b objstore.Conflict) int { return a.Time.Compare(b.Time) })
-	return all, nil
+	return merged(there, here), nil
+}
+
+// merged are two lists in one, each in its own order: clocks of other machines may be wrong.
+func merged(there, here []objstore.Conflict) (all []objstore.Conflict) {
+	for len(there) > 0 && len(here) > 0 {
+		if here[0].Time.Before(there[0].Time) {
+			all, here = append(all, here[0]), here[1:]
+		} else {
+			all, there = append(all, there[0]), there[1:]
+		}
+	}
+	return append(append(all, there...), here...)
 }
 
 // Conflict implements [objstore.Conflicts].

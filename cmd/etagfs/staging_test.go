@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/etagfs/etagfs/cache"
 	"github.com/etagfs/etagfs/objstore"
@@ -62,5 +64,24 @@ func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Copies of both places are listed by their times as far as each place has its order, which is that in which they were kept.
+func TestCopiesOfBothPlacesStayInTheirOrder(t *testing.T) {
+	list := func(seconds ...int64) (all []objstore.Conflict) {
+		for _, s := range seconds {
+			all = append(all, objstore.Conflict{Time: time.Unix(s, 0)})
+		}
+		return all
+	}
+	for _, c := range []struct{ there, here, want []objstore.Conflict }{
+		{list(1, 3), list(2, 4), list(1, 2, 3, 4)},
+		{list(9, 1), list(2), list(2, 9, 1)},
+		{nil, list(2, 1), list(2, 1)},
+	} {
+		if got := merged(c.there, c.here); !slices.Equal(got, c.want) {
+			t.Errorf("%v, want %v", got, c.want)
+		}
 	}
 }

@@ -21,6 +21,6 @@
 //
 // # Clocks
 //
-// Containers and namespaces have the wall clock of their machine, so hosts whose clocks are apart are not among the scenarios: what
-// depends on a clock (leases, the window of a signature) is tested with clocks of its own beside the packages that do.
+// Containers and namespaces have the wall clock of their machine. Hosts whose clocks are apart run the program built with a clock
+// that can be wrong (go build -overlay).
 package containers

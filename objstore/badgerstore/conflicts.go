@@ -28,19 +28,23 @@ func (t tree) conflict(root uint64, id objstore.ConflictID) (*record.Conflict, e
 
 // ListConflicts implements [objstore.Conflicts].
 func (b *Bucket) ListConflicts(ctx context.Context) (all []objstore.Conflict, err error) {
+	var found []*record.Conflict
 	err = b.read(ctx, "list conflicts", "", func(v *view) error {
 		return v.scan(record.ConflictPrefix(b.root), func(_ []byte, value any) (bool, error) {
 			c, ok := value.(*record.Conflict)
 			if !ok {
 				return false, damaged("a conflict is none")
 			}
-			all = append(all, c.Conflict)
+			found = append(found, c)
 			return true, nil
 		})
 	})
-	slices.SortFunc(all, func(a, b objstore.Conflict) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))
+	slices.SortFunc(found, func(a, b *record.Conflict) int { // numbers rise, and clocks of other machines may be wrong
+		return cmp.Compare(a.Mine.Lineage, b.Mine.Lineage)
 	})
+	for _, c := range found {
+		all = append(all, c.Conflict)
+	}
 	return all, err
 }
 

@@ -2,9 +2,12 @@ package badgerstore
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/etagfs/etagfs/objstore"
 )
@@ -161,4 +164,35 @@ func wantContent(t *testing.T, b *Bucket, id objstore.ConflictID, side objstore.
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("side %d of the conflict: %d bytes of %d, %v", side, len(got), len(want), err)
 	}
+}
+
+// C4: copies are listed in the order in which they were kept, whatever those say who kept them, and so after the next open.
+func TestKeptCopiesAreListedAsTheyWereKept(t *testing.T) {
+	dir := filepath.Join(testDir(t), "store")
+	e := openTest(t, dir, Options{Create: true})
+	now := time.Now()
+	var want []objstore.ConflictID
+	for _, by := range []time.Duration{time.Hour, 0, -time.Hour, time.Minute} {
+		s, err := mainBucket(t, e).NewStage(t.Context(), objstore.StageSpec{})
+		must(t, err)
+		_, err = s.WriteAt(t.Context(), []byte("mine"), 0)
+		must(t, err)
+		kept, err := s.Keep(t.Context(), objstore.Conflict{Reason: objstore.ReasonLost, Path: "f", Time: now.Add(by)})
+		must(t, errors.Join(err, s.Close()))
+		want = append(want, kept.ID)
+	}
+	for range 2 {
+		all, err := mainBucket(t, e).ListConflicts(t.Context())
+		must(t, err)
+		var got []objstore.ConflictID
+		for _, c := range all {
+			got = append(got, c.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		must(t, e.Close())
+		e = openTest(t, dir, Options{})
+	}
+	must(t, e.Close())
 }

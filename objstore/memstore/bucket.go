@@ -26,6 +26,7 @@ type Bucket struct {
 	replays    map[string]replay // by write id
 	replayAges []replayAge       // oldest first
 	conflicts  map[objstore.ConflictID]*conflict
+	turn       uint64 // of the last that was kept
 	deleted    bool
 }
 

@@ -3,6 +3,7 @@ package memstore
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 type conflict struct {
 	objstore.Conflict
 	mine, base, theirs *content
+	turn               uint64 // among all that were kept
 }
 
 // Keep implements [objstore.Stage].
@@ -49,6 +51,8 @@ func (s *stage) keep(c objstore.Conflict, mine *content) (objstore.Conflict, err
 	}
 	record.base = s.hold(&record.Base, c)
 	record.theirs = s.hold(&record.Theirs, c)
+	s.b.turn++
+	record.turn = s.b.turn
 	s.b.conflicts[record.ID] = record
 	return record.Conflict, nil
 }
@@ -113,13 +117,10 @@ func (b *Bucket) conflict(id objstore.ConflictID) (*conflict, error) {
 // ListConflicts implements [objstore.Conflicts].
 func (b *Bucket) ListConflicts(ctx context.Context) (all []objstore.Conflict, err error) {
 	err = b.read(ctx, "list conflicts", "", func() error {
-		for _, c := range b.conflicts {
+		for _, c := range slices.SortedFunc(maps.Values(b.conflicts), func(a, b *conflict) int { return cmp.Compare(a.turn, b.turn) }) {
 			all = append(all, c.Conflict)
 		}
 		return nil
-	})
-	slices.SortFunc(all, func(a, b objstore.Conflict) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.ID, b.ID))
 	})
 	return all, err
 }
