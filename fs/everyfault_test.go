@@ -11,13 +11,13 @@ import (
 
 	"github.com/etagfs/etagfs/objstore"
 	"github.com/etagfs/etagfs/objstore/faultstore"
-	"github.com/etagfs/etagfs/objstore/memstore"
 )
 
 // TestEveryFaultIsToldHonestly lets every operation of the store fail, one in each run, before it is done,
 // after, and in the middle of what is read. Whatever fails: a close that succeeds has stored its bytes; one that fails has
 // left them in a kept copy; nobody is told ErrBusy who had no rival (C9), or whose bytes are not kept (C4); every file
-// has one of the contents it was given, as a whole, also after the mount has ended, and nothing of that goes on.
+// has one of the contents it was given, as a whole, also after the mount has ended; a check of the store, if it has one, finds
+// nothing; and nothing of all that goes on.
 func TestEveryFaultIsToldHonestly(t *testing.T) {
 	for _, fault := range []struct {
 		phase faultstore.Phase
@@ -44,10 +44,32 @@ func TestEveryFaultIsToldHonestly(t *testing.T) {
 	}
 }
 
+// whole is a store with all its interfaces.
+type whole interface {
+	objstore.Store
+	objstore.Namespace
+}
+
+// ending is a test whose stores end when they are told to, and not with it.
+type ending struct {
+	testing.TB
+	last []func()
+}
+
+// Cleanup implements [testing.TB].
+func (e *ending) Cleanup(f func()) { e.last = append(e.last, f) }
+
+func (e *ending) run() {
+	for _, f := range slices.Backward(e.last) {
+		f()
+	}
+}
+
 // faultRun is one run of the scenario.
 type faultRun struct {
 	*mounted
-	inner *memstore.Bucket // the store without faults
+	inner whole // the store without faults
+	ends  *ending
 	rival *mounted         // a mount of it
 	name  string
 
@@ -57,7 +79,8 @@ type faultRun struct {
 }
 
 func newFaultRun(t *testing.T, fault faultstore.Injector) *faultRun {
-	s := &faultRun{inner: memstore.NewBucket(memstore.Options{})}
+	s := &faultRun{ends: &ending{TB: t}}
+	s.inner = newStore(s.ends).(whole)
 	watch := faultstore.Call("watch", func(ctx context.Context, op faultstore.Op) error {
 		err := fault.Decide(ctx, op)
 		if err != nil {
@@ -134,6 +157,7 @@ func (s *faultRun) end(goroutines int) {
 	if err := s.rival.FS.Close(s.ctx); err != nil {
 		s.t.Errorf("%s: the end of the rival: %v", s.name, err)
 	}
+	s.ends.run()
 	if now := goroutinesLeft(goroutines); now > goroutines {
 		s.t.Errorf("%s: %d goroutines before, %d after", s.name, goroutines, now)
 	}

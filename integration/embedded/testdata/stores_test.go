@@ -8,7 +8,7 @@ import (
 	"github.com/etagfs/etagfs/objstore/badgerstore"
 )
 
-// newStore is an empty store that ends with the test.
+// newStore is an empty store that ends with the test, and of which a check finds nothing then.
 func newStore(t testing.TB) objstore.Namespace {
 	ctx := context.Background()
 	engine, err := badgerstore.Open(ctx, t.TempDir(), badgerstore.Options{Create: true}, badgerstore.Parts{})
@@ -16,6 +16,13 @@ func newStore(t testing.TB) objstore.Namespace {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		err := engine.Check(ctx, badgerstore.CheckOptions{Payload: true}, func(f badgerstore.Finding) error {
+			t.Errorf("a check of the store finds %v", f)
+			return nil
+		})
+		if err != nil {
+			t.Error(err)
+		}
 		if err := engine.Close(); err != nil {
 			t.Error(err)
 		}
