@@ -70,7 +70,7 @@ type faultRun struct {
 	*mounted
 	inner whole // the store without faults
 	ends  *ending
-	rival *mounted         // a mount of it
+	rival *mounted // a mount of it
 	name  string
 
 	operations atomic.Int64
