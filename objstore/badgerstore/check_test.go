@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -100,9 +99,8 @@ func TestCheckOfAClosedStoreChangesNothing(t *testing.T) {
 	}
 }
 
-// C11: whatever bit of the tables is flipped, the store is refused, or something is found, or all that it held
-// is there.
-func TestNothingIsLostThatAFullCheckDoesNotFind(t *testing.T) {
+// C11: whatever bit of the tables is flipped, the store is refused, or a check finds damage.
+func TestEveryFlippedBitOfATableIsFound(t *testing.T) {
 	good := makeVariedStore(t)
 	tables, err := filepath.Glob(filepath.Join(good, badgerName, "*"+tableSuffix))
 	must(t, err)
@@ -113,7 +111,6 @@ func TestNothingIsLostThatAFullCheckDoesNotFind(t *testing.T) {
 	must(t, err)
 	seed := testSeed(t)
 	random := rand.New(rand.NewPCG(seed, 0))
-	want := heldBy(t, good)
 	counts := map[string]int{}
 	for range 150 {
 		off := random.Int64N(info.Size())
@@ -127,14 +124,10 @@ func TestNothingIsLostThatAFullCheckDoesNotFind(t *testing.T) {
 		}
 		all, err := e.findings(CheckOptions{Payload: true})
 		must(t, errors.Join(err, e.Close()))
-		if len(all) > 0 {
-			counts["found"]++
-			continue
+		if !slices.ContainsFunc(all, func(f Finding) bool { return f.Kind.IsDamage() }) {
+			t.Errorf("the bit at %d of %s is flipped, found is %v (seed %d)", off, tables[0], all, seed)
 		}
-		counts["clean"]++
-		if got := heldBy(t, dir); !maps.Equal(got, want) {
-			t.Errorf("the bit at %d of %s is flipped, found is nothing, held is %v (seed %d)", off, tables[0], slices.Sorted(maps.Keys(got)), seed)
-		}
+		counts["found"]++
 	}
 	if t.Logf("%v", counts); counts["refused"] == 0 || counts["found"] == 0 {
 		t.Error("this shows nothing")
