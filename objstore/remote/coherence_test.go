@@ -142,18 +142,19 @@ func (s *shared) makers() map[string]func(name string) {
 // that the store was used for.
 func TestC5HoldersForgetBeforeAChangeIsAcknowledged(t *testing.T) {
 	s := newShared(t, time.Hour)
-	var holder *remote.Store
+	var asked atomic.Pointer[remote.Store]
 	var told, forgotten atomic.Int64
-	holder = s.holder(func(ctx context.Context) error {
-		n := told.Load()
-		for range 3 { // takes longer than an answer to who made the change
-			if err := holder.Sync(ctx); err != nil {
+	holder := s.holder(func(ctx context.Context) error {
+		n, in := told.Load(), asked.Load()
+		for i := 0; i < 3 && in != nil; i++ { // takes longer than an answer to who made the change
+			if err := in.Sync(ctx); err != nil {
 				return err
 			}
 		}
 		forgotten.Store(n)
 		return nil
 	})
+	asked.Store(holder)
 	s.t.Cleanup(holder.Watch(func(objstore.Change) { told.Add(1) }))
 	for way, make := range s.makers() {
 		awaitTrust(t, holder)
