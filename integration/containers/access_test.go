@@ -47,11 +47,14 @@ func TestRightsAreThoseOfTheKeys(t *testing.T) {
 		u.fails(syscall.EACCES, o)
 	}
 	writer.hands().expect(writer.file("f"), "base")
-	for _, user := range []string{"wrong", "unknown"} {
+	for user, why := range map[string]string{"wrong": "SignatureDoesNotMatch: ", "unknown": "InvalidAccessKeyId: "} {
 		refused := s.tryMount(spec{name: user, user: user}, server)
 		refused.awaitEnd()
-		if log := refused.log(); strings.Contains(log, "-secret") || !strings.Contains(log, "main") {
+		if log := refused.log(); strings.Contains(log, "-secret") || !strings.Contains(log, "open store main: permission denied: "+why) {
 			t.Errorf("%s is told %q", user, log)
+		}
+		if err := refused.outcome(); err == nil {
+			t.Errorf("%s is told that all is well", user)
 		}
 	}
 }

@@ -115,6 +115,10 @@ func (c *container) kill() { exec.Command("docker", "kill", c.name).Run() }
 
 func (c *container) end() error {
 	c.do("stop", "-t", fmt.Sprint(endTime.Seconds()), c.name)
+	return c.outcome()
+}
+
+func (c *container) outcome() error {
 	if code := must(c.t, exec.Command("docker", "inspect", "-f", "{{.State.ExitCode}}", c.name)); code != "0" {
 		return fmt.Errorf("%s ended with exit code %s", c.name, code)
 	}

@@ -268,6 +268,10 @@ func (p *process) end() error {
 	case <-time.After(endTime):
 		return fmt.Errorf("%s did not end within %v", p.spec.name, endTime)
 	}
+	return p.outcome()
+}
+
+func (p *process) outcome() error {
 	if code := p.main.ProcessState.ExitCode(); code != 0 {
 		return fmt.Errorf("%s ended with exit code %d", p.spec.name, code)
 	}

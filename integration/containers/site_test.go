@@ -57,8 +57,10 @@ type body interface {
 	begin()      // starts the main program
 	alive() bool // whether that has not ended
 	end() error  // asks it to end, and waits
-	kill()       // ends the host as a loss of power does
-	pause()      // stops the main program and those beside it
+	// outcome is nil if the main program has ended well.
+	outcome() error
+	kill()  // ends the host as a loss of power does
+	pause() // stops the main program and those beside it
 	resume()
 	cut() // takes it from the network
 	heal()
