@@ -134,8 +134,9 @@ func TestConformance(t *testing.T) {
 					n++
 					return subjectOf(t, filepath.Join(base, "store"+string(rune('a'+n%26))), profile)
 				},
-				Oracle: oracle,
-				Sizes:  []int64{int64(profile.sizes().inlineBytes), 64 << 10, 4 << 20},
+				Oracle:   oracle,
+				Sizes:    []int64{int64(profile.sizes().inlineBytes), 64 << 10, 4 << 20},
+				Complete: true,
 			})
 		})
 	}

@@ -39,6 +39,8 @@ type Config struct {
 	Long   bool    // run the long cases too, and more of what is random
 	Short  bool    // run less of what is random or large; as with go test -short
 	Seed   uint64  // of random cases; 0: OBJSTORETEST_SEED, else 1
+	// Complete says that the subject lacks nothing: what it claims to lack fails, where it would leave cases out.
+	Complete bool
 }
 
 func (c Config) withDefaults() Config {
@@ -193,6 +195,9 @@ func Run(t *testing.T, cfg Config) {
 	cases, err := cfg.offered(t.Context())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if all := len(Cases()); cfg.Complete && len(cases) < all {
+		t.Errorf("%d of %d cases are left out for want of what the store claims to lack", all-len(cases), all)
 	}
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {
