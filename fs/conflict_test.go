@@ -104,6 +104,31 @@ func TestC4ConflictIsATreeOfFiles(t *testing.T) {
 	}
 }
 
+// Who has inherited a descriptor may not see what its opener could write to. The process that was answered is named as such, whichever thread asked.
+func TestC4ConflictOfAnInheritedDescriptorIsItsOpeners(t *testing.T) {
+	m := newMount(t)
+	m.put("f", "base")
+	h := m.open(alice, "f", readWrite)
+	m.write(h, 0, "loser")
+	m.put("f", "winner")
+	heir := Caller{UID: bob.UID, GID: bob.GID, Thread: bob.Thread + 1}
+	if err := h.Flush(m.ctx, heir); !errors.Is(err, ErrBusy) {
+		t.Fatal(err)
+	}
+	h.Release(m.ctx)
+	c := m.conflicts()[0]
+	if c.UID != alice.UID || c.PID != bob.Thread {
+		t.Errorf("it is of user %d and process %d", c.UID, c.PID)
+	}
+	if _, err := m.walk(bob, ".etagfs/conflicts/"+string(c.ID)); !errors.Is(err, objstore.ErrNotFound) {
+		t.Errorf("the heir sees the conflict: %v", err)
+	}
+	m.want("mine", m.cat(alice, ".etagfs/conflicts/"+string(c.ID)+"/mine"), "loser")
+	if lines := m.log.matching("commit failed"); len(lines) != 1 || !strings.Contains(lines[0], "uid=2000 pid=300 ") {
+		t.Errorf("%q", lines)
+	}
+}
+
 func TestConflictIsHiddenFromOtherUsers(t *testing.T) {
 	m, c := conflicted(t)
 	if _, err := m.walk(alice, ".etagfs/conflicts/"+string(c.ID)); !errors.Is(err, objstore.ErrNotFound) {

@@ -293,33 +293,44 @@ func TestFlushWaitsOnlyIfTheOtherDescriptorIsCertainlyItsOwn(t *testing.T) {
 }
 
 func TestDeferredFlushIsCommittedBeforeAnybodyLooks(t *testing.T) {
-	look := map[string]func(m *mounted) error{
-		"lookup": func(m *mounted) error { _, err := m.Lookup(m.ctx, bob, m.Root(), "f"); return err },
-		"lookup of what is committed": func(m *mounted) error {
+	look := map[string]func(m *mounted, h *Handle) error{
+		"lookup": func(m *mounted, _ *Handle) error { _, err := m.Lookup(m.ctx, bob, m.Root(), "f"); return err },
+		"lookup of what is committed": func(m *mounted, _ *Handle) error {
 			_, err := m.LookupCommitted(m.ctx, bob, m.Root(), "f")
 			return err
 		},
-		"release": func(m *mounted) error { return nil },
+		"open of what was looked up before": func(m *mounted, h *Handle) error {
+			if _, _, err := m.Open(m.ctx, bob, h.View(), OpenMode{}); !errors.Is(err, ErrStale) {
+				return fmt.Errorf("it is not stale: %w", err)
+			}
+			return nil
+		},
+		"release": func(m *mounted, h *Handle) error { h.Release(m.ctx); return nil },
+	}
+	first := map[string]func(m *mounted) *Handle{
+		"of a new file": func(m *mounted) *Handle { return m.create(alice, "f") },
+		"of a truncated one": func(m *mounted) *Handle {
+			m.put("f", "text")
+			return m.open(alice, "f", truncate)
+		},
 	}
 	for what, f := range look {
-		t.Run(what, func(t *testing.T) {
-			m := newMount(t)
-			m.put("f", "text")
-			h := m.open(alice, "f", truncate)
-			m.processes.hold(alice.Thread, true)
-			m.flush(h)
-			if err := f(m); err != nil {
-				t.Fatal(err)
-			}
-			if what == "release" {
-				h.Release(m.ctx)
-			}
-			m.want("the file", m.stored("f"), "")
-			m.processes.hold(alice.Thread, false)
-			if what != "release" {
-				m.close(h)
-			}
-		})
+		for whose, open := range first {
+			t.Run(what+" "+whose, func(t *testing.T) {
+				m := newMount(t)
+				h := open(m)
+				m.processes.hold(alice.Thread, true)
+				m.flush(h)
+				if err := f(m, h); err != nil {
+					t.Fatal(err)
+				}
+				m.want("the file", m.stored("f"), "")
+				m.processes.hold(alice.Thread, false)
+				if what != "release" {
+					m.close(h)
+				}
+			})
+		}
 	}
 }
 
