@@ -95,28 +95,71 @@ func TestCommandsInDocumentsWork(t *testing.T) {
 			continue
 		}
 		t.Run(document, func(t *testing.T) {
-			dir := t.TempDir()
-			link(t, filepath.Join(dir, "bin", "etagfs"), mounttest.Binary())
-			makefile, err := filepath.Abs(filepath.Join(top, "Makefile"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			link(t, filepath.Join(dir, "Makefile"), makefile)
-			cmd := exec.Command("sh", "-c", script(found))
-			cmd.Dir = dir
-			cmd.Env = append(os.Environ(), "HOME="+dir, "MAKEFLAGS=", "XDG_CACHE_HOME="+dir+"/cache")
-			out, err := cmd.CombinedOutput()
-			if err != nil {
+			dir := tree(t)
+			if out, err := typed(dir, script(found)); err != nil {
 				t.Errorf("%v\n%s", err, out)
 			}
-			left, err := os.ReadFile("/proc/self/mounts")
-			if err != nil || bytes.Contains(left, []byte(" "+dir+"/")) {
-				t.Errorf("the document leaves something mounted (%v)", err)
-				if out, err := exec.Command("sh", "-c", "umount -l "+dir+"/mnt*").CombinedOutput(); err != nil {
-					t.Logf("%v: %s", err, out)
-				}
-			}
+			nothingIsLeftMounted(t, dir)
 		})
+	}
+}
+
+// Who mounts with make is told commands that work: what to do next, and how to unmount.
+func TestMakeMountSaysHowToGoOn(t *testing.T) {
+	mounttest.Need(t, "fuse", "root", "binary", "make")
+	told := regexp.MustCompile("(?m)^(?:  |Unmount with: )(.*)$")
+	for store, arguments := range map[string]string{"data": "", "elsewhere": " STORE=./elsewhere MNT=./files"} {
+		dir := tree(t)
+		said, err := typed(dir, script([]string{"make mount" + arguments}))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, said)
+		}
+		commands := told.FindAllSubmatch(said, -1)
+		if len(commands) != 3 {
+			t.Errorf("it says %d commands:\n%s", len(commands), said)
+		}
+		var all []string
+		for _, command := range commands {
+			all = append(all, string(command[1]))
+		}
+		out, err := typed(dir, script(append(all, "./bin/etagfs cat "+store+" greeting # prints hello")))
+		if err != nil || !bytes.Contains(out, []byte("greeting")) {
+			t.Errorf("%q: %v\n%s", all, err, out)
+		}
+		nothingIsLeftMounted(t, dir)
+	}
+}
+
+// tree is a directory with what a person who has built the program would type commands in.
+func tree(t *testing.T) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	link(t, filepath.Join(dir, "bin", "etagfs"), mounttest.Binary())
+	makefile, err := filepath.Abs(filepath.Join(top, "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	link(t, filepath.Join(dir, "Makefile"), makefile)
+	return dir
+}
+
+// typed is what a script in dir prints.
+func typed(dir, script string) ([]byte, error) {
+	cmd := exec.Command("sh", "-c", script)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "HOME="+dir, "MAKEFLAGS=", "XDG_CACHE_HOME="+dir+"/cache")
+	return cmd.CombinedOutput()
+}
+
+func nothingIsLeftMounted(t *testing.T, dir string) {
+	t.Helper()
+	left, err := os.ReadFile("/proc/self/mounts")
+	if err == nil && !bytes.Contains(left, []byte(" "+dir+"/")) {
+		return
+	}
+	t.Errorf("something is left mounted (%v)", err)
+	if out, err := exec.Command("sh", "-c", "umount -l "+dir+"/mnt* "+dir+"/files").CombinedOutput(); err != nil {
+		t.Logf("%v: %s", err, out)
 	}
 }
 
