@@ -99,6 +99,9 @@ func attach(ctx context.Context, bucket string, inUse error, dial dialer, logger
 	if errors.Is(err, objstore.ErrUnavailable) {
 		return nil, inUse // it is about to end
 	}
+	if errors.Is(err, objstore.ErrNotFound) {
+		return nil, &objstore.Error{Op: "open bucket", Key: bucket, Kind: objstore.ErrNotFound} // as if it were opened here
+	}
 	return store, err
 }
 

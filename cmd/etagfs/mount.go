@@ -378,7 +378,7 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 			badgerstore.Parts{Logger: logger})
 	})
 	if err != nil {
-		return nil, err
+		return nil, noSuchBucket(bucket, mountedBucket, err)
 	}
 	if attached != nil {
 		store, err := d.shared(ctx, attached, attachedPrefix+dir, dir, bucket, point, logger)
@@ -390,7 +390,7 @@ func (d daemon) openLocal(ctx context.Context, options mount.Options, point stri
 	}
 	store, err := engine.Bucket(ctx, bucket)
 	if err != nil {
-		return nil, errors.Join(err, engine.Close())
+		return nil, errors.Join(noSuchBucket(bucket, mountedBucket, err), engine.Close())
 	}
 	namespace, ok := store.(objstore.Namespace)
 	if !ok {

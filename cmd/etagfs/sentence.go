@@ -44,6 +44,8 @@ func wayOut(err error) string {
 		return "a name in a path has at most 255 bytes, and a path 4,095: choose a shorter one"
 	case errors.Is(path, syscall.EACCES):
 		return "run it as a user who may, or let this one (chmod, chown)"
+	case errors.Is(path, syscall.ENOTCONN):
+		return "that is in a mount whose daemon is gone: etagfs unmount takes it away, and etagfs mount mounts it again"
 	}
 	return ""
 }

@@ -22,6 +22,7 @@ const program = "etagfs"
 const (
 	bucketDefault = badgerstore.MainBucket
 	otherBucket   = "leave --bucket out for " + bucketDefault + ", which every store has"
+	mountedBucket = "leave -o bucket= out for " + bucketDefault + ", which every store has"
 )
 
 // noStore and noMountPoint say that a name a script forgot to fill in is not the working directory.
