@@ -28,14 +28,17 @@ func TestSecondCloseLosesAndIsKept(t *testing.T) {
 	checkKept(t, m, "BBBB")
 }
 
-// C3: whatever a handle changed and whatever ends it, it loses if another commit was first.
+// C3, C4: whatever a handle changed and whatever ends it, it loses if another commit was first. By then its bytes are kept, once.
 func TestEveryWayToCommitCanLose(t *testing.T) {
 	closes := func(f *os.File) error { return f.Close() }
-	changes := map[string]func(t *testing.T, f *os.File){
-		"write":    func(t *testing.T, f *os.File) { write(t, f, "LOSER") },
-		"truncate": func(t *testing.T, f *os.File) { wants(t, "truncate", f.Truncate(2), 0) },
-		"extend":   func(t *testing.T, f *os.File) { wants(t, "truncate", f.Truncate(9), 0) },
-		"mapping":  mapped,
+	changes := map[string]struct {
+		do   func(t *testing.T, f *os.File)
+		mine string
+	}{
+		"write":    {func(t *testing.T, f *os.File) { write(t, f, "LOSER") }, "LOSER"},
+		"truncate": {func(t *testing.T, f *os.File) { wants(t, "truncate", f.Truncate(2), 0) }, "ba"},
+		"extend":   {func(t *testing.T, f *os.File) { wants(t, "truncate", f.Truncate(9), 0) }, "base\x00\x00\x00\x00\x00"},
+		"mapping":  {mapped, "MMAP"},
 	}
 	ends := map[string]func(f *os.File) error{
 		"close":     closes,
@@ -45,16 +48,18 @@ func TestEveryWayToCommitCanLose(t *testing.T) {
 		"two closes": func(f *os.File) error { return errors.Join(closeDuplicate(f), f.Close()) },
 	}
 	m := start(t)
-	for change, do := range changes {
+	for change, c := range changes {
 		for end, commit := range ends {
 			t.Run(change+" then "+end, func(t *testing.T) {
 				path := m.Path(change + "-" + end)
 				put(t, path, "base")
 				loser := open(t, path, os.O_RDWR)
-				do(t, loser)
+				c.do(t, loser)
 				put(t, path, "winner")
 				wants(t, end, commit(loser), syscall.EBUSY)
 				check(t, path, "winner")
+				checkKept(t, m, c.mine)
+				shell(t, m, "rmdir .etagfs/conflicts/*")
 			})
 		}
 	}
@@ -93,6 +98,7 @@ func TestMsyncOfALosingMappingFails(t *testing.T) {
 	put(t, path, "winner")
 	wants(t, "msync", unix.Msync(memory, unix.MS_SYNC), syscall.EBUSY)
 	check(t, path, "winner")
+	checkKept(t, m, "LOSE")
 }
 
 // C3: a descriptor that came with fork and exec is the same transaction.
@@ -111,6 +117,7 @@ func TestInheritedDescriptorLoses(t *testing.T) {
 	if !ok || !strings.Contains(string(exit.Stderr), "busy") {
 		t.Errorf("the child's close: %v", err)
 	}
+	checkKept(t, m, "LOSER")
 	wants(t, "the parent's close", f.Close(), syscall.EBUSY)
 	check(t, path, "winner")
 }
@@ -149,22 +156,35 @@ func TestCreateAgainstCreate(t *testing.T) {
 	checkKept(t, m, "BBBB")
 }
 
-// C9: a change of mode, owner or time is no conflict, and the commit does not undo it.
+// C9: a change of mode, owner, time, extended attributes or names by somebody else is no conflict, and the commit does not undo it.
 func TestAttributesAreNoConflict(t *testing.T) {
 	m := start(t)
 	path := m.Path("f")
 	put(t, path, "base")
 	f := open(t, path, os.O_WRONLY)
 	write(t, f, "data")
-	if err := os.Chmod(path, 0o600); err != nil {
+	shell(t, m, "chmod 640 f; chgrp $(id -g) f; touch -d 2001-02-03 f; ln f g; mv f h; rm g")
+	if err := unix.Setxattr(m.Path("h"), "user.color", []byte("red"), 0); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, "close", f.Close(), 0)
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v (%v) after the commit", info.Mode(), err)
+	if os.Geteuid() == 0 {
+		if err := os.Chown(m.Path("h"), 7, 8); err != nil {
+			t.Fatal(err)
+		}
 	}
-	check(t, path, "data")
+	wants(t, "close", f.Close(), 0)
+	if got := shell(t, m, "stat -c '%a %h' h; ls"); got != "640 1\nh\n" {
+		t.Errorf("after the commit: %q", got)
+	}
+	if got := shell(t, m, "stat -c '%u %g' h"); os.Geteuid() == 0 && got != "7 8\n" {
+		t.Errorf("its owner after the commit: %q", got)
+	}
+	color := make([]byte, 3)
+	if n, err := unix.Getxattr(m.Path("h"), "user.color", color); err != nil || string(color[:n]) != "red" {
+		t.Errorf("its attribute after the commit: %q (%v)", color, err)
+	}
+	check(t, m.Path("h"), "data")
+	checkKept(t, m)
 }
 
 // C3: a handle whose file was unlinked by the same mount goes with it: no error, no resurrection.
