@@ -100,3 +100,25 @@ func TestBytesWrittenOverDamageAreKept(t *testing.T) {
 		})
 	}
 }
+
+// C11: bytes that become damaged on the disk of a mount with integrity=strict, after they were verified and read, are EIO from then on.
+func TestDamageUnderAStrictMountIsEIO(t *testing.T) {
+	shortIsParallel(t)
+	m := onDisk(t)
+	m.Unmount()
+	m.RestartWith("integrity=strict")
+	large, path := strings.Repeat("0123456789abcdef", throughBytes/16), m.Path("large")
+	put(t, path, large)
+	put(t, m.Path("whole"), "whole")
+	for range 2 {
+		forgetPages(t, path)
+		check(t, path, large)
+	}
+	mounttest.Damage(t, m.Store, large[:64])
+	for range 3 {
+		forgetPages(t, path)
+		wants(t, "read", asks(path), syscall.EIO)
+	}
+	check(t, m.Path("whole"), "whole")
+	m.Unmount()
+}
