@@ -33,16 +33,8 @@ func newWatchGate() *watchGate {
 
 // RoundTrip implements [http.RoundTripper].
 func (g *watchGate) RoundTrip(r *http.Request) (*http.Response, error) {
-	body, err := r.GetBody()
+	head, err := headOf(r)
 	if err != nil {
-		return nil, err
-	}
-	frame, err := frames.ReadFrame(body, nil)
-	if err != nil {
-		return nil, err
-	}
-	var head frames.Head
-	if _, err := frames.DecodeHead(frame, &head); err != nil {
 		return nil, err
 	}
 	if head.Method == frames.MethodWatch && g.holds(head.Session) {
@@ -53,6 +45,19 @@ func (g *watchGate) RoundTrip(r *http.Request) (*http.Response, error) {
 		response.Body = &silenced{response.Body, g}
 	}
 	return response, err
+}
+
+// headOf is what a request is about.
+func headOf(r *http.Request) (head frames.Head, err error) {
+	body, err := r.GetBody()
+	if err != nil {
+		return head, err
+	}
+	frame, err := frames.ReadFrame(body, nil)
+	if err == nil {
+		_, err = frames.DecodeHead(frame, &head)
+	}
+	return head, err
 }
 
 // silenced is a stream that stands still once its gate is silent.

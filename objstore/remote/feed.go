@@ -170,15 +170,24 @@ func (s *Store) followIn(in *session) error {
 		if err := wire.ReadMessage(r.body, &e); err != nil {
 			return err
 		}
-		if e.Change.Kind != 0 && e.Number > told {
-			s.records.apply(e.Change, e.Infos)
-			f.tell(e.Change)
-			told = e.Number
-			f.move(in, told, e.Awaited)
-		} else if e.Awaited > 0 {
-			f.move(in, told, e.Awaited)
-		}
+		told = s.hear(in, told, &e)
 	}
+}
+
+// hear takes up an event after the change told, and returns the last change that is told then.
+func (s *Store) hear(in *session, told uint64, e *wire.Event) uint64 {
+	switch {
+	case e.Number > told && e.Change.Kind != 0:
+		s.records.apply(e.Change, e.Infos)
+		s.feed.tell(e.Change)
+	case e.Number > told: // what was changed is not known any more
+		s.records.forgetAll()
+	case e.Awaited == 0:
+		return told
+	}
+	told = max(told, e.Number)
+	s.feed.move(in, told, e.Awaited)
+	return told
 }
 
 // begun notes that the server tells of changes. What was asked for before is forgotten only now: it may have been changed since, and

@@ -34,7 +34,8 @@ type Release struct{ Handles []uint64 }
 // Watch asks for changes after the first of that many.
 type Watch struct{ After uint64 }
 
-// Event is a change, the Number-th of the session, or with no Kind a sign of life.
+// Event is a change, the Number-th of the session, or with no Kind a sign of life: if Number is not that of the change before, those up to it
+// are not known any more, and the client had no lease when it was sent.
 type Event struct {
 	Number uint64
 	Change objstore.Change

@@ -89,7 +89,7 @@ type news struct {
 	wake    <-chan struct{} // closed when there is more
 }
 
-// after is what there is after the change with that number. ok is false if some of that is not known any more.
+// after is what there is after the change with that number. ok is false if some of that is not known any more, or such a change never was.
 func (c *changes) after(number uint64) (n news, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,7 +110,25 @@ func (c *changes) close() {
 	}
 }
 
-// watch streams changes until the client goes, the server closes, or some were missed.
+// pass is the change to go on after when some after a number are not known any more. The client may remember what they made stale as
+// long as its lease lasts, and is given none before it was told of all that was missed: it is told of the gap after that.
+func (c *changes) pass(ctx context.Context) (number uint64, err error) {
+	for {
+		c.mu.Lock()
+		number, left := c.last(), time.Until(c.lease.until)
+		c.mu.Unlock()
+		if left <= 0 {
+			return number, nil
+		}
+		select {
+		case <-time.After(left):
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// watch streams changes until the client goes or the server closes.
 func (s *session) watch(ctx context.Context, r *request) error {
 	var m wire.Watch
 	if err := wire.Decode(r.rest, &m); err != nil {
@@ -126,7 +144,11 @@ func (s *session) watch(ctx context.Context, r *request) error {
 	for {
 		n, ok := s.feed.after(number)
 		if !ok {
-			return &objstore.Error{Op: "watch", Kind: objstore.ErrUnavailable, Detail: "changes were missed"}
+			var err error
+			if number, err = s.missed(ctx, r.Reply); err != nil {
+				return err
+			}
+			continue
 		}
 		if err := s.tell(ctx, r.Reply, n, number, awaited); err != nil {
 			return err
@@ -144,6 +166,17 @@ func (s *session) watch(ctx context.Context, r *request) error {
 			return nil
 		}
 	}
+}
+
+// missed tells of changes that are not known any more, and returns the last of them.
+func (s *session) missed(ctx context.Context, to Reply) (number uint64, err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(s.table.closing, stop)()
+	if number, err = s.feed.pass(ctx); err != nil {
+		return 0, err
+	}
+	return number, send(to, &wire.Event{Number: number})
 }
 
 // tell sends the news after the change with a number, to who was told already of what is awaited.

@@ -16,7 +16,8 @@
 //
 // A change is acknowledged, to whomever, after every other client with a lease has said that it was told of it, or its lease ran
 // out. Nobody waits longer than one term after the change, and for a client whose lease ran out not again: it
-// gets another after it was told of all it has missed.
+// gets another after it was told of all it has missed. If those are more than are remembered for it, it is told so once it has no lease:
+// it forgets what it knew, and goes on.
 //
 // An answer says how many changes it may show: a client that waits until it was told of them never answers from something older
 // than what it has said. A rename is announced to those who remember names beside the sessions (Options.Moving) before it is made.

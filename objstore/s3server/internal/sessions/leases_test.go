@@ -1,10 +1,12 @@
 package sessions
 
 import (
+	"context"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/etagfs/etagfs/objstore"
@@ -79,6 +81,31 @@ func TestNoLeaseForWhatWasNotTold(t *testing.T) {
 	if got := c.renew(1, now, term); got != 0 {
 		t.Errorf("what follows is not known any more: %s", got)
 	}
+}
+
+// C5: who has missed changes that are not known any more is told where to go on once it may not answer from what it remembers any longer.
+func TestC5WhatWasMissedIsPassedOnlyAfterTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, began := told(t, time.Now(), 1, 1), time.Now()
+		for range 3 * changesKept {
+			c.add(objstore.Change{Kind: objstore.ChangeAttr})
+		}
+		if _, known := c.after(1); known {
+			t.Fatal("nothing was forgotten")
+		}
+		number, err := c.pass(t.Context())
+		if err != nil || number != c.last() || time.Since(began) < term {
+			t.Errorf("on from %d of %d after %s (%v)", number, c.last(), time.Since(began), err)
+		}
+		if got := c.renew(number, time.Now(), term); got != term {
+			t.Errorf("once it was passed: a lease of %s", got)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := c.pass(ctx); err == nil {
+			t.Error("who has gone is waited for")
+		}
+	})
 }
 
 // Whoever waits goes on when the client was told, or its session ends.
