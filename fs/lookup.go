@@ -66,7 +66,10 @@ func (fs *FS) entry(ctx context.Context, c Caller, at entryKey, info objstore.In
 		}
 		if t != nil {
 			attr, err := t.attr(ctx)
-			return Entry{View: t.view(), Attr: attr}, err
+			if !errors.Is(err, ErrStale) {
+				return Entry{View: t.view(), Attr: attr}, err
+			}
+			// The file was removed and its writer has ended meanwhile: it is what the store has said, or was.
 		}
 	}
 	return Entry{View: fs.viewOf(info), Attr: fs.attr(info)}, nil
@@ -79,6 +82,9 @@ func (fs *FS) pendingEntry(ctx context.Context, c Caller, f *file, writers bool)
 		return Entry{}, &objstore.Error{Op: "lookup", Kind: objstore.ErrNotFound}
 	}
 	attr, err := t.attr(ctx)
+	if errors.Is(err, ErrStale) { // it has ended meanwhile, and what it made is removed
+		err = &objstore.Error{Op: "lookup", Kind: objstore.ErrNotFound}
+	}
 	if err != nil {
 		return Entry{}, err
 	}
