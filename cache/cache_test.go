@@ -84,7 +84,7 @@ func edit(t *testing.T, a *Area, b bucket, path string) *Stage {
 	must(t, err)
 	defer r.Close()
 	s, err := a.NewStage(t.Context(), objstore.StageSpec{
-		Base: shared{r, b, path}, Owner: objstore.Owner{Path: path, Object: 7, UID: 1000, Base: r.Info().Version},
+		Base: shared{r, b, path}, Owner: objstore.Owner{Path: path, Object: 7, UID: 1000, PID: 42, Host: "h", Base: r.Info().Version},
 	}, b)
 	must(t, err)
 	return s.(*Stage)
@@ -146,7 +146,7 @@ func TestChangedStagesOfADeadProcessAreKept(t *testing.T) {
 		t.Fatalf("%d conflicts: %+v", len(kept), kept)
 	}
 	c := kept[0]
-	if c.Reason != objstore.ReasonCrash || c.Path != "f" || c.UID != 1000 || c.Base.Version != base.Version || !c.Base.Held ||
+	if c.Reason != objstore.ReasonCrash || c.Path != "f" || c.UID != 1000 || c.PID != 42 || c.Host != "h" || c.Base.Version != base.Version || !c.Base.Held ||
 		c.Theirs.Version != base.Version || !c.Theirs.Held { // nobody else has changed it
 		t.Errorf("kept %+v", c)
 	}

@@ -104,7 +104,7 @@ func (a *Area) sweepStage(ctx context.Context, name string, to Committer) error 
 	if !committed {
 		c := objstore.Conflict{
 			Reason: objstore.ReasonCrash, Path: h.Owner.Path, Object: h.Owner.Object, UID: h.Owner.UID, GID: h.Owner.GID,
-			Mode: h.Owner.Mode, PID: h.Owner.PID, Operation: "crash", Detail: "the process that wrote it ended without closing it",
+			Mode: h.Owner.Mode, PID: h.Owner.PID, Host: h.Owner.Host, Operation: "crash", Detail: "the process that wrote it ended without closing it",
 			Theirs: theirs,
 		}
 		kept, err := s.keep(ctx, c)

@@ -185,6 +185,7 @@ func (t *transaction) stageOf(ctx context.Context, p *pin, size int64) (objstore
 		t.closeStage(stage)
 		return nil, err
 	}
+	t.staged(spec.Owner)
 	return stage, nil
 }
 

@@ -370,7 +370,8 @@ func (fs *FS) keepSource(ctx context.Context, c Caller, p actor, from, to entryK
 		conflict.Theirs, conflict.Object = refTo(theirs), theirs.ID
 	}
 	stage, err := fs.ns.NewStage(ctx, objstore.StageSpec{Base: reader, Owner: objstore.Owner{
-		Path: conflict.Path, Object: mine.ID, UID: c.UID, GID: conflict.GID, Mode: conflict.Mode, PID: c.Thread, Base: mine.Version,
+		Path: conflict.Path, Object: mine.ID, UID: c.UID, GID: conflict.GID, Mode: conflict.Mode,
+		PID: p.process, Host: fs.host, Base: mine.Version,
 	}})
 	if err != nil {
 		return "", err

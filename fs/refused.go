@@ -196,7 +196,8 @@ func (t *transaction) rebaseOnce(ctx context.Context, o order, w work) (result o
 	if !w.appendsOnly() && info.Size > 0 {
 		return result, &objstore.Error{Op: "empty again", Kind: objstore.ErrNotFound, Detail: "the file is not empty any more"}
 	}
-	stage, err := t.fs.ns.NewStage(ctx, objstore.StageSpec{Base: current, Owner: t.owner(ctx, info)})
+	owner := t.owner(ctx, info)
+	stage, err := t.fs.ns.NewStage(ctx, objstore.StageSpec{Base: current, Owner: owner})
 	if err != nil {
 		return result, unprepared(err)
 	}
@@ -223,9 +224,9 @@ func (t *transaction) rebaseOnce(ctx context.Context, o order, w work) (result o
 		return result, err
 	}
 	adopted = true
-	former := t.stage
+	t.closeStage(t.stage)
 	t.stage = stage
-	former.Close()
+	t.staged(owner)
 	t.fs.notices.put(notice{rebased: t.view(), offset: min(info.Size, w.appendOff)})
 	o.rebased = true
 	t.settle(ctx, o, result.Info, w)

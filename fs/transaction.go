@@ -51,6 +51,7 @@ type transaction struct {
 	work
 	deferred bool   // a flush was answered before its commit
 	stagedAt string // the path when the stage was made
+	stagedBy uint32 // the user it was made for
 	born     bool   // a working copy has its base
 	author   Caller // of a working copy: who changed it last
 	kept     keptCopy
@@ -195,7 +196,7 @@ func (t *transaction) view() View {
 func (t *transaction) withStage(ctx context.Context, alone bool, f func(objstore.Stage) error) error {
 	if !alone {
 		t.content.RLock()
-		if t.stage != nil {
+		if t.stage != nil && !t.isAnothersStage() {
 			defer t.content.RUnlock()
 			return f(t.stage)
 		}
@@ -203,10 +204,38 @@ func (t *transaction) withStage(ctx context.Context, alone bool, f func(objstore
 	}
 	t.content.Lock()
 	defer t.content.Unlock()
+	if t.isAnothersStage() {
+		t.handOver(ctx)
+	}
 	if err := t.makeStage(ctx); err != nil {
 		return err
 	}
 	return f(t.stage)
+}
+
+// isAnothersStage reports whether the stage of a working copy, in which nothing is changed yet, is that of another user than who changes it
+// now: what a crash leaves is to be who wrote it.
+func (t *transaction) isAnothersStage() bool {
+	if !t.shared {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.changed() && t.stagedBy != t.author.UID
+}
+
+// handOver lets a stage without changes go, for another of the same bytes. Where those are not to be had it stays. It requires content.
+func (t *transaction) handOver(ctx context.Context) {
+	_, base, _ := t.snapshot()
+	if t.stage == nil || base.Version == "" {
+		return
+	}
+	reader, err := t.fs.ns.Open(ctx, t.file.id, base.Version)
+	if err != nil {
+		return
+	}
+	t.closeStage(t.stage)
+	t.stage, t.pin = nil, newPin(reader)
 }
 
 // makeStage requires content.
@@ -224,21 +253,27 @@ func (t *transaction) makeStage(ctx context.Context) error {
 		return err
 	}
 	t.stage = stage
-	t.mu.Lock()
-	t.stagedAt = spec.Owner.Path
-	t.mu.Unlock()
+	t.staged(spec.Owner)
 	t.pin.release() // the stage has its own
 	t.pin = nil
 	return nil
 }
 
-// owner says whose bytes these are, should they be found after a crash.
+// staged notes whose the stage is.
+func (t *transaction) staged(owner objstore.Owner) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stagedAt, t.stagedBy = owner.Path, owner.UID
+}
+
+// owner says whose bytes these are, should they be found after a crash: theirs who writes them, not theirs who have the file. Those of a
+// working copy are theirs who changed it first.
 func (t *transaction) owner(ctx context.Context, base objstore.Info) objstore.Owner {
-	attr := t.attrNow(base)
+	attr, by := t.attrNow(base), t.changer()
 	return objstore.Owner{
 		Path: t.fs.path(ctx, t.file), Object: t.file.id,
-		UID: attr.UID, GID: attr.GID, Mode: attr.Mode,
-		PID: t.opener.Thread, Base: base.Version,
+		UID: by.UID, GID: attr.GID, Mode: attr.Mode,
+		PID: t.fs.history.runs(by.Thread, t.fs.clock()).process, Host: t.fs.host, Base: base.Version,
 	}
 }
 

@@ -177,6 +177,7 @@ type Owner struct {
 	GID    uint32
 	Mode   uint32
 	PID    uint32
+	Host   string  // where the process runs; empty: not noted
 	Base   Version // empty: the file did not exist
 }
 

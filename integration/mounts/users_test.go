@@ -1,9 +1,13 @@
 package mounts
 
 import (
+	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/etagfs/etagfs/integration/mounttest"
 )
@@ -105,4 +109,87 @@ func TestKeptCopiesArePrivate(t *testing.T) {
 			t.Errorf("user %d sees %q (%v), want %q", user, out, err, want)
 		}
 	}
+}
+
+// C4: what a crash leaves of a user's writing is that user's and root's, whoever has the file, and says which process wrote it, and where.
+func TestC4WhatACrashLeavesIsTheWriters(t *testing.T) {
+	shortIsParallel(t)
+	mounttest.Need(t, "fuse", "root", "binary", "python3")
+	for _, isolation := range []string{"handle", "mount"} {
+		t.Run(isolation, func(t *testing.T) {
+			shortIsParallel(t)
+			m := mounttest.Start(t, mounttest.Options{Mount: "isolation=" + isolation})
+			shell(t, m, `chmod 711 "$(dirname "$PWD")" "$(dirname "$(dirname "$PWD")")"; echo base > f; chmod 666 f`)
+			writer, pid := holds(t, m, nobody, `import os, ctypes; f = os.open("f", os.O_RDWR); os.write(f, b"AAA\n"); ctypes.CDLL(None).syncfs(f)`)
+			m.Kill()
+			writer()
+			if err := unix.Unmount(m.Dir, unix.MNT_DETACH); err != nil {
+				t.Fatal(err)
+			}
+			m.Restart()
+			host, err := os.Hostname()
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := fmt.Sprintf("AAA\n\n%d %d %s\n", nobody, pid, host)
+			const list = `cat .etagfs/conflicts/*/mine; /usr/bin/python3 -c 'import json, glob; i = json.load(open(glob.glob(".etagfs/conflicts/*/info.json")[0])); print(i["uid"], i["pid"], i["host"])'`
+			for _, user := range []uint32{0, nobody} {
+				if out, err := as(m, user, list); err != nil || out != want {
+					t.Errorf("user %d sees %q (%v), want %q", user, out, err, want)
+				}
+			}
+			if out, err := as(m, 1234, `ls -A .etagfs/conflicts`); err != nil || out != "" {
+				t.Errorf("another user sees %q (%v)", out, err)
+			}
+		})
+	}
+}
+
+// C4: of a working copy that several users change a crash leaves what is not committed to who wrote that.
+func TestC4WhatACrashLeavesOfAWorkingCopyIsTheLastWriters(t *testing.T) {
+	shortIsParallel(t)
+	mounttest.Need(t, "fuse", "root", "binary", "python3")
+	m := mounttest.Start(t, mounttest.Options{Mount: "isolation=mount"})
+	shell(t, m, `chmod 711 "$(dirname "$PWD")" "$(dirname "$(dirname "$PWD")")"; echo base > f; chmod 666 f`)
+	first, _ := holds(t, m, 0, `import os; f = os.open("f", os.O_RDWR); os.write(f, b"ROOT"); os.fsync(f)`)
+	second, _ := holds(t, m, nobody, `import os, ctypes; f = os.open("f", os.O_RDWR); os.write(f, b"AAA"); ctypes.CDLL(None).syncfs(f)`)
+	m.Kill()
+	first()
+	second()
+	if err := unix.Unmount(m.Dir, unix.MNT_DETACH); err != nil {
+		t.Fatal(err)
+	}
+	m.Restart()
+	for user, want := range map[uint32]string{0: "ROOT\nAAAT\n", nobody: "ROOT\nAAAT\n", 1234: "ROOT\n"} {
+		if out, err := as(m, user, `cat f; cat .etagfs/conflicts/*/mine 2>/dev/null || true`); err != nil || out != want {
+			t.Errorf("user %d sees %q (%v), want %q", user, out, err, want)
+		}
+	}
+}
+
+// holds runs a program of Python as a user, and leaves its process there until end is called.
+func holds(t *testing.T, m *mounttest.Mount, user uint32, script string) (end func(), pid int) {
+	t.Helper()
+	cmd := m.As(user, "/usr/bin/python3", "-c", script+"; print(os.getpid(), flush=True); import sys; sys.stdin.readline()")
+	cmd.Dir = m.Dir
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	end = sync.OnceFunc(func() {
+		in.Close()
+		cmd.Wait() // what it says is not asked: its mount may be dead
+	})
+	t.Cleanup(end)
+	if _, err := fmt.Fscan(out, &pid); err != nil {
+		t.Fatalf("%q as user %d: %v", script, user, err)
+	}
+	return end, pid
 }

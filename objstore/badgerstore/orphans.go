@@ -266,7 +266,7 @@ func release(p *pinned) {
 func (b *Bucket) keepOrphan(ctx context.Context, f staging.Found, s *stage) error {
 	c := objstore.Conflict{
 		Reason: objstore.ReasonCrash, Path: f.Owner.Path, Object: f.Owner.Object,
-		UID: f.Owner.UID, GID: f.Owner.GID, Mode: f.Owner.Mode, PID: f.Owner.PID,
+		UID: f.Owner.UID, GID: f.Owner.GID, Mode: f.Owner.Mode, PID: f.Owner.PID, Host: f.Owner.Host,
 		Operation: "open", Detail: "the process that wrote this ended before it was committed" + lostIn(f),
 		Gaps: len(f.Lost) > 0,
 	}

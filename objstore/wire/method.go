@@ -1,7 +1,7 @@
 package wire
 
 // Protocol is the version of what is spoken here. A server answers no other.
-const Protocol = 4
+const Protocol = 5
 
 // Method is what a request asks for.
 type Method uint8

@@ -180,6 +180,7 @@ func owner(c *Coder, v *objstore.Owner) {
 	number(c, &v.GID)
 	number(c, &v.Mode)
 	number(c, &v.PID)
+	text(c, &v.Host)
 	text(c, &v.Base)
 }
 

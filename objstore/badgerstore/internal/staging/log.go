@@ -82,7 +82,7 @@ func (l *stageLog) room(n int, owner objstore.Owner, base Base) bool {
 // open appends the record that opens a log. It has to be in the slot, with another record behind it: a base
 // that an engine of other options made too large for that is found by its version or not at all.
 func (l *stageLog) open(b []byte, owner objstore.Owner, base Base) []byte {
-	data := appendOwner(make([]byte, 0, recordBytes+len(owner.Path)), owner)
+	data := appendOwner(make([]byte, 0, recordBytes+len(owner.Path)+len(owner.Host)), owner)
 	size := int64(0)
 	if base != nil {
 		size = base.Size()
@@ -91,7 +91,7 @@ func (l *stageLog) open(b []byte, owner objstore.Owner, base Base) []byte {
 			data = data[:bare]
 		}
 	}
-	return appendRecord(b, logRecord{kind: recordOpen, a: l.number, b: uint64(size), data: data}, 0)
+	return appendRecord(b, logRecord{kind: recordOpen, a: l.number, b: uint64(size), d: hosted, data: data}, 0)
 }
 
 // append writes a record, before it the one that opens the log if this is the first.

@@ -1,6 +1,7 @@
 package staging
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/zeebo/xxh3"
@@ -12,7 +13,7 @@ import (
 type recordType uint8
 
 const (
-	recordOpen  recordType = iota + 1 // first of a log: owner and base; a = log number, b = base's size
+	recordOpen  recordType = iota + 1 // first of a log: owner and base; a = log number, b = base's size, d = hosted, or 0: the owner has no host
 	recordData                        // a = offset; the bytes follow
 	recordRange                       // a = offset, b = length, c = layer, d = offset in its file
 	recordWhole                       // c = layer: what its file has is the content's, at the same offsets
@@ -24,6 +25,7 @@ const (
 const (
 	recordBytes   = 48 // without data
 	formatVersion = 1
+	hosted        = 1 // the owner's host follows its path; logs had none at first
 )
 
 // logRecord is one record.
@@ -73,15 +75,16 @@ func appendOwner(b []byte, o objstore.Owner) []byte {
 	for _, v := range []uint64{uint64(o.Object), uint64(o.UID), uint64(o.GID), uint64(o.Mode), uint64(o.PID)} {
 		b = binary.AppendUvarint(b, v)
 	}
-	for _, s := range []string{string(o.Base), o.Path} {
+	for _, s := range []string{string(o.Base), o.Path, o.Host} {
 		b = binary.AppendUvarint(b, uint64(len(s)))
 		b = append(b, s...)
 	}
 	return b
 }
 
-// parseOwner decodes an owner, and returns what follows it.
-func parseOwner(b []byte) (o objstore.Owner, rest []byte, ok bool) {
+// parseOwner decodes the owner of a record that opens a log, and returns what follows it.
+func parseOwner(open logRecord) (o objstore.Owner, rest []byte, ok bool) {
+	b := bytes.Clone(open.data)
 	ok = true
 	number := func() uint64 {
 		v, n := binary.Uvarint(b)
@@ -105,5 +108,8 @@ func parseOwner(b []byte) (o objstore.Owner, rest []byte, ok bool) {
 	o.Object = objstore.ID(number())
 	o.UID, o.GID, o.Mode, o.PID = uint32(number()), uint32(number()), uint32(number()), uint32(number())
 	o.Base, o.Path = objstore.Version(text()), text()
+	if open.d == hosted {
+		o.Host = text()
+	}
 	return o, b, ok
 }

@@ -507,8 +507,8 @@ func TestFoundStageNamesItsCommit(t *testing.T) {
 
 // Any bytes are a log as far as they are one.
 func FuzzReadLog(f *testing.F) {
-	owner := appendOwner(nil, objstore.Owner{Path: "p", Object: 5, Base: "1f"})
-	b := appendRecord(nil, logRecord{kind: recordOpen, a: 3, data: owner}, 0)
+	owner := appendOwner(nil, objstore.Owner{Path: "p", Object: 5, Base: "1f", Host: "h"})
+	b := appendRecord(nil, logRecord{kind: recordOpen, a: 3, d: hosted, data: owner}, 0)
 	b = appendRecord(b, logRecord{kind: recordData, a: 10, data: []byte("hello")}, 3)
 	b = appendRecord(b, logRecord{kind: recordZero, a: 2, b: 5}, 3)
 	b = appendRecord(b, logRecord{kind: recordSize, a: 2}, 3)

@@ -1,7 +1,6 @@
 package staging
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"io/fs"
@@ -183,7 +182,7 @@ func (s *Session) readLog(dir string, slot []byte) (l foundLog, ok bool, err err
 		return l, false, nil
 	}
 	l = foundLog{dir: dir, number: open.a, baseSize: int64(open.b)}
-	if l.owner, l.base, ok = parseOwner(bytes.Clone(open.data)); !ok {
+	if l.owner, l.base, ok = parseOwner(open); !ok {
 		return l, false, nil
 	}
 	more, err := readWhole(s.fs, overflowName(dir, l.number))

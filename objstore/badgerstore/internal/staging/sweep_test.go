@@ -247,3 +247,20 @@ func TestFileMadeDuringACommitIsFoundWhole(t *testing.T) {
 		}
 	}
 }
+
+// What is known of an owner is found, of one in a log without a host, too, as the first had it.
+func TestFoundStageHasItsOwner(t *testing.T) {
+	e := newEngine(t)
+	owner := objstore.Owner{Path: "d/f", Object: 7, UID: 1, GID: 2, Mode: 0o640, PID: 3, Host: "there", Base: "5"}
+	e.write(e.session.NewStage(owner, e.baseOf(nil)), 0, []byte("x"))
+	if found, _ := e.sweepOne(func(Found) (Base, error) { return e.baseOf(nil), nil }); found.Owner != owner {
+		t.Errorf("found %+v, want %+v", found.Owner, owner)
+	}
+	owner.Host = ""
+	data := appendOwner(nil, owner)
+	data = append(data[:len(data)-1], "base"...)
+	slot := appendRecord(nil, logRecord{kind: recordOpen, a: 1, data: data}, 0)
+	if l, ok, err := e.session.readLog(e.dir, slot); err != nil || !ok || l.owner != owner || string(l.base) != "base" {
+		t.Errorf("of an old log: %+v, %q, %v, %v", l.owner, l.base, ok, err)
+	}
+}
