@@ -22,6 +22,10 @@ UNITDIR  ?= $(PREFIX)/lib/systemd/system
 DOCDIR   ?= $(PREFIX)/share/doc/etagfs
 ARCHS    ?= amd64 arm64
 
+# What is to be read, with what it links to: installed as it lies here, so that the links lead there.
+DOCUMENTS := README.md LICENSE $(foreach d,cmd/etagfs fs mount cache integration objstore $(wildcard objstore/* integration/*),$(wildcard $(d)/*.md $(d)/doc.go)) \
+	cmd/etagfs/dashboard.json objstore/badgerstore/repair.go $(wildcard integration/bench/*.svg integration/containers/example/*)
+
 # What is installed, and what writes its pages and completions: another if it is for another machine.
 BINARY      ?= bin/etagfs
 HOST_BINARY ?= $(BINARY)
@@ -148,7 +152,7 @@ install-files:
 		sed 's|@BINDIR@|$(BINDIR)|' "$$unit" >"$(DESTDIR)$(UNITDIR)/$${unit##*/}"; \
 	done; \
 	install -m 644 cmd/etagfs/packaging/*.mount cmd/etagfs/packaging/*.conf '$(DESTDIR)$(DOCDIR)/examples'; \
-	install -m 644 README.md LICENSE cmd/etagfs/dashboard.json $(wildcard cmd/etagfs/*.md fs/*.md mount/*.md) '$(DESTDIR)$(DOCDIR)'
+	for file in $(DOCUMENTS); do install -D -m 644 "$$file" "$(DESTDIR)$(DOCDIR)/$$file"; done
 
 uninstall: ## remove what install has put there
 	@rm -f '$(DESTDIR)$(BINDIR)/etagfs' $(foreach n,$(MOUNTERS),'$(DESTDIR)$(MOUNTDIR)/$(n)') \

@@ -269,11 +269,15 @@ func constant(e ast.Expr) (string, bool) {
 }
 
 // Every link of a document to a file of the tree leads somewhere.
-func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
+func TestLinksInDocumentsLeadSomewhere(t *testing.T) { linksLead(t, top, documents(t)) }
+
+// linksLead fails the test if a link in one of the documents below dir leads to no file.
+func linksLead(t *testing.T, dir string, documents []string) {
+	t.Helper()
 	links := 0
 	target := regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`)
-	for _, document := range documents(t) {
-		text, err := os.ReadFile(filepath.Join(top, document))
+	for _, document := range documents {
+		text, err := os.ReadFile(filepath.Join(dir, document))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +287,7 @@ func TestLinksInDocumentsLeadSomewhere(t *testing.T) {
 				continue
 			}
 			links++
-			if _, err := os.Stat(filepath.Join(top, filepath.Dir(document), name)); err != nil {
+			if _, err := os.Stat(filepath.Join(dir, filepath.Dir(document), name)); err != nil {
 				t.Errorf("%s: %v", document, err)
 			}
 		}
