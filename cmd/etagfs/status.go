@@ -103,7 +103,7 @@ func (s mountStatus) kept() string {
 	if s.KeptCopies == nil {
 		return "the store that has the kept copies does not answer"
 	}
-	return fmt.Sprintf("%.0f kept copies, %s; see etagfs conflicts list", *s.KeptCopies, binaryBytes(s.KeptBytes))
+	return fmt.Sprintf("%.0f kept, %s; see etagfs conflicts list", *s.KeptCopies, binaryBytes(s.KeptBytes))
 }
 
 func (t *terminal) printStatus(s mountStatus, now time.Time) error {
@@ -127,7 +127,7 @@ func (t *terminal) printStatus(s mountStatus, now time.Time) error {
 	row("commits", "%.0f, and %.0f rebased appends; %.0f lost (EBUSY), %.0f failed, %.0f unknown; %.0f pending",
 		s.Commits["committed"], s.Commits["rebased"], s.Commits["conflict"], s.Commits["failed"], s.Commits["unknown"], s.Writing["committing"])
 	row("conflicts", "%s", s.kept())
-	row("writing", "%.0f files open for writing, %.0f changed, %s", s.Writing["open"], s.Writing["changed"], binaryBytes(s.StagingBytes))
+	row("writing", "%.0f open for writing, %.0f changed, %s", s.Writing["open"], s.Writing["changed"], binaryBytes(s.StagingBytes))
 	for _, address := range []string{s.Metrics, s.Pprof, s.Log} {
 		if address != "" {
 			row("see also", "%s", address)

@@ -51,7 +51,7 @@ func (m *Mount) left() string {
 		return ""
 	}
 	var left strings.Builder
-	fmt.Fprintf(&left, "%v files open for writing, %v changed, %v in a commit, %v bytes staged", w.Open, w.Changed, w.Committing, status.StagingBytes)
+	fmt.Fprintf(&left, "%v open for writing, %v changed, %v in a commit, %v bytes staged", w.Open, w.Changed, w.Committing, status.StagingBytes)
 	for _, t := range status.Transactions {
 		fmt.Fprintf(&left, "\n%s", t)
 	}

@@ -102,7 +102,7 @@ func TestWhatIsLeftOpenIsTold(t *testing.T) {
 	if _, err := f.WriteString("text"); err != nil {
 		t.Error(err)
 	}
-	if left := m.left(); !strings.HasPrefix(left, "1 files open for writing, ") {
+	if left := m.left(); !strings.HasPrefix(left, "1 open for writing, ") {
 		t.Errorf("while a file was being written: %q", left)
 	}
 	if err := f.Close(); err != nil {
