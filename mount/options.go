@@ -79,7 +79,7 @@ func options() []option {
 		}},
 		{name: "scrub-every", help: "how often all of the store is read and compared with its checksums, as 72h; 0 is never (default 168h)", value: setScrubEvery},
 		{name: "scrub-rate", help: "bytes that are read in a second for that, at most (default 16M)", value: setScrubRate},
-		{name: "memory", help: "bytes the process may take, as 512M (default: what its control group allows)", value: func(o *Options, v string) (err error) { o.MemoryBytes, err = ParseMemory(v); return err }},
+		{name: "memory", help: "bytes the process may take, as 512M (default, and at most: what its control group allows)", value: func(o *Options, v string) (err error) { o.MemoryBytes, err = ParseMemory(v); return err }},
 		{name: "isolation", help: "two descriptors are as separate as two machines, or those of one mount share what they write, as on a local disk (SQLite in WAL mode needs that)", choices: []choice{
 			{value: "handle", set: func(o *Options) { o.FS.Isolation = fs.IsolateHandles }},
 			{value: "mount", set: func(o *Options) { o.FS.Isolation = fs.IsolateMount }},

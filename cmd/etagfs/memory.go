@@ -14,16 +14,16 @@ import (
 // the kernel has for it, and the moments until garbage is collected.
 const memoryPart = 0.8
 
-// limitMemory makes the process keep to so many bytes; 0: to those its control group allows. It returns how many that are, and 0 if there is
-// no limit. GOMEMLIMIT is left as it is if nothing else is asked for.
+// limitMemory makes the process keep to so many bytes, and to those its control group allows; 0: only to these. It returns how many that are,
+// and 0 if there is no limit. GOMEMLIMIT is left as it is if nothing else is asked for.
 func limitMemory(bytes int64) int64 {
-	if bytes == 0 {
-		bytes = groupMemory(os.DirFS("/"))
-		if bytes == 0 || os.Getenv("GOMEMLIMIT") != "" {
-			return bytes
-		}
+	asked := bytes != 0
+	if group := groupMemory(os.DirFS("/")); group != 0 && (!asked || group < bytes) {
+		bytes = group
 	}
-	debug.SetMemoryLimit(int64(float64(bytes) * memoryPart))
+	if bytes != 0 && (asked || os.Getenv("GOMEMLIMIT") == "") {
+		debug.SetMemoryLimit(int64(float64(bytes) * memoryPart))
+	}
 	return bytes
 }
 

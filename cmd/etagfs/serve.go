@@ -92,7 +92,7 @@ whether the server lives, and whether it takes requests and its store takes writ
 	f.DurationVar(&s.scrubAge, "scrub-age", time.Hour, "how long the kernel may send a large object again without another look at its checksums; 0: never")
 	f.DurationVar(&s.scrubEvery, "scrub-every", scrubEveryDefault, "how often all of the store is read and compared with its checksums; 0: never")
 	f.StringVar(&s.scrubRate, "scrub-rate", "16M", "bytes to read in a second for that, at most")
-	f.StringVar(&s.memory, "memory", "", "bytes the process may take, as 512M (default: what its control group allows)")
+	f.StringVar(&s.memory, "memory", "", "bytes the process may take, as 512M (default, and at most: what its control group allows)")
 	f.DurationVar(&s.grace, "grace", 30*time.Second, "how long requests may run on after the end was asked for")
 	f.StringVar(&s.user, "user", "", "go on as this user, without any privilege, once the address is bound and secrets are read; for root")
 	f.BoolVar(&s.create, "create", true, "make a STORE that does not exist or is an empty directory")
