@@ -38,7 +38,7 @@ REPORT      := $(GO) run ./integration/testreport
 # What needs no kernel. ./cmd and ./integration mount, the latter one package at a time.
 CORE := $(patsubst %,./%/...,$(wildcard objstore cache fs mount))
 
-.PHONY: help build mount unmount test race racemounts integration lint s3clients s3stores crossmounts stress soak listing fuzz crash powerloss bench scale bench-s3 man install install-files uninstall dist clean
+.PHONY: help build mount unmount test race racemounts integration lint s3clients s3stores crossmounts stress soak listing fuzz crash powerloss bench scale bench-s3 man install install-files uninstall dist distcheck clean
 
 help: ## show this text
 	@echo 'etagfs: a filesystem in which every close is a conditional write'
@@ -168,6 +168,9 @@ dist: build ## make static tarballs and Debian packages for ARCHS, with SHA256SU
 		HOST_BINARY=bin/etagfs cmd/etagfs/packaging/package "bin/etagfs-linux-$$arch" "$$arch" bin/dist; \
 	done; \
 	cd bin/dist; sha256sum -- * >SHA256SUMS; cat SHA256SUMS
+
+distcheck: build ## make those twice, and look whether they are the same, whole and static
+	@ETAGFS_BIN='$(CURDIR)/bin/etagfs' ETAGFS_LONG=1 $(REPORT) '-timeout=20m -count=1 -run=^TestDist ./integration/packaging'
 
 clean: ## remove ./bin
 	@rm -rf bin

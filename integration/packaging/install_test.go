@@ -2,10 +2,12 @@ package packaging
 
 import (
 	"bytes"
+	"debug/elf"
 	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -160,22 +162,45 @@ func unpack(t *testing.T, deb string) {
 	}
 }
 
-// The whole of make dist: both architectures, with the program's commit in it.
+// The whole of make dist: static programs of both architectures with their commit in them, packages whose checksums hold, and the same again.
 func TestDistHasBothArchitectures(t *testing.T) {
 	if os.Getenv("ETAGFS_LONG") == "" {
-		t.Skip("long: make dist builds the program for two machines")
+		t.Skip("long: make distcheck builds the program for two machines, twice")
 	}
-	mounttest.Need(t, "make", "dpkg-deb", "go")
+	mounttest.Need(t, "make", "dpkg-deb", "go", "git")
 	command(t, "make", "dist")
 	first := command(t, "cat", "bin/dist/SHA256SUMS")
 	if got := strings.Count(first, "\n"); got != 4 {
 		t.Errorf("there are %d packages", got)
 	}
+	command(t, "sh", "-c", "cd bin/dist && sha256sum --check --strict SHA256SUMS")
 	command(t, "make", "dist")
 	if second := command(t, "cat", "bin/dist/SHA256SUMS"); second != first {
 		t.Errorf("make dist is not reproducible:\n%s%s", first, second)
 	}
-	if said := command(t, "bin/etagfs-linux-amd64", "version"); strings.Contains(said, "unknown commit") {
-		t.Errorf("the program says %q", said)
+	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
+		expectStatic(t, filepath.Join(top, "bin/etagfs-linux-"+arch), machine)
+	}
+	commit := strings.TrimSpace(command(t, "git", "rev-parse", "HEAD"))
+	if said := command(t, "bin/etagfs-linux-"+runtime.GOARCH, "version"); !strings.Contains(said, "("+commit+" of ") && !strings.Contains(said, "("+commit+" with changes of ") {
+		t.Errorf("the program says %q, and the commit is %s", said, commit)
+	}
+}
+
+// expectStatic expects a program for a kind of machine that needs no other file.
+func expectStatic(t *testing.T, name string, machine elf.Machine) {
+	t.Helper()
+	program, err := elf.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	if program.Machine != machine {
+		t.Errorf("%s is for %s", name, program.Machine)
+	}
+	for _, part := range program.Progs {
+		if part.Type == elf.PT_INTERP || part.Type == elf.PT_DYNAMIC {
+			t.Errorf("%s is not static: it has %s", name, part.Type)
+		}
 	}
 }
