@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("NAME256", strings.Repeat("n", objstore.NameBytesMax+1))
+			env.Setenv("HOME", filepath.Join(env.WorkDir, ".home")) // else a name in the root directory, which root could make
 			env.Setenv("KEY1025", strings.Repeat("k", objstore.KeyBytesMax+1))
 			env.Defer(func() { release(t, env.WorkDir) })
 			return nil

@@ -204,6 +204,9 @@ func TestResolutionsOfOpenat2(t *testing.T) {
 						if i > 3 && r.name != "none|none" && r.name != "BENEATH|BENEATH" {
 							continue
 						}
+						if p == "/f" && how.Flags&unix.O_CREAT != 0 && r.bits&(unix.RESOLVE_IN_ROOT|unix.RESOLVE_BENEATH) == 0 {
+							continue // it would make that in the root directory of the machine
+						}
 						how.Resolve, how.Flags = uint64(r.bits), how.Flags|unix.O_CLOEXEC
 						if how.Flags&unix.O_PATH == 0 {
 							how.Flags |= unix.O_NONBLOCK
